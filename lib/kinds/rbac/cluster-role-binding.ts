@@ -1,0 +1,9 @@
+// ClusterRoleBinding of rbac.authorization.k8s.io/v1.
+import { defineKind } from '../define-kind.ts';
+import type { ClusterRoleBinding } from '../types/rbac-v1.ts';
+
+export const clusterRoleBindingKind = defineKind<ClusterRoleBinding>({
+  group: 'rbac.authorization.k8s.io', version: 'v1', kind: 'ClusterRoleBinding', plural: 'clusterrolebindings', singular: 'clusterrolebinding', scope: 'Cluster',
+  schema: 'io.k8s.api.rbac.v1.ClusterRoleBinding',
+  storageVersionHash: '48tpQ8gZHFc=',
+});

@@ -1,0 +1,9 @@
+// Role of rbac.authorization.k8s.io/v1.
+import { defineKind } from '../define-kind.ts';
+import type { Role } from '../types/rbac-v1.ts';
+
+export const roleKind = defineKind<Role>({
+  group: 'rbac.authorization.k8s.io', version: 'v1', kind: 'Role', plural: 'roles', singular: 'role', scope: 'Namespaced',
+  schema: 'io.k8s.api.rbac.v1.Role',
+  storageVersionHash: '7FuwZcIIItM=',
+});

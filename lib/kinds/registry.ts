@@ -1,0 +1,61 @@
+// Every kind that the API server serves. A new kind: its file, its test, one line here.
+import { anyKind, type AnyKind } from './define-kind.ts';
+import { configMapKind } from './core/config-map.ts';
+import { endpointsKind } from './core/endpoints.ts';
+import { eventKind } from './core/event.ts';
+import { namespaceKind } from './core/namespace.ts';
+import { nodeKind } from './core/node.ts';
+import { podKind } from './core/pod.ts';
+import { secretKind } from './core/secret.ts';
+import { serviceAccountKind } from './core/service-account.ts';
+import { serviceKind } from './core/service.ts';
+import { controllerRevisionKind } from './apps/controller-revision.ts';
+import { daemonSetKind } from './apps/daemon-set.ts';
+import { deploymentKind } from './apps/deployment.ts';
+import { replicaSetKind } from './apps/replica-set.ts';
+import { eventsEventKind } from './events/event.ts';
+import { selfSubjectReviewKind } from './authentication/self-subject-review.ts';
+import { tokenReviewKind } from './authentication/token-review.ts';
+import { localSubjectAccessReviewKind } from './authorization/local-subject-access-review.ts';
+import { selfSubjectAccessReviewKind } from './authorization/self-subject-access-review.ts';
+import { selfSubjectRulesReviewKind } from './authorization/self-subject-rules-review.ts';
+import { subjectAccessReviewKind } from './authorization/subject-access-review.ts';
+import { podDisruptionBudgetKind } from './policy/pod-disruption-budget.ts';
+import { clusterRoleBindingKind } from './rbac/cluster-role-binding.ts';
+import { clusterRoleKind } from './rbac/cluster-role.ts';
+import { roleBindingKind } from './rbac/role-binding.ts';
+import { roleKind } from './rbac/role.ts';
+import { priorityClassKind } from './scheduling/priority-class.ts';
+import { leaseKind } from './coordination/lease.ts';
+import { endpointSliceKind } from './discovery/endpoint-slice.ts';
+
+export const allKinds: readonly AnyKind[] = [
+  anyKind(configMapKind),
+  anyKind(endpointsKind),
+  anyKind(eventKind),
+  anyKind(namespaceKind),
+  anyKind(nodeKind),
+  anyKind(podKind),
+  anyKind(secretKind),
+  anyKind(serviceAccountKind),
+  anyKind(serviceKind),
+  anyKind(controllerRevisionKind),
+  anyKind(daemonSetKind),
+  anyKind(deploymentKind),
+  anyKind(replicaSetKind),
+  anyKind(eventsEventKind),
+  anyKind(selfSubjectReviewKind),
+  anyKind(tokenReviewKind),
+  anyKind(localSubjectAccessReviewKind),
+  anyKind(selfSubjectAccessReviewKind),
+  anyKind(selfSubjectRulesReviewKind),
+  anyKind(subjectAccessReviewKind),
+  anyKind(podDisruptionBudgetKind),
+  anyKind(clusterRoleBindingKind),
+  anyKind(clusterRoleKind),
+  anyKind(roleBindingKind),
+  anyKind(roleKind),
+  anyKind(priorityClassKind),
+  anyKind(leaseKind),
+  anyKind(endpointSliceKind),
+];

@@ -1,0 +1,69 @@
+// The life of a process: flags, logger, start, signals, orderly stop, exit code.
+import pino from 'pino';
+import { systemClock } from '#lib/environment/clock.ts';
+import type { Environment } from '#lib/environment/environment.ts';
+import { systemRandom } from '#lib/environment/random.ts';
+import { describeFlags, FlagError, parseFlags, type FlagDefinitions, type Flags } from './flags.ts';
+
+/**
+ * Longest time an orderly stop may take before the process ends anyway.
+ * Milliseconds; below the 30 s of grace that pods and host services get.
+ */
+const STOP_DEADLINE_MS = 10_000;
+
+/**
+ * Parses the flags, runs `start` and keeps it running until it settles or SIGTERM/SIGINT aborts its signal; a second
+ * signal insists. `start` returns a promise that settles when all its work has ended.
+ * Exit codes: 0 orderly stop, 1 failure, 2 bad flags.
+ */
+export async function runService<D extends FlagDefinitions>(
+  name: string,
+  definitions: D,
+  start: (flags: Flags<D>, environment: Environment, signal: AbortSignal) => Promise<void>,
+): Promise<never> {
+  process.title = name;
+  const argv = process.argv.slice(2);
+  if (argv.includes('--help') || argv.includes('-h')) {
+    process.stdout.write(describeFlags(name, definitions));
+    process.exit(0);
+  }
+  const flags = parseOrExit(name, definitions, argv);
+  const log = pino({ name, level: process.env['LOG_LEVEL'] ?? 'info', base: { name } }, pino.destination({ dest: 1, sync: true }));
+  const stopping = new AbortController();
+  for (const event of ['SIGTERM', 'SIGINT'] as const) {
+    process.once(event, () => {
+      log.info({ event }, 'stopping');
+      stopping.abort(new Error(`stopped by ${event}`));
+      setTimeout(() => process.exit(1), STOP_DEADLINE_MS).unref();
+      process.once(event, () => process.exit(1));
+    });
+  }
+  process.on('unhandledRejection', (reason) => {
+    log.fatal({ err: reason }, 'unhandled rejection');
+    process.exit(1);
+  });
+  process.on('uncaughtException', (error) => {
+    log.fatal({ err: error }, 'uncaught exception');
+    process.exit(1);
+  });
+  try {
+    await start(flags, { clock: systemClock, random: systemRandom, log }, stopping.signal);
+    log.info('stopped');
+    process.exit(0);
+  } catch (error) {
+    if (stopping.signal.aborted) process.exit(0);
+    log.fatal({ err: error }, 'cannot go on');
+    process.stderr.write(`${name}: ${error instanceof Error ? error.message : String(error)}\n`);
+    process.exit(1);
+  }
+}
+
+function parseOrExit<D extends FlagDefinitions>(name: string, definitions: D, argv: readonly string[]): Flags<D> {
+  try {
+    return parseFlags(definitions, argv);
+  } catch (error) {
+    if (!(error instanceof FlagError)) throw error;
+    process.stderr.write(`Error: ${error.message}\nSee '${name} --help' for usage.\n`);
+    process.exit(2);
+  }
+}
