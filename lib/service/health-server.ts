@@ -13,7 +13,7 @@ export interface HealthCheck {
 
 export interface HealthServerOptions {
   readonly host: string;
-  /** 0: no server. */
+  /** 0: any free port. */
   readonly port: number;
   /** With a certificate the server speaks HTTPS. */
   readonly tls?: { readonly key: string; readonly cert: string };
@@ -55,7 +55,6 @@ async function answerHealth(checks: readonly HealthCheck[], path: string, url: U
 
 /** Listens, and resolves with the port; the server closes when `signal` aborts. Rejects when the address is taken. */
 export async function startHealthServer(options: HealthServerOptions): Promise<number> {
-  if (options.port === 0 && options.tls === undefined && options.routes === undefined && options.live === undefined) return 0;
   const live = [ping, ...(options.live ?? [])];
   const ready = [...live, ...(options.ready ?? [])];
   const handle = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
