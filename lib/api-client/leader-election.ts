@@ -1,0 +1,123 @@
+// One active instance among several, by a Lease that its holder renews. Source: client-go tools/leaderelection.
+import type { Logger } from 'pino';
+import type { Clock } from '#lib/environment/clock.ts';
+import { jitterMs, type Random } from '#lib/environment/random.ts';
+import { leaseKind } from '#lib/kinds/coordination/lease.ts';
+import type { Lease, LeaseSpec } from '#lib/kinds/types/coordination-v1.ts';
+import { isConflict, isAlreadyExists, isNotFound, StatusError } from '#lib/machinery/status-error.ts';
+import { TransportError, type ApiClient } from './client.ts';
+
+export interface LeaderElectionOptions {
+  readonly api: ApiClient;
+  readonly namespace: string;
+  readonly name: string;
+  /** Unique to this process, e.g. `m-k8s_UUID`. */
+  readonly identity: string;
+  /** Time a lease holds without renewal; milliseconds. Default 15 s. */
+  readonly leaseDurationMs: number;
+  /** Time after which a holder that cannot renew gives up; below leaseDurationMs. Default 10 s. */
+  readonly renewDeadlineMs: number;
+  readonly retryPeriodMs: number;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Logger;
+  readonly signal: AbortSignal;
+}
+
+export class LeadershipLost extends Error {
+  override readonly name = 'LeadershipLost';
+}
+
+const micro = (ms: number): string => new Date(ms).toISOString().replace('Z', '000Z');
+
+/**
+ * Waits for the lease, then runs `lead` with a signal that aborts when leadership or the process ends. Throws
+ * LeadershipLost when the lease could not be renewed in time: the process should end, as upstream's do.
+ * The lease is released on an orderly stop, so that a successor need not wait.
+ */
+export async function runAsLeader(options: LeaderElectionOptions, lead: (signal: AbortSignal) => Promise<void>): Promise<void> {
+  const { clock, random, log, signal, retryPeriodMs, renewDeadlineMs, identity } = options;
+  const observed: Observed = { spec: undefined, atMs: 0 };
+  log.info({ lease: `${options.namespace}/${options.name}` }, 'attempting to acquire leader lease');
+  while (!(await tryAcquireOrRenew(options, observed))) {
+    if (signal.aborted) return;
+    await clock.sleep(jitterMs(random, retryPeriodMs, 1.2), signal).catch(() => undefined);
+    if (signal.aborted) return;
+  }
+  log.info({ identity }, 'became leader');
+  const lost = new AbortController();
+  const leading = AbortSignal.any([signal, lost.signal]);
+  const work = lead(leading);
+  const renewal = (async () => {
+    let renewedMs = clock.nowMs();
+    while (!leading.aborted) {
+      await clock.sleep(retryPeriodMs, leading).catch(() => undefined);
+      if (leading.aborted) return;
+      if (await tryAcquireOrRenew(options, observed)) renewedMs = clock.nowMs();
+      else if (observed.spec?.holderIdentity !== identity || clock.nowMs() - renewedMs > renewDeadlineMs) {
+        lost.abort(new LeadershipLost('leader election lost'));
+      }
+    }
+  })();
+  await Promise.all([work, renewal]).finally(() => lost.abort(new Error('stopped leading')));
+  if (lost.signal.reason instanceof LeadershipLost) throw lost.signal.reason;
+  await release(options);
+}
+
+interface Observed {
+  spec: LeaseSpec | undefined;
+  /** When `spec` was first seen, by this process's clock: clocks of other hosts are not trusted. */
+  atMs: number;
+}
+
+async function tryAcquireOrRenew(options: LeaderElectionOptions, observed: Observed): Promise<boolean> {
+  const { api, namespace, name, identity, leaseDurationMs, clock, log } = options;
+  const nowMs = clock.nowMs();
+  const mine = (previous: LeaseSpec | undefined): LeaseSpec => ({
+    holderIdentity: identity,
+    leaseDurationSeconds: Math.round(leaseDurationMs / 1000),
+    renewTime: micro(nowMs),
+    acquireTime: previous?.holderIdentity === identity ? previous.acquireTime : micro(nowMs),
+    leaseTransitions: (previous?.leaseTransitions ?? 0) + (previous && previous.holderIdentity !== identity ? 1 : 0),
+  });
+  const request = { signal: AbortSignal.timeout(options.renewDeadlineMs) };
+  try {
+    let lease: Lease;
+    try {
+      lease = await api.get(leaseKind, namespace, name, request);
+    } catch (error) {
+      if (!isNotFound(error)) throw error;
+      const created = await api.create(leaseKind, { metadata: { name, namespace }, spec: mine(undefined) }, request);
+      observe(observed, created.spec, nowMs);
+      return true;
+    }
+    observe(observed, lease.spec, nowMs);
+    const holder = lease.spec.holderIdentity ?? '';
+    if (holder !== '' && holder !== identity && observed.atMs + leaseDurationMs > nowMs) return false;
+    const updated = await api.update(leaseKind, { ...lease, spec: { ...lease.spec, ...mine(lease.spec) } }, request);
+    observe(observed, updated.spec, nowMs);
+    return true;
+  } catch (error) {
+    if (!(error instanceof StatusError) && !(error instanceof TransportError)) throw error;
+    if (!isConflict(error) && !isAlreadyExists(error)) log.warn({ err: error, lease: `${namespace}/${name}` }, 'cannot acquire or renew leader lease');
+    return false;
+  }
+}
+
+function observe(observed: Observed, spec: LeaseSpec, nowMs: number): void {
+  if (observed.spec?.holderIdentity === spec.holderIdentity && observed.spec?.renewTime === spec.renewTime) return;
+  observed.spec = spec;
+  observed.atMs = nowMs;
+}
+
+async function release({ api, namespace, name, identity, clock, log }: LeaderElectionOptions): Promise<void> {
+  const request = { signal: AbortSignal.timeout(2_000) };
+  try {
+    const lease = await api.get(leaseKind, namespace, name, request);
+    if (lease.spec.holderIdentity !== identity) return;
+    const now = micro(clock.nowMs());
+    await api.update(leaseKind, { ...lease, spec: { ...lease.spec, holderIdentity: '', leaseDurationSeconds: 1, renewTime: now, acquireTime: now } }, request);
+  } catch (error) {
+    log.warn({ err: error, lease: `${namespace}/${name}` }, 'cannot release leader lease; a successor has to wait for its end');
+  }
+}
