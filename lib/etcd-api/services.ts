@@ -1,0 +1,62 @@
+// gRPC service definitions of etcd v3, for servers and clients of @grpc/grpc-js alike.
+import * as m from './messages.ts';
+import type { Message } from './wire.ts';
+
+type Kind = 'unary' | 'bidi' | 'serverStream';
+
+function method<Request, RequestInput, Response, ResponseInput>(
+  path: string, request: Message<Request, RequestInput>, response: Message<Response, ResponseInput>, kind: Kind = 'unary',
+): EtcdMethod<Request, RequestInput, Response, ResponseInput> {
+  return {
+    path, requestStream: kind === 'bidi', responseStream: kind !== 'unary',
+    requestSerialize: request.encode, requestDeserialize: request.decode,
+    responseSerialize: response.encode, responseDeserialize: response.decode,
+  };
+}
+
+/** As grpc-js's MethodDefinition, but what is sent may leave fields out while what is received has them all. */
+export interface EtcdMethod<Request, RequestInput, Response, ResponseInput> {
+  readonly path: string;
+  readonly requestStream: boolean;
+  readonly responseStream: boolean;
+  readonly requestSerialize: (value: RequestInput) => Buffer;
+  readonly requestDeserialize: (bytes: Buffer) => Request;
+  readonly responseSerialize: (value: ResponseInput) => Buffer;
+  readonly responseDeserialize: (bytes: Buffer) => Response;
+}
+
+export const kvService = {
+  Range: method('/etcdserverpb.KV/Range', m.rangeRequest, m.rangeResponse),
+  Put: method('/etcdserverpb.KV/Put', m.putRequest, m.putResponse),
+  DeleteRange: method('/etcdserverpb.KV/DeleteRange', m.deleteRangeRequest, m.deleteRangeResponse),
+  Txn: method('/etcdserverpb.KV/Txn', m.txnRequest, m.txnResponse),
+  Compact: method('/etcdserverpb.KV/Compact', m.compactionRequest, m.compactionResponse),
+} as const;
+
+export const watchService = { Watch: method('/etcdserverpb.Watch/Watch', m.watchRequest, m.watchResponse, 'bidi') } as const;
+
+export const leaseService = {
+  LeaseGrant: method('/etcdserverpb.Lease/LeaseGrant', m.leaseGrantRequest, m.leaseGrantResponse),
+  LeaseRevoke: method('/etcdserverpb.Lease/LeaseRevoke', m.leaseRevokeRequest, m.leaseRevokeResponse),
+  LeaseKeepAlive: method('/etcdserverpb.Lease/LeaseKeepAlive', m.leaseKeepAliveRequest, m.leaseKeepAliveResponse, 'bidi'),
+  LeaseTimeToLive: method('/etcdserverpb.Lease/LeaseTimeToLive', m.leaseTimeToLiveRequest, m.leaseTimeToLiveResponse),
+  LeaseLeases: method('/etcdserverpb.Lease/LeaseLeases', m.leaseLeasesRequest, m.leaseLeasesResponse),
+} as const;
+
+/** Changing the membership comes with Raft; until then those calls are UNIMPLEMENTED. */
+export const clusterService = { MemberList: method('/etcdserverpb.Cluster/MemberList', m.memberListRequest, m.memberListResponse) } as const;
+
+export const maintenanceService = {
+  Alarm: method('/etcdserverpb.Maintenance/Alarm', m.alarmRequest, m.alarmResponse),
+  Status: method('/etcdserverpb.Maintenance/Status', m.statusRequest, m.statusResponse),
+  Defragment: method('/etcdserverpb.Maintenance/Defragment', m.defragmentRequest, m.defragmentResponse),
+  Hash: method('/etcdserverpb.Maintenance/Hash', m.hashRequest, m.hashResponse),
+  HashKV: method('/etcdserverpb.Maintenance/HashKV', m.hashKVRequest, m.hashKVResponse),
+} as const;
+
+export const authService = { AuthStatus: method('/etcdserverpb.Auth/AuthStatus', m.authStatusRequest, m.authStatusResponse) } as const;
+
+export const healthService = {
+  Check: method('/grpc.health.v1.Health/Check', m.healthCheckRequest, m.healthCheckResponse),
+  Watch: method('/grpc.health.v1.Health/Watch', m.healthCheckRequest, m.healthCheckResponse, 'serverStream'),
+} as const;
