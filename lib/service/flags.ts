@@ -10,7 +10,8 @@ export interface Flag<T> {
   readonly fallback: T;
   readonly isBoolean: boolean;
   /** Throws FlagError with what was expected. `previous` is the value so far, for flags that may be repeated. */
-  readonly parse: (text: string, previous: T | undefined) => T;
+  // A method, so that a Flag<string> also is a Flag<unknown>.
+  parse(text: string, previous: T | undefined): T;
   /** Suffix of the property name: durations become `...Ms`. */
   readonly unit: '' | 'Ms';
 }

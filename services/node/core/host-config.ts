@@ -1,0 +1,24 @@
+// What /etc/kubreak/node.json holds. Written by `kubreak up` or the container image; read once at boot.
+
+export interface UnitConfig {
+  /** `kubelet`, `containerd` */
+  readonly name: string;
+  readonly description: string;
+  readonly command: readonly string[];
+  readonly environment?: Readonly<Record<string, string>>;
+  /** Wait before a service that ended by itself is started again; seconds. systemd's RestartSec. */
+  readonly restartSeconds: number;
+}
+
+export interface HostConfig {
+  readonly hostName: string;
+  readonly network: {
+    readonly device: string;
+    /** With prefix length: `192.168.1.101/24`. */
+    readonly address: string;
+    readonly gateway: string;
+  };
+  /** Kernel modules that are loaded at boot (/etc/modules-load.d). */
+  readonly modules: readonly string[];
+  readonly units: readonly UnitConfig[];
+}
