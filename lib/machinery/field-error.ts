@@ -2,7 +2,7 @@
 
 export type FieldErrorType =
   | 'FieldValueNotFound' | 'FieldValueRequired' | 'FieldValueDuplicate' | 'FieldValueInvalid'
-  | 'FieldValueNotSupported' | 'FieldValueForbidden' | 'FieldValueTooLong' | 'FieldValueTooMany'
+  | 'FieldValueNotSupported' | 'FieldValueForbidden' | 'FieldValueTooLong' | 'FieldValueTooMany' | 'FieldValueTooFew'
   | 'FieldValueTypeInvalid' | 'InternalError';
 
 export interface FieldError {
@@ -18,9 +18,11 @@ export function fieldErrorText(error: FieldError): string {
   return `${error.field}: ${error.body}`;
 }
 
-/** A value as Go's %#v-like rendering in field errors: strings quoted, others as JSON. */
+/** A bad value as upstream shows it: strings in Go's quotes, anything else as Go's JSON (which escapes <, > and &). */
 function shown(value: unknown): string {
-  return value === undefined ? 'null' : JSON.stringify(value);
+  if (value === undefined) return 'null';
+  const json = JSON.stringify(value);
+  return typeof value === 'object' ? json.replaceAll('<', '\\u003c').replaceAll('>', '\\u003e').replaceAll('&', '\\u0026') : json;
 }
 
 const withDetail = (body: string, detail: string): string => (detail === '' ? body : `${body}: ${detail}`);
@@ -37,8 +39,9 @@ export function duplicate(field: string, value: unknown): FieldError {
 export function notFound(field: string, value: unknown): FieldError {
   return { type: 'FieldValueNotFound', field, body: `Not found: ${shown(value)}` };
 }
+/** `supported` is shown in the order given. */
 export function notSupported(field: string, value: unknown, supported: readonly string[]): FieldError {
-  const list = [...supported].sort().map((one) => JSON.stringify(one)).join(', ');
+  const list = supported.map((one) => JSON.stringify(one)).join(', ');
   return { type: 'FieldValueNotSupported', field, body: withDetail(`Unsupported value: ${shown(value)}`, list === '' ? '' : `supported values: ${list}`) };
 }
 export function forbidden(field: string, detail: string): FieldError {
@@ -48,8 +51,11 @@ export function tooLong(field: string, maxLength: number): FieldError {
   return { type: 'FieldValueTooLong', field, body: `Too long: may not be more than ${maxLength} bytes` };
 }
 export function tooMany(field: string, actual: number, max: number): FieldError {
-  return { type: 'FieldValueTooMany', field, body: `Too many: ${actual}: must have at most ${max} items` };
+  return { type: 'FieldValueTooMany', field, body: `Too many: ${actual}: must have at most ${max} ${max === 1 ? 'item' : 'items'}` };
 }
 export function typeInvalid(field: string, value: unknown, detail: string): FieldError {
   return { type: 'FieldValueTypeInvalid', field, body: withDetail(`Invalid value: ${shown(value)}`, detail) };
+}
+export function tooFew(field: string, actual: number, min: number): FieldError {
+  return { type: 'FieldValueTooFew', field, body: `Too few: ${actual}: must have at least ${min} ${min === 1 ? 'item' : 'items'}` };
 }
