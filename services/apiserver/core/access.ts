@@ -34,6 +34,8 @@ export interface AuthorizationAttributes {
   readonly name: string;
   /** Path of a non-resource request. */
   readonly path: string;
+  /** Of a list, watch or deletecollection, as in the query; undefined where nobody has read it. */
+  readonly fieldSelector?: string;
 }
 
 export interface AuthorizationDecision {
