@@ -1,5 +1,7 @@
 // Every kind that the API server serves. A new kind: its file, its test, one line here.
 import { anyKind, type AnyKind } from './define-kind.ts';
+import { blockAffinityKind } from './calico/block-affinity.ts';
+import { ipPoolKind } from './calico/ip-pool.ts';
 import { configMapKind } from './core/config-map.ts';
 import { endpointsKind } from './core/endpoints.ts';
 import { eventKind } from './core/event.ts';
@@ -58,4 +60,6 @@ export const allKinds: readonly AnyKind[] = [
   anyKind(priorityClassKind),
   anyKind(leaseKind),
   anyKind(endpointSliceKind),
+  anyKind(blockAffinityKind),
+  anyKind(ipPoolKind),
 ];

@@ -1,18 +1,12 @@
 // The structure of objects: decodes a request body by the published definitions, as Go's JSON decoder would into the
 // typed structs. Unknown fields are dropped and reported; a wrong type is an error in Go's words.
-import listKeys from '#lib/kinds/openapi/list-keys.json' with { type: 'json' };
-import typesFile from '#lib/kinds/openapi/types.json' with { type: 'json' };
+import { definitions, listKeys as keysByDefinition } from '#lib/kinds/openapi/schemas.ts';
 import { canonicalQuantity, QuantityError } from '#lib/machinery/quantity.ts';
 import { formatMicroTime, formatTime, parseTimeOrUndefined } from '#lib/machinery/time.ts';
 
 /** The body does not fit the types. Message in the words of encoding/json. */
 export class StructureError extends Error {
   override readonly name = 'StructureError';
-}
-
-interface RawDefinition {
-  readonly fields?: Readonly<Record<string, string>>;
-  readonly type?: string;
 }
 
 export interface FieldKeys {
@@ -41,8 +35,6 @@ export interface Struct {
   readonly fields: ReadonlyMap<string, SchemaField>;
 }
 
-const definitions = typesFile.definitions as Readonly<Record<string, RawDefinition>>;
-const keysByDefinition = listKeys.definitions as unknown as Readonly<Record<string, Readonly<Record<string, FieldKeys>>>>;
 const ANYTHING: SchemaType = { is: 'scalar', name: 'any' };
 const structs = new Map<string, Struct | undefined>();
 
