@@ -17,6 +17,12 @@ export interface ConnectionConfig {
   readonly token?: string | undefined;
   /** A file that is read again at most once a minute: projected tokens are renewed in place. */
   readonly tokenFile?: string | undefined;
+  /** Asked for a token before every request, for tokens that the process itself obtains; it caches and renews them. */
+  readonly tokenSource?: (() => Promise<string>) | undefined;
+  /** What to ask for instead of `application/json`, such as PartialObjectMetadata. */
+  readonly accept?: string | undefined;
+  /** Requests in flight at once; more wait. Default: unlimited, since each watch takes a connection. */
+  readonly maxConnections?: number | undefined;
   readonly tlsServerName?: string | undefined;
   readonly insecureSkipTlsVerify?: boolean | undefined;
 }
@@ -120,6 +126,7 @@ export class ApiClient {
         rejectUnauthorized: config.insecureSkipTlsVerify !== true,
         timeout: 10_000,
       },
+      connections: config.maxConnections ?? null,
       keepAliveTimeout: 30_000,
       headersTimeout: REQUEST_TIMEOUT_MS,
       bodyTimeout: WATCH_SILENCE_MS,
@@ -205,7 +212,7 @@ export class ApiClient {
 
   async #send(method: Dispatcher.HttpMethod, path: string, body: string | undefined, contentType: string | undefined, signal: AbortSignal): Promise<Dispatcher.ResponseData> {
     const token = await this.#bearerToken();
-    const headers: Record<string, string> = { accept: 'application/json', 'user-agent': this.#userAgent };
+    const headers: Record<string, string> = { accept: this.#config.accept ?? 'application/json', 'user-agent': this.#userAgent };
     if (token !== undefined) headers['authorization'] = `Bearer ${token}`;
     if (body !== undefined && contentType !== undefined) headers['content-type'] = contentType;
     try {
@@ -216,7 +223,8 @@ export class ApiClient {
   }
 
   async #bearerToken(): Promise<string | undefined> {
-    const { token, tokenFile } = this.#config;
+    const { token, tokenFile, tokenSource } = this.#config;
+    if (tokenSource !== undefined) return tokenSource();
     if (tokenFile === undefined) return token;
     const nowMs = performance.now();
     if (!this.#token || nowMs - this.#token.readAtMs > TOKEN_REFRESH_MS) {
