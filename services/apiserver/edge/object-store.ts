@@ -1,0 +1,307 @@
+// Reads and writes objects of any kind: admission, lifecycle rules and optimistic concurrency over storage and watch cache.
+// Source: apiserver pkg/registry/generic/registry/store.go, pkg/storage/etcd3/store.go (GuaranteedUpdate).
+import { randomUUID } from 'node:crypto';
+import type { Clock } from '#lib/environment/clock.ts';
+import { randomSuffix, type Random } from '#lib/environment/random.ts';
+import type { AnyKind, KubernetesObject } from '#lib/kinds/define-kind.ts';
+import type { DeleteOptions } from '#lib/kinds/types/meta-v1.ts';
+import { semanticEqual } from '#lib/machinery/deep-equal.ts';
+import { alreadyExists, failure, isConflict, notFound, qualifiedResource, StatusError } from '#lib/machinery/status-error.ts';
+import type { User } from '../core/access.ts';
+import type { Admission } from '../core/admission/admission.ts';
+import { encodeStored, keyOf, storedKind } from '../core/codec.ts';
+import { checkDeletePreconditions, planDelete, shouldDeleteAfterUpdate } from '../core/lifecycle/delete.ts';
+import { mainRules, prepareCreate, prepareUpdate, type UpdateRules } from '../core/lifecycle/write.ts';
+import type { Storage } from '../core/storage.ts';
+import { CacheEntry, type WatchCache } from '../core/watch-cache.ts';
+
+/** Source: apiserver pkg/registry/generic/registry/store.go, maxNameGenerationCreateAttempts. */
+const MAX_NAME_ATTEMPTS = 8;
+/** Rounds of read, change, write before a contended update is given up. */
+const MAX_UPDATE_ROUNDS = 100;
+
+export interface WriteContext {
+  readonly user: User;
+  readonly dryRun: boolean;
+  /** Collects texts for `Warning` headers. */
+  readonly warn: (text: string) => void;
+}
+
+/** What a kind reserves outside the object itself, such as addresses of a Service. */
+export interface ReservationHook {
+  /** After admission, before validation. May change `next`. The returned function gives back what was reserved. */
+  readonly reserve: (kind: AnyKind, next: KubernetesObject, previous: KubernetesObject | undefined, dryRun: boolean) => (() => void) | undefined;
+  /** The write has happened; `next` is absent when the object is gone. */
+  readonly settle: (kind: AnyKind, next: KubernetesObject | undefined, previous: KubernetesObject | undefined) => void;
+}
+
+export interface ObjectStoreOptions {
+  readonly storage: Storage;
+  readonly cache: WatchCache;
+  readonly admission: Admission;
+  readonly reservations?: readonly ReservationHook[];
+  readonly clock: Clock;
+  readonly random: Random;
+  /** Lifetime of events in seconds; other kinds stay. */
+  readonly eventTtlSeconds: number;
+}
+
+export interface UpdateRequest {
+  readonly kind: AnyKind;
+  readonly namespace: string;
+  readonly name: string;
+  readonly subresource: string;
+  readonly rules?: UpdateRules;
+  /** Returns the new object, in `kind`'s version; never changes `current`. Absent `current`: there is none yet (create on update). */
+  readonly change: (current: KubernetesObject | undefined) => KubernetesObject | Promise<KubernetesObject>;
+  readonly mayCreate?: boolean;
+}
+
+export interface Written {
+  readonly entry: CacheEntry;
+  readonly created: boolean;
+}
+
+/** `removed`: gone now; otherwise deletion is under way and `entry` shows how far. */
+export interface Deleted {
+  readonly removed: boolean;
+  readonly entry: CacheEntry;
+}
+
+export class ObjectStore {
+  readonly #options: ObjectStoreOptions;
+
+  constructor(options: ObjectStoreOptions) {
+    this.#options = options;
+  }
+
+  /** A consistent read. Throws NotFound. */
+  async get(kind: AnyKind, namespace: string, name: string): Promise<CacheEntry> {
+    const entry = await this.#read(kind, keyOf(kind, namespace, name), true);
+    if (!entry) throw notFound(kind, name);
+    return entry.as(kind);
+  }
+
+  async #read(kind: AnyKind, key: string, fresh: boolean): Promise<CacheEntry | undefined> {
+    const { cache, storage } = this.#options;
+    const resource = cache.of(kind);
+    const cached = fresh ? undefined : resource.get(key);
+    if (cached) return cached;
+    const { item } = await storage.get(key);
+    if (!item) return undefined;
+    const entry = cache.entryOf(resource, item);
+    if (!entry) throw failure(500, 'InternalError', `Internal error occurred: StorageError: corrupt object, Key: ${key}`);
+    return entry;
+  }
+
+  #ttl(kind: AnyKind): { timeToLiveSeconds?: number } {
+    return kind.timeToLiveSeconds === undefined ? {} : { timeToLiveSeconds: this.#options.eventTtlSeconds };
+  }
+
+  #stored(kind: AnyKind, object: KubernetesObject): KubernetesObject {
+    return kind.storedAs ? kind.storedAs.toStored(object) : object;
+  }
+
+  #reserve(kind: AnyKind, next: KubernetesObject, previous: KubernetesObject | undefined, dryRun: boolean): () => void {
+    const releases = (this.#options.reservations ?? []).map((hook) => hook.reserve(kind, next, previous, dryRun));
+    return () => releases.forEach((release) => release?.());
+  }
+
+  #settle(kind: AnyKind, next: KubernetesObject | undefined, previous: KubernetesObject | undefined): void {
+    for (const hook of this.#options.reservations ?? []) hook.settle(kind, next, previous);
+  }
+
+  /** `object` is changed. Throws AlreadyExists, Invalid and whatever admission says. */
+  async create(kind: AnyKind, namespace: string, object: KubernetesObject, context: WriteContext): Promise<CacheEntry> {
+    const { admission, clock, random, storage } = this.#options;
+    const attributes = { operation: 'CREATE' as const, kind, subresource: '', namespace, name: object.metadata.name ?? '', object, user: context.user };
+    await admission.admit(attributes);
+    const generates = !object.metadata.name && Boolean(object.metadata.generateName);
+    for (let attempt = 1; ; attempt += 1) {
+      const candidate = generates ? structuredClone(object) : object;
+      const release = this.#reserve(kind, candidate, undefined, context.dryRun);
+      try {
+        prepareCreate(kind, candidate, { namespace, nowMs: clock.nowMs(), uid: randomUUID(), suffix: randomSuffix(random, 5) });
+        await admission.validate({ ...attributes, object: candidate });
+        kind.warnings?.(candidate).forEach(context.warn);
+        const { name } = candidate.metadata;
+        const key = keyOf(kind, namespace, name);
+        const stored = this.#stored(kind, candidate);
+        if (context.dryRun) {
+          if ((await storage.get(key)).item) throw alreadyExists(kind, name);
+          return new CacheEntry(key, 0, candidate);
+        }
+        const result = await storage.create(key, encodeStored(stored), this.#ttl(storedKind(kind)));
+        if (result.succeeded) {
+          this.#settle(kind, candidate, undefined);
+          stored.metadata.resourceVersion = String(result.revision);
+          return new CacheEntry(key, result.revision, stored).as(kind);
+        }
+        if (!generates) throw alreadyExists(kind, name);
+        if (attempt === MAX_NAME_ATTEMPTS) throw nameNotUnique(kind, name);
+      } catch (error) {
+        release();
+        throw error;
+      }
+      release();
+    }
+  }
+
+  /** Throws NotFound, Conflict, Invalid and whatever admission and `change` say. */
+  async update(request: UpdateRequest, context: WriteContext): Promise<Written> {
+    const { kind, namespace, name, subresource, rules = mainRules, change } = request;
+    const { admission, storage } = this.#options;
+    const key = keyOf(kind, namespace, name);
+    let fresh = false;
+    let current = await this.#read(kind, key, fresh);
+    for (let round = 0; round < MAX_UPDATE_ROUNDS; round += 1) {
+      if (!current && !fresh) {
+        fresh = true;
+        current = await this.#read(kind, key, true);
+      }
+      if (!current) {
+        if (!request.mayCreate) throw notFound(kind, name);
+        return { entry: await this.create(kind, namespace, await change(undefined), context), created: true };
+      }
+      const base = current;
+      const view = base.as(kind).object;
+      let release = (): void => undefined;
+      try {
+        const next = await change(view);
+        checkIdentity(kind, next, { namespace, name });
+        await admission.admit({ operation: 'UPDATE', kind, subresource, namespace, name, object: next, previous: view, user: context.user });
+        release = this.#reserve(kind, next, view, context.dryRun);
+        prepareUpdate(kind, next, view, rules);
+        await admission.validate({ operation: 'UPDATE', kind, subresource, namespace, name, object: next, previous: view, user: context.user });
+        kind.warnings?.(next, view).forEach(context.warn);
+        if (isFinished(kind, next, view)) {
+          if (context.dryRun) return { entry: new CacheEntry(key, base.revision, next), created: false };
+          const result = await storage.delete(key, { expectedRevision: base.revision });
+          if (result.succeeded) {
+            this.#settle(kind, undefined, view);
+            return { entry: new CacheEntry(key, base.revision, next), created: false };
+          }
+          release();
+          current = this.#current(kind, result.current);
+          fresh = true;
+          continue;
+        }
+        if (semanticEqual(next, view)) {
+          release();
+          if (fresh || context.dryRun) return { entry: base.as(kind), created: false };
+          const latest = await this.#read(kind, key, true); // nothing to write only holds against what is really stored
+          if (latest?.revision === base.revision) return { entry: base.as(kind), created: false };
+          [current, fresh] = [latest, true];
+          continue;
+        }
+        if (context.dryRun) return { entry: new CacheEntry(key, base.revision, next), created: false };
+        const stored = this.#stored(kind, next);
+        const result = await storage.update(key, encodeStored(stored), { expectedRevision: base.revision, ...this.#ttl(storedKind(kind)) });
+        if (result.succeeded) {
+          this.#settle(kind, next, view);
+          stored.metadata.resourceVersion = String(result.revision);
+          return { entry: new CacheEntry(key, result.revision, stored).as(kind), created: false };
+        }
+        release();
+        current = this.#current(kind, result.current);
+        fresh = true;
+      } catch (error) {
+        release();
+        // a refusal that rests on what the cache remembers is not final
+        if (fresh || !(error instanceof StatusError)) throw error;
+        const latest = await this.#read(kind, key, true);
+        if (latest?.revision === base.revision) throw error;
+        [current, fresh] = [latest, true];
+      }
+    }
+    throw failure(500, 'ServerTimeout', `The update operation against ${qualifiedResource(kind)} could not be completed at this time, please try again.`);
+  }
+
+  #current(kind: AnyKind, item: { key: string; value: Uint8Array; modRevision: number } | undefined): CacheEntry | undefined {
+    const { cache } = this.#options;
+    return item && cache.entryOf(cache.of(kind), item);
+  }
+
+  /** Throws NotFound, Conflict (preconditions) and whatever admission says. */
+  async delete(kind: AnyKind, namespace: string, name: string, options: DeleteOptions, context: WriteContext): Promise<Deleted> {
+    const { admission, clock, storage } = this.#options;
+    const key = keyOf(kind, namespace, name);
+    let fresh = false;
+    let current = await this.#read(kind, key, fresh);
+    for (let round = 0; round < MAX_UPDATE_ROUNDS; round += 1) {
+      if (!current && !fresh) {
+        fresh = true;
+        current = await this.#read(kind, key, true);
+      }
+      if (!current) throw notFound(kind, name);
+      const base = current;
+      const view = base.as(kind).object;
+      try {
+        await admission.validate({ operation: 'DELETE', kind, subresource: '', namespace, name, previous: view, user: context.user });
+        const plan = kind.kind === 'Namespace' && kind.group === '' ? planNamespaceDelete(kind, view, options, clock.nowMs()) : planDelete(kind, view, options, clock.nowMs());
+        if (plan.action === 'keep') return { removed: false, entry: base.as(kind) };
+        if (plan.action === 'remove') {
+          if (context.dryRun) return { removed: true, entry: base.as(kind) };
+          const result = await storage.delete(key, { expectedRevision: base.revision });
+          if (result.succeeded) {
+            this.#settle(kind, undefined, view);
+            return { removed: true, entry: base.as(kind) };
+          }
+          current = this.#current(kind, result.current);
+        } else {
+          if (context.dryRun) return { removed: false, entry: new CacheEntry(key, base.revision, plan.object) };
+          const stored = this.#stored(kind, plan.object);
+          const result = await storage.update(key, encodeStored(stored), { expectedRevision: base.revision, ...this.#ttl(storedKind(kind)) });
+          if (result.succeeded) {
+            const marked = { ...stored, metadata: { ...stored.metadata, resourceVersion: String(result.revision) } };
+            return { removed: false, entry: new CacheEntry(key, result.revision, marked).as(kind) };
+          }
+          current = this.#current(kind, result.current);
+        }
+        fresh = true;
+      } catch (error) {
+        if (fresh || !isConflict(error)) throw error;
+        const latest = await this.#read(kind, key, true);
+        if (latest?.revision === base.revision) throw error;
+        [current, fresh] = [latest, true];
+      }
+    }
+    throw failure(500, 'ServerTimeout', `The delete operation against ${qualifiedResource(kind)} could not be completed at this time, please try again.`);
+  }
+}
+
+function nameNotUnique(kind: AnyKind, name: string): StatusError {
+  const { status } = alreadyExists(kind, name);
+  return failure(409, 'AlreadyExists', `${status.message ?? ''}, the server was not able to generate a unique name for the object`, { ...status.details, retryAfterSeconds: 1 });
+}
+
+function checkIdentity(kind: AnyKind, { metadata }: KubernetesObject, { namespace, name }: { namespace: string; name: string }): void {
+  if (!metadata.name) metadata.name = name;
+  if (metadata.name !== name) throw failure(400, 'BadRequest', `the name of the object (${metadata.name}) does not match the name on the URL (${name})`);
+  if (!kind.namespaced) return void delete metadata.namespace;
+  if (!metadata.namespace) metadata.namespace = namespace;
+  if (metadata.namespace !== namespace) {
+    throw failure(400, 'BadRequest', `the namespace of the object (${metadata.namespace}) does not match the namespace on the request (${namespace})`);
+  }
+}
+
+type NamespaceLike = KubernetesObject & { spec?: { finalizers?: string[] | undefined }; status?: { phase?: string | undefined } };
+
+/** A namespace goes when the namespace controller has taken its own finalizer off the spec. */
+function planNamespaceDelete(kind: AnyKind, object: KubernetesObject, options: DeleteOptions, nowMs: number): ReturnType<typeof planDelete> {
+  const namespace = object as NamespaceLike;
+  checkDeletePreconditions(kind, namespace, options);
+  if ((namespace.spec?.finalizers ?? []).length === 0) return planDelete(kind, namespace, options, nowMs);
+  if (namespace.metadata.deletionTimestamp !== undefined) return { action: 'keep' };
+  const marked = {
+    ...namespace,
+    metadata: { ...namespace.metadata, deletionTimestamp: new Date(nowMs).toISOString().replace(/\.\d+Z$/, 'Z') },
+    status: { ...namespace.status, phase: 'Terminating' },
+  };
+  return { action: 'mark', object: marked };
+}
+
+function isFinished(kind: AnyKind, next: KubernetesObject, previous: KubernetesObject): boolean {
+  if (!shouldDeleteAfterUpdate(next, previous)) return false;
+  return kind.kind !== 'Namespace' || kind.group !== '' || ((next as NamespaceLike).spec?.finalizers ?? []).length === 0;
+}
