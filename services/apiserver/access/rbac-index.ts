@@ -107,12 +107,12 @@ export class RbacIndex {
     switch (roleRef.kind) {
       case 'ClusterRole': {
         const role = this.#objects.cached(clusterRoleKind, '', roleRef.name);
-        if (!role) throw notFound(clusterRoleKind, roleRef.name);
+        if (!role) throw notFound({ group: clusterRoleKind.group, plural: clusterRoleKind.singular }, roleRef.name); // upstream: the singular
         return role.rules ?? [];
       }
       case 'Role': {
         const role = this.#objects.cached(roleKind, namespace, roleRef.name);
-        if (!role) throw notFound(roleKind, roleRef.name);
+        if (!role) throw notFound({ group: roleKind.group, plural: roleKind.singular }, roleRef.name);
         return role.rules ?? [];
       }
       default: throw new Error(`unsupported role reference kind: ${JSON.stringify(roleRef.kind)}`);

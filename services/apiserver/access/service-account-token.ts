@@ -119,7 +119,7 @@ function readHeader(token: string): { readonly alg?: string; readonly kid?: stri
 
 /** The document at /openid/v1/jwks. */
 export function jsonWebKeySet(keys: readonly VerificationKey[]): object {
-  return { keys: keys.map(({ id, algorithm, key }) => ({ use: 'sig', kty: undefined, kid: id, alg: algorithm, ...key.export({ format: 'jwk' }) })) };
+  return { keys: keys.map(({ id, algorithm, key }) => ({ use: 'sig', kid: id, alg: algorithm, ...key.export({ format: 'jwk' }) })) };
 }
 
 export const serviceAccountUserName = (namespace: string, name: string): string => `system:serviceaccount:${namespace}:${name}`;
