@@ -1,0 +1,78 @@
+// Runs one piece of work whenever it is asked for: never twice at a time, requests during a run cause one more run,
+// a failed run is tried again, and an optional period runs it without being asked.
+import type { Clock } from '#lib/environment/clock.ts';
+
+export interface DemandLoopOptions {
+  readonly work: (signal: AbortSignal) => Promise<void>;
+  /** Hears of every failure; the work is tried again after `retryMs`. */
+  readonly onError: (error: unknown) => void;
+  readonly clock: Clock;
+  /** Least time between the ends of two runs; a request after a longer rest is served at once. */
+  readonly minIntervalMs: number;
+  readonly retryMs: number;
+  /** Longest time without a run. */
+  readonly periodMs?: number;
+}
+
+export class DemandLoop {
+  readonly #options: DemandLoopOptions;
+  #isRequested = false;
+  #wake: (() => void) | undefined;
+  #endedMs = -Infinity;
+  #requestedMs: number | undefined;
+
+  constructor(options: DemandLoopOptions) {
+    this.#options = options;
+  }
+
+  /** When the oldest request that was not served yet came; milliseconds since the epoch. */
+  get pendingSinceMs(): number | undefined {
+    return this.#requestedMs;
+  }
+
+  request(): void {
+    this.#isRequested = true;
+    this.#requestedMs ??= this.#options.clock.nowMs();
+    this.#wake?.();
+  }
+
+  /** Settles when the signal aborts and the run under way has ended. */
+  async run(signal: AbortSignal): Promise<void> {
+    const { work, onError, clock, minIntervalMs, retryMs, periodMs } = this.#options;
+    while (!signal.aborted) {
+      if (!this.#isRequested) await this.#requestOr(periodMs, signal);
+      const restMs = this.#endedMs + minIntervalMs - clock.nowMs();
+      if (restMs > 0) await clock.sleep(restMs, signal).catch(() => undefined);
+      if (signal.aborted) return;
+      this.#isRequested = false;
+      const requestedMs = this.#requestedMs;
+      this.#requestedMs = undefined;
+      try {
+        await work(signal);
+      } catch (error) {
+        if (signal.aborted) return;
+        onError(error);
+        this.#requestedMs = requestedMs ?? clock.nowMs();
+        await this.#requestOr(retryMs, signal);
+        this.#isRequested = true;
+      }
+      this.#endedMs = clock.nowMs();
+    }
+  }
+
+  /** Resolves on a request, after `limitMs`, or when the signal aborts. */
+  #requestOr(limitMs: number | undefined, signal: AbortSignal): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = limitMs === undefined ? undefined : setTimeout(() => done(), limitMs);
+      const done = (): void => {
+        clearTimeout(timer);
+        signal.removeEventListener('abort', done);
+        this.#wake = undefined;
+        resolve();
+      };
+      if (signal.aborted) return done();
+      this.#wake = done;
+      signal.addEventListener('abort', done, { once: true });
+    });
+  }
+}
