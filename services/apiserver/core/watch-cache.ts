@@ -46,12 +46,17 @@ export class CacheEvent {
   readonly previous: CacheEntry | undefined;
   readonly revision: number;
   readonly #bytes = new Map<string, Uint8Array>();
+  #departure: CacheEntry | undefined;
 
   constructor(type: EventType, entry: CacheEntry, previous?: CacheEntry) {
     this.type = type;
     this.entry = entry;
     this.previous = previous;
     this.revision = entry.revision;
+  }
+  /** What a watcher is shown whose selection the object has left: its last state in there, at this event's revision. */
+  get departure(): CacheEntry {
+    return (this.#departure ??= this.type === 'DELETED' || !this.previous ? this.entry : tombstone(this.previous, this.revision));
   }
   /** The event as a line of a watch stream; the bytes are made once for all watchers of `variant`. */
   bytes(variant: string, render: () => string): Uint8Array {

@@ -1,0 +1,137 @@
+// Request bodies: from bytes of any accepted media type to an object of the expected kind, checked for structure.
+import { parseDocument } from 'yaml';
+import type { KubernetesObject } from '#lib/kinds/define-kind.ts';
+import { badRequest, failure } from '#lib/machinery/status-error.ts';
+import { duplicateFields } from '../core/duplicate-fields.ts';
+import { isRecord } from '../core/patch/json-value.ts';
+import { decodeStructure, StructureError } from '../core/schema.ts';
+import type { BodyDecoder, BodyKind } from './extension.ts';
+
+export type FieldValidation = 'Ignore' | 'Warn' | 'Strict';
+
+export interface RawBody {
+  readonly bytes: Buffer;
+  /** As sent; empty counts as JSON. */
+  readonly contentType: string;
+}
+
+export interface ParsedBody {
+  readonly value: unknown;
+  /** Duplicate keys, in the words of strict decoding. */
+  readonly strictErrors: readonly string[];
+}
+
+/** Source: apiserver pkg/server/config.go, MaxRequestBodyBytes. */
+export const MAX_BODY_BYTES = 3 * 1024 * 1024;
+
+const MEDIA_TYPES = 'application/json, application/yaml, application/vnd.kubernetes.protobuf';
+
+export const mediaTypeOf = (contentType: string): string => (contentType.split(';')[0] ?? '').trim().toLowerCase();
+
+function goJsonError(text: string, error: unknown): string {
+  const message = error instanceof Error ? error.message : '';
+  if (/end of JSON input|Unterminated|Expected .* at position/.test(message) && !/Unexpected token/.test(message)) {
+    const at = Number(/position (\d+)/.exec(message)?.[1] ?? text.length);
+    if (at >= text.trimEnd().length) return 'unexpected end of JSON input';
+    return `invalid character '${text[at] ?? ''}' looking for beginning of object key string`;
+  }
+  const [, token] = /Unexpected token '?(.)'?/.exec(message) ?? [];
+  return token === undefined ? 'unexpected end of JSON input' : `invalid character '${token}' looking for beginning of value`;
+}
+
+function unrecognized(expected: BodyKind, bytes: Buffer, text: string): Error {
+  const start = bytes.subarray(0, 512).toString('hex');
+  return badRequest(`the object provided is unrecognized (must be of type ${expected.kind}): ${text} (${start}${bytes.length > 512 ? ' ...' : ''})`);
+}
+
+function parseYaml(text: string, wantDuplicates: boolean): ParsedBody {
+  const document = parseDocument(text, { uniqueKeys: false, merge: true });
+  const [error] = document.errors;
+  if (error) throw badRequest(`error converting YAML to JSON: yaml: ${error.message.split('\n')[0] ?? ''}`);
+  const strictErrors: string[] = [];
+  if (wantDuplicates) {
+    const strict = parseDocument(text, { uniqueKeys: true, merge: true });
+    for (const { code, linePos, pos } of strict.errors) {
+      if (code !== 'DUPLICATE_KEY') continue;
+      const key = /^[^:\s]+/.exec(text.slice(pos[0]))?.[0] ?? '';
+      strictErrors.push(`yaml: unmarshal errors:\n  line ${linePos?.[0].line ?? 0}: key "${key}" already set in map`);
+    }
+  }
+  return { value: document.toJS({ maxAliasCount: 100 }) as unknown, strictErrors };
+}
+
+/** Throws BadRequest or UnsupportedMediaType. */
+export function parseBody({ bytes, contentType }: RawBody, expected: BodyKind, options: { decoders: readonly BodyDecoder[]; wantDuplicates: boolean }): ParsedBody {
+  const mediaType = mediaTypeOf(contentType);
+  const decoder = options.decoders.find((one) => one.mediaType === mediaType);
+  if (decoder) return { value: decoder.decode(bytes, expected), strictErrors: [] };
+  if (mediaType === 'application/yaml') return parseYaml(bytes.toString('utf8'), options.wantDuplicates);
+  if (mediaType !== 'application/json' && mediaType !== '') {
+    throw failure(415, 'UnsupportedMediaType', `the body of the request was in an unknown format - accepted media types include: ${MEDIA_TYPES}`);
+  }
+  const text = bytes.toString('utf8');
+  try {
+    return { value: JSON.parse(text), strictErrors: options.wantDuplicates ? duplicateFields(text) : [] };
+  } catch (error) {
+    throw unrecognized(expected, bytes, `couldn't get version/kind; json parse error: ${goJsonError(text, error)}`);
+  }
+}
+
+export function parseFieldValidation(value: string | null): FieldValidation {
+  if (value === null || value === '') return 'Warn';
+  if (value === 'Ignore' || value === 'Warn' || value === 'Strict') return value;
+  throw failure(422, 'Invalid', ` "" is invalid: fieldValidation: Unsupported value: "${value}": supported values: "Ignore", "Strict", "Warn"`);
+}
+
+const apiVersionOf = ({ group, version }: BodyKind): string => (group === '' ? version : `${group}/${version}`);
+
+export const cannotBeHandled = (expected: BodyKind, text: string): Error =>
+  badRequest(`${expected.kind} in version "${expected.version}" cannot be handled as a ${expected.kind}: ${text}`);
+
+/** Reports or refuses what strict decoding found. */
+export function judgeStrictErrors(expected: BodyKind, errors: readonly string[], validation: FieldValidation, warn: (text: string) => void): void {
+  if (errors.length === 0 || validation === 'Ignore') return;
+  if (validation === 'Warn') return errors.forEach(warn);
+  throw cannotBeHandled(expected, `strict decoding error: ${errors.join(', ')}`);
+}
+
+export interface DecodeOptions {
+  readonly decoders: readonly BodyDecoder[];
+  readonly validation: FieldValidation;
+  readonly warn: (text: string) => void;
+}
+
+/** Throws BadRequest in upstream's words. Defaults are not filled in yet. */
+export function decodeObject(body: RawBody, expected: BodyKind, { decoders, validation, warn }: DecodeOptions): KubernetesObject {
+  const { value, strictErrors } = parseBody(body, expected, { decoders, wantDuplicates: validation !== 'Ignore' });
+  if (!isRecord(value)) throw unrecognized(expected, body.bytes, `couldn't get version/kind; json parse error: json: cannot unmarshal ${Array.isArray(value) ? 'array' : typeof value} into Go value of type struct { APIVersion string "json:\\"apiVersion,omitempty\\""; Kind string "json:\\"kind,omitempty\\"" }`);
+  return checkStructure(value, expected, { strictErrors, validation, warn });
+}
+
+export function checkStructure(
+  value: Record<string, unknown>, expected: BodyKind,
+  { strictErrors, validation, warn }: { strictErrors: readonly string[]; validation: FieldValidation; warn: (text: string) => void },
+): KubernetesObject {
+  const { apiVersion, kind } = value;
+  const expectedVersion = apiVersionOf(expected);
+  if (typeof kind === 'string' && kind !== '' && kind !== expected.kind) {
+    throw badRequest(typeof apiVersion === 'string' && apiVersion !== '' && apiVersion !== expectedVersion
+      ? `no kind "${kind}" is registered for version "${apiVersion}" in scheme "pkg/api/legacyscheme/scheme.go:30"`
+      : `${kind} in version "${expected.version}" cannot be handled as a ${expected.kind}: converting (${expected.version}.${kind}) to (${expected.group === '' ? 'core' : expected.group.split('.')[0] ?? ''}.${expected.kind}): unknown conversion`);
+  }
+  if (typeof apiVersion === 'string' && apiVersion !== '' && apiVersion !== expectedVersion) {
+    throw badRequest(`the API version in the data (${apiVersion}) does not match the expected API version (${expectedVersion})`);
+  }
+  try {
+    const decoded = decodeStructure(value, expected.schema);
+    judgeStrictErrors(expected, [...strictErrors, ...decoded.strictErrors], validation, warn);
+    const object = decoded.object as unknown as KubernetesObject;
+    object.apiVersion = expectedVersion;
+    object.kind = expected.kind;
+    object.metadata ??= {} as KubernetesObject['metadata'];
+    return object;
+  } catch (error) {
+    if (!(error instanceof StructureError)) throw error;
+    throw cannotBeHandled(expected, error.message);
+  }
+}
