@@ -1,0 +1,50 @@
+// The hosts of the cluster, their addresses, and which component runs where. Source: DESIGN, "Hosts".
+
+export interface HostLayout {
+  readonly name: string;
+  readonly address: string;
+  readonly role: 'control-plane' | 'worker';
+}
+
+export const SUBNET_PREFIX_LENGTH = 24;
+export const GATEWAY = '192.168.1.1';
+export const SERVICE_CIDR = '10.96.0.0/12';
+export const POD_CIDR = '172.16.0.0/16';
+export const CLUSTER_DNS = '10.96.0.10';
+export const API_PORT = 6443;
+export const KUBERNETES_VERSION = 'v1.36.2';
+
+export const HOSTS: readonly HostLayout[] = [
+  { name: 'm-k8s', address: '192.168.1.10', role: 'control-plane' },
+  { name: 'w1-k8s', address: '192.168.1.101', role: 'worker' },
+  { name: 'w2-k8s', address: '192.168.1.102', role: 'worker' },
+  { name: 'w3-k8s', address: '192.168.1.103', role: 'worker' },
+];
+
+export const MASTER = HOSTS[0] as HostLayout;
+
+export interface Component {
+  /** As the command line calls it. */
+  readonly name: string;
+  /** As the process calls itself. */
+  readonly processTitle: string;
+  readonly supervisedBy: 'host' | 'static-pod' | 'pod';
+  /** The service of the host, the manifest's file name, or the label `k8s-app` of its pods. */
+  readonly unit: string;
+  readonly hosts: 'every' | 'control-plane' | 'any';
+  /** Asked in the network namespace of the process; undefined: the process being there is all that can be told. */
+  readonly healthUrl?: string;
+}
+
+export const COMPONENTS: readonly Component[] = [
+  { name: 'etcd', processTitle: 'etcd', supervisedBy: 'static-pod', unit: 'etcd', hosts: 'control-plane', healthUrl: 'http://127.0.0.1:2381/health' },
+  { name: 'apiserver', processTitle: 'kube-apiserver', supervisedBy: 'static-pod', unit: 'kube-apiserver', hosts: 'control-plane', healthUrl: 'https://127.0.0.1:6443/readyz' },
+  { name: 'controller-manager', processTitle: 'kube-controller-manager', supervisedBy: 'static-pod', unit: 'kube-controller-manager', hosts: 'control-plane', healthUrl: 'https://127.0.0.1:10257/healthz' },
+  { name: 'scheduler', processTitle: 'kube-scheduler', supervisedBy: 'static-pod', unit: 'kube-scheduler', hosts: 'control-plane', healthUrl: 'https://127.0.0.1:10259/healthz' },
+  { name: 'kubelet', processTitle: 'kubelet', supervisedBy: 'host', unit: 'kubelet', hosts: 'every', healthUrl: 'http://127.0.0.1:10248/healthz' },
+  { name: 'container-runtime', processTitle: 'containerd', supervisedBy: 'host', unit: 'containerd', hosts: 'every' },
+  { name: 'kube-proxy', processTitle: 'kube-proxy', supervisedBy: 'pod', unit: 'kube-proxy', hosts: 'every', healthUrl: 'http://127.0.0.1:10256/healthz' },
+  { name: 'calico-node', processTitle: 'calico-node', supervisedBy: 'pod', unit: 'calico-node', hosts: 'every', healthUrl: 'http://127.0.0.1:9099/liveness' },
+  { name: 'coredns', processTitle: 'coredns', supervisedBy: 'pod', unit: 'kube-dns', hosts: 'any', healthUrl: 'http://127.0.0.1:8080/health' },
+  { name: 'calico-kube-controllers', processTitle: 'calico-kube-controllers', supervisedBy: 'pod', unit: 'calico-kube-controllers', hosts: 'any' },
+];

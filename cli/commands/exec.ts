@@ -1,0 +1,49 @@
+// kubreak exec HOST -- CMD: a command on a host, with this terminal as its own.
+import { spawn } from 'node:child_process';
+import { constants } from 'node:os';
+import type { Command } from 'commander';
+import { HOSTS } from '../cluster-layout.ts';
+import { hostInits } from '../local/instances.ts';
+import { UserError } from '../user-error.ts';
+import { clusterFolderOf } from './cluster-option.ts';
+
+const HOST_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
+
+export function addExecCommand(program: Command): void {
+  program.command('exec')
+    .description('run a command on a host (default: a shell)')
+    .argument('<host>', HOSTS.map(({ name }) => name).join(', '))
+    .argument('[command...]', 'command and its arguments, after --')
+    .passThroughOptions()
+    .action(async (host: string, words: string[], _options: unknown, command: Command) => {
+      const { labPid } = clusterFolderOf(command).requireRunning();
+      process.exitCode = await execOnHost(hostInit(labPid, host), words.length > 0 ? words : ['bash']);
+    });
+}
+
+/** Throws UserError for an unknown host (exit code 2) and for one that is down. */
+export function hostInit(labPid: number, host: string): number {
+  if (!HOSTS.some(({ name }) => name === host)) throw new UserError(`no host is called "${host}"; there are ${HOSTS.map(({ name }) => name).join(', ')}`, 2);
+  const init = hostInits(labPid).get(host);
+  if (init === undefined) throw new UserError(`${host} is down or still booting`);
+  return init;
+}
+
+async function execOnHost(init: number, words: readonly string[]): Promise<number> {
+  const environment = { PATH: HOST_PATH, HOME: '/root', USER: 'root', LOGNAME: 'root', SHELL: '/bin/bash', TERM: process.env['TERM'] ?? 'dumb', LANG: 'C.UTF-8' };
+  const child = spawn('nsenter', ['-t', String(init), '-m', '-u', '-i', '-n', '-p', '--root', '--wd=/root', '--', ...words], { stdio: 'inherit', env: environment });
+  // The child has the terminal: what is typed, Ctrl-C included, is for it.
+  const ignore = () => undefined;
+  process.on('SIGINT', ignore);
+  const forward = () => child.kill('SIGTERM');
+  process.on('SIGTERM', forward);
+  try {
+    return await new Promise<number>((resolve, reject) => {
+      child.once('error', reject);
+      child.once('exit', (code, signal) => resolve(code ?? 128 + (signal ? constants.signals[signal] : 0)));
+    });
+  } finally {
+    process.off('SIGINT', ignore);
+    process.off('SIGTERM', forward);
+  }
+}

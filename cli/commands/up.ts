@@ -1,0 +1,106 @@
+// kubreak up: starts the cluster, in the foreground or detached.
+import { spawn } from 'node:child_process';
+import { mkdirSync } from 'node:fs';
+import type { Command } from 'commander';
+import { createInterface } from 'node:readline';
+import { API_PORT } from '../cluster-layout.ts';
+import type { ClusterFolder } from '../local/cluster-folder.ts';
+import { superviseCluster, type Progress } from '../local/supervisor.ts';
+import { UserError } from '../user-error.ts';
+import { clusterFolderOf } from './cluster-option.ts';
+
+interface UpOptions {
+  readonly port: number;
+  readonly detach?: boolean;
+}
+
+function portNumber(text: string): number {
+  const port = Number(text);
+  if (!/^\d+$/.test(text) || port < 1 || port > 65535) throw new UserError(`--port must be a number from 1 to 65535, not "${text}"`, 2);
+  return port;
+}
+
+export function addUpCommand(program: Command): void {
+  program.command('up')
+    .description('start the cluster of this folder (makes one when there is none) and wait until it is ready')
+    .option('--port <number>', 'port of the API server on 127.0.0.1', portNumber, API_PORT)
+    .option('-d, --detach', 'return when the cluster is ready; stop it with: kubreak down')
+    .action(async (options: UpOptions, command: Command) => {
+      const folder = clusterFolderOf(command);
+      await (options.detach ? startDetached(folder, options.port) : runInForeground(folder, options.port));
+    });
+}
+
+const seconds = (ms: number): string => `${(ms / 1000).toFixed(1)} s`;
+
+/** One line a step; on a terminal also what is being waited for. */
+function terminalProgress(startedMs: number): Progress {
+  const isTerminal = process.stdout.isTTY;
+  const clear = isTerminal ? '\r\x1b[K' : '';
+  let lastMs = startedMs;
+  return {
+    step(text) {
+      const nowMs = performance.now();
+      process.stdout.write(`${clear}  ${text.padEnd(48)} ${seconds(nowMs - lastMs).padStart(7)}\n`);
+      lastMs = nowMs;
+    },
+    waitingFor(text) {
+      if (isTerminal) process.stdout.write(`${clear}  waiting for ${text} ...`);
+    },
+  };
+}
+
+function printReady(folder: ClusterFolder, startedMs: number): void {
+  process.stdout.write(`The cluster is up after ${seconds(performance.now() - startedMs)}.
+
+kubeconfig: ${folder.kubeconfig}
+
+Try, in another terminal:
+  export KUBECONFIG=${folder.kubeconfig}
+  kubectl get nodes
+  kubectl get pods --all-namespaces
+  npx kubreak status
+`);
+}
+
+async function runInForeground(folder: ClusterFolder, port: number): Promise<void> {
+  const startedMs = performance.now();
+  const stopping = new AbortController();
+  const isChildOfDetach = process.env['KUBREAK_DETACHED'] === '1';
+  for (const event of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+    process.on(event, () => {
+      if (!stopping.signal.aborted && !isChildOfDetach) process.stdout.write('\nstopping the cluster ...\n');
+      stopping.abort(new UserError(`stopped by ${event}`));
+    });
+  }
+  if (isChildOfDetach) for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined); // who listened has gone
+  process.stdout.write(`starting a cluster in ${folder.path}\n`);
+  await superviseCluster(folder, port, terminalProgress(startedMs), () => {
+    printReady(folder, startedMs);
+    process.stdout.write(isChildOfDetach ? 'Stop it with: kubreak down\n' : 'Ctrl-C stops it; its data stays.\n');
+    if (isChildOfDetach) process.stdout.write(DETACHED_READY);
+  }, stopping.signal);
+}
+
+const DETACHED_READY = '\0ready\n';
+
+/** Runs this same command in a session of its own and follows its words until the cluster is ready. */
+async function startDetached(folder: ClusterFolder, port: number): Promise<void> {
+  mkdirSync(folder.path, { recursive: true });
+  const child = spawn(process.execPath, [process.argv[1] ?? '', '--dir', folder.path, 'up', '--port', String(port)],
+    { detached: true, stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, KUBREAK_DETACHED: '1' } });
+  let problem = '';
+  child.stderr.on('data', (chunk: Buffer) => (problem += chunk.toString()));
+  const outcome = await new Promise<'ready' | number>((resolve) => {
+    const lines = createInterface({ input: child.stdout });
+    lines.on('line', (line) => {
+      if (`${line}\n` === DETACHED_READY) resolve('ready');
+      else process.stdout.write(`${line}\n`);
+    });
+    child.once('exit', (code) => resolve(code ?? 1));
+  });
+  if (outcome !== 'ready') throw new UserError(problem.trim().replace(/^kubreak: /, '') || `the cluster did not start; see ${folder.logFile}`, outcome);
+  child.stdout.destroy();
+  child.stderr.destroy();
+  child.unref();
+}

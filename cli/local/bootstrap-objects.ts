@@ -1,0 +1,53 @@
+// What kubeadm writes to a new API server: the admins' role, the control plane's label, the addons.
+import { connectToApiserver, type ApiClient } from '#lib/api-client/client.ts';
+import { nodeKind } from '#lib/kinds/core/node.ts';
+import type { KubernetesObject } from '#lib/kinds/define-kind.ts';
+import { clusterRoleBindingKind } from '#lib/kinds/rbac/cluster-role-binding.ts';
+import { allKinds } from '#lib/kinds/registry.ts';
+import { isAlreadyExists } from '#lib/machinery/status-error.ts';
+import { loadKubeconfig } from '#lib/pki/kubeconfig.ts';
+import { API_PORT, CLUSTER_DNS, HOSTS, MASTER, POD_CIDR } from '../cluster-layout.ts';
+import { addonManifests } from '../manifests/addons.ts';
+import type { ClusterFolder } from './cluster-folder.ts';
+
+async function createIfAbsent(api: ApiClient, object: KubernetesObject): Promise<void> {
+  const kind = allKinds.find(({ apiVersion, kind: name }) => apiVersion === object.apiVersion && name === object.kind);
+  if (!kind) throw new Error(`manifest of unknown kind ${object.apiVersion ?? ''} ${object.kind ?? ''}`);
+  await api.create(kind, object).catch((error: unknown) => {
+    if (!isAlreadyExists(error)) throw error;
+  });
+}
+
+/**
+ * admin.conf belongs to the group kubeadm:cluster-admins, which has no rights until this binding is there; only
+ * super-admin.conf (system:masters) can make it. Source: kubeadm phases/kubeconfig EnsureAdminClusterRoleBinding.
+ */
+export async function bindClusterAdmins(folder: ClusterFolder): Promise<void> {
+  const { server } = await loadKubeconfig(folder.kubeconfig);
+  const superAdmin = await loadKubeconfig(folder.hostData(MASTER.name, '/etc/kubernetes/super-admin.conf'));
+  const api = connectToApiserver({ ...superAdmin, server }, 'kubreak');
+  try {
+    await createIfAbsent(api, {
+      apiVersion: clusterRoleBindingKind.apiVersion, kind: 'ClusterRoleBinding', metadata: { name: 'kubeadm:cluster-admins' },
+      roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name: 'cluster-admin' },
+      subjects: [{ apiGroup: 'rbac.authorization.k8s.io', kind: 'Group', name: 'kubeadm:cluster-admins' }],
+    } as KubernetesObject);
+  } finally {
+    await api.close();
+  }
+}
+
+export async function applyAddons(api: ApiClient): Promise<void> {
+  const manifests = addonManifests({ apiServerHost: MASTER.address, apiServerPort: API_PORT, podCidr: POD_CIDR, clusterDns: CLUSTER_DNS });
+  // Workloads last: their pods need the accounts and configuration.
+  const isWorkload = ({ kind }: KubernetesObject) => kind === 'DaemonSet' || kind === 'Deployment';
+  await Promise.all(manifests.filter((object) => !isWorkload(object)).map((object) => createIfAbsent(api, object)));
+  await Promise.all(manifests.filter(isWorkload).map((object) => createIfAbsent(api, object)));
+}
+
+/** Source: kubeadm phases/markcontrolplane. */
+export async function markControlPlane(api: ApiClient): Promise<void> {
+  const labels = { 'node-role.kubernetes.io/control-plane': '', 'node.kubernetes.io/exclude-from-external-load-balancers': '' };
+  const masters = HOSTS.filter(({ role }) => role === 'control-plane');
+  await Promise.all(masters.map(({ name }) => api.patch(nodeKind, undefined, name, { metadata: { labels } })));
+}

@@ -1,0 +1,55 @@
+// The boot of a host as a shell script: it runs in fresh mount, PID, UTS and IPC namespaces and in the host's network
+// namespace, builds the host's root and becomes PID 1 of it.
+import { HOST_INIT_NAME, type LabConfig, type LabHost } from './lab-config.ts';
+
+/**
+ * PID 1: reaps orphans (a shell does so while it waits), keeps the supervisor running, and ends on SIGTERM, with which
+ * the kernel ends everything else on the host.
+ */
+const INIT_LOOP = `trap 'exit 0' TERM INT
+while :; do
+  node /opt/kubreak/dist/node.js >>/var/log/node.log 2>&1 & pid=$!
+  while kill -0 $pid 2>/dev/null; do wait $pid; done
+  sleep 1 & wait $!
+done`;
+
+const quoted = (text: string): string => `'${text.replaceAll("'", `'\\''`)}'`;
+
+/** Controllers of cgroup v1 and the single tree of v2: a host's processes are in a group of their own where possible. */
+export const CGROUP_CONTROLLERS = ['memory', 'cpu', 'cpuacct', 'cpu,cpuacct', 'pids', 'freezer', 'blkio', ''] as const;
+
+export function hostBootScript(host: LabHost, config: LabConfig, bootId: string): string {
+  const { folder } = host;
+  const root = `${folder}/root`;
+  const binds = config.dataFolders.map((path) => `mkdir -p ${quoted(root + path)}; mount --bind ${quoted(`${folder}/data${path}`)} ${quoted(root + path)}`);
+  return `set -e
+cd /
+mount --make-rprivate /
+for c in ${CGROUP_CONTROLLERS.map((name) => quoted(name)).join(' ')}; do
+  p=/sys/fs/cgroup/$c/${config.cgroup}/${host.name}/host
+  [ -e "$p/cgroup.procs" ] && echo 0 > "$p/cgroup.procs" || :
+done
+hostname ${host.name}
+mount -t overlay overlay -o ${quoted(`lowerdir=/,upperdir=${folder}/upper,workdir=${folder}/work`)} ${quoted(root)}
+cd ${quoted(root)}
+mount -t proc proc proc
+mount -t sysfs sysfs sys
+if [ -d sys/fs/cgroup ]; then mount --rbind /sys/fs/cgroup sys/fs/cgroup; fi
+mount --rbind /dev dev
+mount -t tmpfs -o mode=755 tmpfs run
+mount -t tmpfs -o mode=1777 tmpfs tmp
+mount -t tmpfs -o mode=1777 tmpfs dev/shm
+${binds.join('\n')}
+mkdir -p opt/kubreak/dist opt/kubreak/node_modules opt/kubreak/bin usr/local/bin run/kubreak run/netns
+mount --bind ${quoted(config.dist)} opt/kubreak/dist
+mount --bind ${quoted(config.nodeModules)} opt/kubreak/node_modules
+if [ ! -x usr/local/bin/node ] && [ ! -x usr/bin/node ]; then : > usr/local/bin/node; mount --bind ${quoted(config.nodeExecutable)} usr/local/bin/node; fi
+echo ${bootId} > run/kubreak/boot_id
+mount --bind run/kubreak/boot_id proc/sys/kernel/random/boot_id
+pivot_root . .
+umount -l .
+cd /
+export HOME=/root PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+exec /bin/sh -c ${quoted(INIT_LOOP)} ${HOST_INIT_NAME} ${host.name}
+`;
+}

@@ -1,0 +1,30 @@
+// What the lab process is told: the hosts it runs, their disks and where the programs are.
+
+export interface LabHost {
+  readonly name: string;
+  readonly address: string;
+  /** Holds upper/, work/, root/ and data/ of the host. */
+  readonly folder: string;
+}
+
+export interface LabConfig {
+  readonly hosts: readonly LabHost[];
+  readonly gateway: string;
+  readonly prefixLength: number;
+  /** `host:port` of the API server, inside. */
+  readonly apiserver: string;
+  /** Folders of a host with a disk of their own. */
+  readonly dataFolders: readonly string[];
+  /** On the machine: the bundles, the native packages, the node executable. */
+  readonly dist: string;
+  readonly nodeModules: string;
+  readonly nodeExecutable: string;
+  /** Parent of all cgroups of the cluster, without leading slash. */
+  readonly cgroup: string;
+}
+
+/** Sockets of the lab, in its own mount namespace: reach them through /proc/PID/root. */
+export const RELAY_SOCKET = '/run/kubreak/relay.sock';
+export const LAB_SOCKET = '/run/kubreak/lab.sock';
+/** argv[0] of the shell that is PID 1 of a host: how a host is found from the machine. */
+export const HOST_INIT_NAME = 'kubreak-host';

@@ -1,0 +1,74 @@
+// What the machine must have before a cluster can start: rights, and a few programs.
+import { execFileSync, spawnSync, type ExecFileSyncOptions } from 'node:child_process';
+import { accessSync, constants, existsSync, readFileSync } from 'node:fs';
+import { UserError } from '../user-error.ts';
+
+interface Requirement {
+  readonly program: string;
+  readonly debianPackage: string;
+}
+
+const REQUIREMENTS: readonly Requirement[] = [
+  { program: 'ip', debianPackage: 'iproute2' },
+  { program: 'nft', debianPackage: 'nftables' },
+  { program: 'unshare', debianPackage: 'util-linux' },
+  { program: 'nsenter', debianPackage: 'util-linux' },
+  { program: 'setpriv', debianPackage: 'util-linux' },
+  { program: 'mount', debianPackage: 'mount' },
+  { program: 'nginx', debianPackage: 'nginx-light' },
+  { program: 'curl', debianPackage: 'curl' },
+  { program: 'ps', debianPackage: 'procps' },
+  { program: 'kubectl', debianPackage: 'kubernetes-client' },
+];
+
+export function findProgram(name: string): string | undefined {
+  const folders = [...(process.env['PATH'] ?? '').split(':'), '/usr/local/sbin', '/usr/sbin', '/sbin'];
+  return folders.map((folder) => `${folder}/${name}`).find((path) => {
+    try {
+      accessSync(path, constants.X_OK);
+      return true;
+    } catch {
+      return false; // not there
+    }
+  });
+}
+
+export function missingRequirements(): readonly Requirement[] {
+  return REQUIREMENTS.filter(({ program }) => findProgram(program) === undefined);
+}
+
+function isDebian(): boolean {
+  return existsSync('/etc/debian_version') && findProgram('apt-get') !== undefined;
+}
+
+/**
+ * Makes sure that a cluster can be started here. As root on Debian and Ubuntu it installs what is missing, after saying
+ * so; elsewhere it throws UserError naming every missing package.
+ */
+export function ensureMachineIsReady(say: (line: string) => void): void {
+  if (process.getuid?.() !== 0) throw new UserError('kubreak up needs root, for network namespaces and mounts: run it with sudo');
+  const missing = missingRequirements();
+  if (missing.length > 0) {
+    const packages = [...new Set(missing.map(({ debianPackage }) => debianPackage))];
+    const programs = missing.map(({ program }) => program).join(', ');
+    if (!isDebian()) throw new UserError(`missing programs: ${programs}. Install them first (Debian package names: ${packages.join(' ')})`);
+    say(`missing programs: ${programs}; installing Debian packages: ${packages.join(' ')}`);
+    installPackages(packages);
+  }
+  if (!readFileSync('/proc/filesystems', 'utf8').includes('overlay')) {
+    spawnSync('modprobe', ['overlay']);
+    if (!readFileSync('/proc/filesystems', 'utf8').includes('overlay')) throw new UserError('this kernel has no overlay filesystem, which the hosts and containers of the cluster need');
+  }
+}
+
+/** RUNLEVEL=1 keeps Debian's maintainer scripts from starting services (nginx would take port 80). */
+export function installPackages(packages: readonly string[]): void {
+  const options: ExecFileSyncOptions = { stdio: ['ignore', 'ignore', 'pipe'], env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive', RUNLEVEL: '1' }, timeout: 600_000 };
+  try {
+    execFileSync('apt-get', ['update', '-qq'], options);
+    execFileSync('apt-get', ['install', '-y', '-qq', '--no-install-recommends', ...packages], options);
+  } catch (error) {
+    const { stderr } = error as { stderr?: Buffer };
+    throw new UserError(`cannot install ${packages.join(' ')}: ${(stderr?.toString() ?? String(error)).trim()}`);
+  }
+}

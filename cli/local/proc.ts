@@ -1,0 +1,83 @@
+// What /proc of the machine tells about processes: parents, start times, names, memory.
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+
+export interface ProcessFacts {
+  readonly pid: number;
+  readonly parentPid: number;
+  /** As the process calls itself (argv[0]). */
+  readonly title: string;
+  readonly argv: readonly string[];
+  /** `S`, `R`, `T` (stopped), `Z` ... */
+  readonly state: string;
+}
+
+/** Reads a file of /proc; undefined when the process has ended meanwhile. */
+function readProc(path: string): string | undefined {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'ENOENT' || code === 'ESRCH') return undefined;
+    throw error;
+  }
+}
+
+function statFields(pid: number): string[] | undefined {
+  const stat = readProc(`/proc/${pid}/stat`);
+  return stat?.slice(stat.lastIndexOf(')') + 2).split(' ');
+}
+
+/** Start of a process in clock ticks since boot: with the pid it names a process for good. */
+export function startTicksOf(pid: number): string | undefined {
+  const fields = statFields(pid);
+  return fields === undefined || fields[0] === 'Z' ? undefined : fields[19];
+}
+
+export function allProcesses(): ProcessFacts[] {
+  return readdirSync('/proc').filter((name) => /^\d+$/.test(name)).flatMap((name) => {
+    const pid = Number(name);
+    const fields = statFields(pid);
+    const cmdline = readProc(`/proc/${pid}/cmdline`);
+    if (fields === undefined || cmdline === undefined) return [];
+    const argv = cmdline.replace(/\0+$/, '').split('\0');
+    return [{ pid, parentPid: Number(fields[1]), state: fields[0] ?? '', title: (argv[0] ?? '').trim(), argv }];
+  });
+}
+
+export function descendantsOf(root: number, processes: readonly ProcessFacts[]): ProcessFacts[] {
+  const children = groupByParent(processes);
+  const found: ProcessFacts[] = [];
+  const queue = [root];
+  for (let pid = queue.pop(); pid !== undefined; pid = queue.pop()) {
+    for (const child of children.get(pid) ?? []) {
+      found.push(child);
+      queue.push(child.pid);
+    }
+  }
+  return found;
+}
+
+function groupByParent(processes: readonly ProcessFacts[]): Map<number, ProcessFacts[]> {
+  const children = new Map<number, ProcessFacts[]>();
+  for (const process of processes) {
+    const siblings = children.get(process.parentPid);
+    if (siblings) siblings.push(process);
+    else children.set(process.parentPid, [process]);
+  }
+  return children;
+}
+
+/** Proportional set size: shared pages count in part. Bytes; 0 when the process has ended. */
+export function pssBytesOf(pid: number): number {
+  const match = /^Pss:\s+(\d+) kB/m.exec(readProc(`/proc/${pid}/smaps_rollup`) ?? '');
+  return match ? Number(match[1]) * 1024 : 0;
+}
+
+/** Whether the program behind a process is this one's: node. */
+export function runsNode(pid: number): boolean {
+  try {
+    return /\bnode\b/.test(readlinkSync(`/proc/${pid}/exe`));
+  } catch {
+    return false; // ended, or not ours to see
+  }
+}

@@ -1,0 +1,145 @@
+// Runs a cluster from its folder: starts the lab, hands out the API server's port, reports progress, clears up.
+import { spawn, type ChildProcess } from 'node:child_process';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync, openSync, closeSync } from 'node:fs';
+import { connect, createServer, type Server } from 'node:net';
+import { dirname } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { systemClock } from '#lib/environment/clock.ts';
+import { GATEWAY, HOSTS, MASTER, SUBNET_PREFIX_LENGTH } from '../cluster-layout.ts';
+import { UserError } from '../user-error.ts';
+import type { ClusterFolder } from './cluster-folder.ts';
+import { CGROUP_CONTROLLERS } from './lab/host-boot.ts';
+import { RELAY_SOCKET, type LabConfig } from './lab/lab-config.ts';
+import { ensureMachineIsReady } from './preflight.ts';
+import { allProcesses } from './proc.ts';
+import { adminKubeconfig, HOST_DATA_FOLDERS, MASTER_ENDPOINT, provision } from './provision.ts';
+import { waitUntilReady } from './readiness.ts';
+
+export interface Progress {
+  /** A step that has ended, and how long it took since the last one; milliseconds. */
+  step(text: string): void;
+  waitingFor(text: string): void;
+}
+
+/** Longest time a start may take before it is given up; milliseconds. */
+const START_DEADLINE_MS = 180_000;
+const STOP_POLL_MS = 20;
+const STOP_DEADLINE_MS = 15_000;
+
+/**
+ * Starts the cluster and resolves when `signal` aborts and everything is gone. `onReady` is called once. Throws
+ * UserError for what the person can mend: missing rights or programs, a taken port, a second cluster in the folder.
+ */
+export async function superviseCluster(folder: ClusterFolder, port: number, progress: Progress, onReady: () => void, signal: AbortSignal): Promise<void> {
+  folder.claim(port);
+  let lab: ChildProcess | undefined;
+  let server: Server | undefined;
+  try {
+    ensureMachineIsReady((line) => progress.step(line));
+    server = await listen(port);
+    sweepCgroups(folder);
+    progress.waitingFor('certificates and disks of the hosts');
+    await provision(folder, systemClock.nowMs());
+    writeFileSync(folder.kubeconfig, adminKubeconfig(readFileSync(folder.hostData(MASTER.name, '/etc/kubernetes/admin.conf'), 'utf8'), port), { mode: 0o600 });
+    progress.step('certificates and disks of the hosts');
+    lab = startLab(folder);
+    const ended = new Promise<never>((_, reject) => lab?.once('exit', (code, killedBy) => reject(new Error(`the lab ended (${killedBy ?? `exit code ${code ?? 0}`}); see ${folder.logFile}`))));
+    ended.catch(() => undefined); // looked at below, also when it comes late
+    const labPid = await Promise.race([findLabPid(lab), ended]);
+    folder.updateRunning({ labPid });
+    relay(server, labPid);
+    progress.step(`network and ${HOSTS.length} hosts`);
+    const starting = AbortSignal.any([signal, AbortSignal.timeout(START_DEADLINE_MS)]);
+    await Promise.race([waitUntilReady(folder, progress, starting), ended]);
+    folder.updateRunning({ isReady: true });
+    onReady();
+    await Promise.race([new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true })), ended]);
+  } catch (error) {
+    if (!signal.aborted) throw error;
+  } finally {
+    await stopLab(lab);
+    server?.close();
+    sweepCgroups(folder);
+    folder.release();
+  }
+}
+
+async function listen(port: number): Promise<Server> {
+  const server = createServer({ allowHalfOpen: true });
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', (error: NodeJS.ErrnoException) => {
+      reject(error.code === 'EADDRINUSE' ? new UserError(`listen tcp 127.0.0.1:${port}: bind: address already in use; choose another with --port`) : error);
+    });
+    server.listen(port, '127.0.0.1', resolve);
+  });
+  return server;
+}
+
+function relay(server: Server, labPid: number): void {
+  server.on('connection', (outside) => {
+    const inside = connect({ path: `/proc/${labPid}/root${RELAY_SOCKET}`, allowHalfOpen: true });
+    outside.pipe(inside).pipe(outside);
+    const end = () => {
+      outside.destroy();
+      inside.destroy();
+    };
+    outside.on('error', end).on('close', end);
+    inside.on('error', end).on('close', end);
+  });
+}
+
+function startLab(folder: ClusterFolder): ChildProcess {
+  const dist = dirname(fileURLToPath(import.meta.url));
+  const config: LabConfig = {
+    hosts: HOSTS.map(({ name, address }) => ({ name, address, folder: folder.hostFolder(name) })),
+    gateway: GATEWAY, prefixLength: SUBNET_PREFIX_LENGTH, apiserver: MASTER_ENDPOINT, dataFolders: HOST_DATA_FOLDERS,
+    dist, nodeModules: nodeModulesBeside(dist), nodeExecutable: process.execPath, cgroup: folder.cgroup,
+  };
+  writeFileSync(folder.labConfig, JSON.stringify(config));
+  mkdirSync(folder.path, { recursive: true });
+  const log = openSync(folder.logFile, 'a');
+  // The lab lives as long as its standard input is open: it ends with this process, however that ends.
+  const lab = spawn('unshare', ['--net', '--mount', '--pid', '--fork', '--kill-child=SIGKILL', '--mount-proc', process.execPath, `${dist}/lab.js`, folder.labConfig],
+    { stdio: ['pipe', log, log], detached: true });
+  closeSync(log);
+  return lab;
+}
+
+/** The native packages: node_modules of the project itself, or of the project that has kubreak as a dependency. */
+function nodeModulesBeside(dist: string): string {
+  for (let folder = dirname(dist); folder !== '/'; folder = dirname(folder)) {
+    if (existsSync(`${folder}/node_modules/classic-level`)) return `${folder}/node_modules`;
+  }
+  throw new UserError('the package classic-level is not installed; run: npm ci');
+}
+
+/** unshare forks: the lab proper is its only child. */
+async function findLabPid(lab: ChildProcess): Promise<number> {
+  for (;;) {
+    const child = allProcesses().find(({ parentPid, title }) => parentPid === lab.pid && title === 'kubreak-lab');
+    if (child && existsSync(`/proc/${child.pid}/root${RELAY_SOCKET}`)) return child.pid;
+    await systemClock.sleep(STOP_POLL_MS);
+  }
+}
+
+async function stopLab(lab: ChildProcess | undefined): Promise<void> {
+  if (!lab || lab.exitCode !== null || lab.signalCode !== null) return;
+  const ended = new Promise<void>((resolve) => lab.once('exit', () => resolve()));
+  lab.stdin?.end();
+  const killer = setTimeout(() => lab.kill('SIGKILL'), STOP_DEADLINE_MS);
+  await ended;
+  clearTimeout(killer);
+}
+
+/** Removes the cluster's cgroups, also those that a killed supervisor left; there is no process in them any more. */
+export function sweepCgroups(folder: ClusterFolder): void {
+  for (const controller of CGROUP_CONTROLLERS) {
+    const path = `/sys/fs/cgroup/${controller}/${folder.cgroup}`;
+    if (existsSync(path)) removeGroups(path);
+  }
+}
+
+function removeGroups(path: string): void {
+  for (const entry of readdirSync(path, { withFileTypes: true })) if (entry.isDirectory()) removeGroups(`${path}/${entry.name}`);
+  rmdirSync(path);
+}

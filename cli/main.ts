@@ -1,0 +1,42 @@
+// kubreak: the command line.
+import { Command, CommanderError } from 'commander';
+import { addDownCommand } from './commands/down.ts';
+import { addExecCommand } from './commands/exec.ts';
+import { addLeverCommands } from './commands/levers.ts';
+import { addLogsCommand } from './commands/logs.ts';
+import { addStatusCommand } from './commands/status.ts';
+import { addUpCommand } from './commands/up.ts';
+import { StatusError } from '#lib/machinery/status-error.ts';
+import { UserError } from './user-error.ts';
+
+const program = new Command('kubreak')
+  .description('A Kubernetes cluster on this machine, made to be broken on purpose.')
+  .option('--dir <folder>', 'folder that holds the cluster', process.env['KUBREAK_DIR'] ?? '.kubreak')
+  .enablePositionalOptions()
+  .showHelpAfterError('(kubreak --help tells more)')
+  .exitOverride();
+
+addUpCommand(program);
+addDownCommand(program);
+addStatusCommand(program);
+addExecCommand(program);
+addLogsCommand(program);
+addLeverCommands(program);
+program.addHelpText('after', `
+Exit codes: 0 done, 1 it could not be done, 2 the command was not understood, 3 no cluster is running.
+Components: etcd apiserver controller-manager scheduler kubelet container-runtime kube-proxy calico-node coredns
+            calico-kube-controllers; COMPONENT means all its instances, COMPONENT@HOST the one on that host.`);
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  if (error instanceof CommanderError) process.exitCode = error.exitCode === 0 ? 0 : 2;
+  else if (error instanceof UserError || error instanceof StatusError) {
+    process.stderr.write(`kubreak: ${error.message}\n`);
+    process.exitCode = error instanceof UserError ? error.exitCode : 1;
+  } else {
+    process.stderr.write(`kubreak: ${error instanceof Error ? error.message : String(error)}\n`);
+    if (process.env['KUBREAK_DEBUG'] !== undefined && error instanceof Error) process.stderr.write(`${error.stack ?? ''}\n`);
+    process.exitCode = 1;
+  }
+}

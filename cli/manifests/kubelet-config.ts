@@ -1,0 +1,27 @@
+// /var/lib/kubelet/config.yaml as kubeadm writes it, with this cluster's addresses.
+import { stringify } from 'yaml';
+import { CLUSTER_DNS } from '../cluster-layout.ts';
+
+export interface KubeletConfigOptions {
+  readonly isControlPlane: boolean;
+  readonly cgroupRoot: string;
+}
+
+export function kubeletConfiguration({ isControlPlane, cgroupRoot }: KubeletConfigOptions): string {
+  return stringify({
+    apiVersion: 'kubelet.config.k8s.io/v1beta1',
+    kind: 'KubeletConfiguration',
+    authentication: { anonymous: { enabled: false }, webhook: { cacheTTL: '2m0s', enabled: true }, x509: { clientCAFile: '/etc/kubernetes/pki/ca.crt' } },
+    authorization: { mode: 'Webhook', webhook: { cacheAuthorizedTTL: '5m0s', cacheUnauthorizedTTL: '30s' } },
+    cgroupDriver: 'cgroupfs',
+    cgroupRoot,
+    clusterDNS: [CLUSTER_DNS],
+    clusterDomain: 'cluster.local',
+    healthzBindAddress: '127.0.0.1',
+    healthzPort: 10248,
+    resolvConf: '/etc/resolv.conf',
+    rotateCertificates: false,
+    staticPodPath: '/etc/kubernetes/manifests',
+    ...(isControlPlane ? { registerWithTaints: [{ key: 'node-role.kubernetes.io/control-plane', effect: 'NoSchedule' }] } : {}),
+  });
+}
