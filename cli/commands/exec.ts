@@ -17,6 +17,7 @@ export function addExecCommand(program: Command): void {
     .passThroughOptions()
     .action(async (host: string, words: string[], _options: unknown, command: Command) => {
       const { labPid } = clusterFolderOf(command).requireRunning();
+      if (words[0] === '--') words.shift();
       process.exitCode = await execOnHost(hostInit(labPid, host), words.length > 0 ? words : ['bash']);
     });
 }
@@ -31,7 +32,7 @@ export function hostInit(labPid: number, host: string): number {
 
 async function execOnHost(init: number, words: readonly string[]): Promise<number> {
   const environment = { PATH: HOST_PATH, HOME: '/root', USER: 'root', LOGNAME: 'root', SHELL: '/bin/bash', TERM: process.env['TERM'] ?? 'dumb', LANG: 'C.UTF-8' };
-  const child = spawn('nsenter', ['-t', String(init), '-m', '-u', '-i', '-n', '-p', '--root', '--wd=/root', '--', ...words], { stdio: 'inherit', env: environment });
+  const child = spawn('nsenter', ['-t', String(init), '-m', '-u', '-i', '-n', '-p', '--root', '--wd', '--', 'sh', '-c', 'cd && exec "$@"', 'sh', ...words], { stdio: 'inherit', env: environment });
   // The child has the terminal: what is typed, Ctrl-C included, is for it.
   const ignore = () => undefined;
   process.on('SIGINT', ignore);

@@ -1,0 +1,136 @@
+// A cluster for tests, driven as a person drives it: by the kubreak command and an unmodified kubectl.
+import assert from 'node:assert/strict';
+import { execFile, spawn, type ChildProcess } from 'node:child_process';
+import { mkdtempSync, writeFileSync } from 'node:fs';
+import { createServer, type AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const KUBREAK = fileURLToPath(new URL('../../dist/kubreak.js', import.meta.url));
+const COMMAND_TIMEOUT_MS = 120_000;
+
+export interface Result {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+export interface RunOptions {
+  readonly timeoutMs?: number;
+  readonly env?: Readonly<Record<string, string>>;
+}
+
+export function runCommand(program: string, args: readonly string[], { timeoutMs = COMMAND_TIMEOUT_MS, env = {} }: RunOptions = {}): Promise<Result> {
+  return new Promise((resolve) => {
+    const child = execFile(program, args, { timeout: timeoutMs, maxBuffer: 64 * 1024 * 1024, env: { ...process.env, ...env } }, (error, stdout, stderr) => {
+      const { code, killed } = (error ?? {}) as { code?: number | string; killed?: boolean };
+      resolve({ code: error === null ? 0 : killed ? 124 : typeof code === 'number' ? code : 1, stdout, stderr });
+    });
+    child.stdin?.end();
+  });
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as AddressInfo;
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}
+
+/** Tries until `attempt` returns something; fails with what was seen last when the deadline passes. */
+export async function until<T>(what: string, attempt: () => Promise<T | undefined | false>, deadlineMs = 60_000): Promise<T> {
+  const startedMs = performance.now();
+  let last = '';
+  for (;;) {
+    try {
+      const value = await attempt();
+      if (value !== undefined && value !== false) return value;
+    } catch (error) {
+      last = error instanceof Error ? error.message : String(error);
+    }
+    assert.ok(performance.now() - startedMs < deadlineMs, `${what}: not within ${deadlineMs / 1000} s${last === '' ? '' : `; last: ${last}`}`);
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+}
+
+export class TestCluster {
+  readonly folder: string;
+  readonly port: number;
+  readonly #scratch: string;
+
+  private constructor(scratch: string, port: number) {
+    this.#scratch = scratch;
+    this.folder = join(scratch, '.kubreak');
+    this.port = port;
+  }
+
+  static async start(): Promise<TestCluster> {
+    const cluster = new TestCluster(mkdtempSync(join(tmpdir(), 'kubreak-e2e-')), await freePort());
+    await cluster.up();
+    return cluster;
+  }
+
+  async up(): Promise<void> {
+    const { code, stdout, stderr } = await this.kubreak(['up', '--detach', '--port', String(this.port)], { timeoutMs: 240_000 });
+    assert.equal(code, 0, `kubreak up failed:\n${stdout}\n${stderr}`);
+  }
+  async down(purge = true): Promise<void> {
+    const { code, stderr } = await this.kubreak(['down', ...(purge ? ['--purge'] : [])]);
+    assert.equal(code, 0, `kubreak down failed: ${stderr}`);
+  }
+
+  get kubeconfig(): string {
+    return join(this.folder, 'admin.conf');
+  }
+  kubreak(args: readonly string[], options?: RunOptions): Promise<Result> {
+    return runCommand(process.execPath, [KUBREAK, '--dir', this.folder, ...args], options);
+  }
+  kubectl(args: readonly string[], options: RunOptions = {}): Promise<Result> {
+    return runCommand('kubectl', args, { ...options, env: { KUBECONFIG: this.kubeconfig, HOME: this.#scratch, ...options.env } });
+  }
+  /** kubectl that has to succeed; resolves with what it printed. */
+  async kubectlOk(...args: string[]): Promise<string> {
+    const { code, stdout, stderr } = await this.kubectl(args);
+    assert.equal(code, 0, `kubectl ${args.join(' ')}: ${stderr}${stdout}`);
+    return stdout;
+  }
+  /** A kubectl that is left running, such as one that waits for a deletion. */
+  kubectlStarted(...args: string[]): ChildProcess {
+    return spawn('kubectl', args, { env: { ...process.env, KUBECONFIG: this.kubeconfig, HOME: this.#scratch }, stdio: ['ignore', 'pipe', 'pipe'] });
+  }
+  on(host: string, ...command: string[]): Promise<Result> {
+    return this.kubreak(['exec', host, '--', ...command]);
+  }
+  async onOk(host: string, ...command: string[]): Promise<string> {
+    const { code, stdout, stderr } = await this.on(host, ...command);
+    assert.equal(code, 0, `${host}$ ${command.join(' ')}: ${stderr}${stdout}`);
+    return stdout;
+  }
+  writeFile(name: string, text: string): string {
+    const path = join(this.#scratch, name);
+    writeFileSync(path, text);
+    return path;
+  }
+  async json<T>(...args: string[]): Promise<T> {
+    return JSON.parse(await this.kubectlOk(...args, '-o', 'json')) as T;
+  }
+}
+
+export const NGINX_POD = `apiVersion: v1
+kind: Pod
+metadata:
+  name: nginx-pod
+spec:
+  containers:
+  - name: container-name
+    image: nginx
+`;
+
+/** Columns of a kubectl table by header name. */
+export function table(text: string): Record<string, string>[] {
+  const [header = '', ...rows] = text.trimEnd().split('\n');
+  const names = [...header.matchAll(/\S+(?: \S+)*/g)].map((match) => ({ name: match[0], start: match.index }));
+  return rows.map((row) => Object.fromEntries(names.map(({ name, start }, index) => [name, row.slice(start, names[index + 1]?.start).trim()])));
+}
