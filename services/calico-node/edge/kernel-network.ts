@@ -1,0 +1,118 @@
+// What the kernel has and gets: routes of ours by `ip`, NAT by `nft`, interfaces with their addresses.
+import { spawn } from 'node:child_process';
+import { readFile, writeFile } from 'node:fs/promises';
+import { networkInterfaces } from 'node:os';
+import { createInterface } from 'node:readline';
+import type { Clock } from '#lib/environment/clock.ts';
+import type { LinkAddress, Route, RouteChanges } from '../core/routes.ts';
+
+/** `bird` in /etc/iproute2/rt_protos: the mark by which our routes are told from others'. */
+const ROUTE_PROTOCOL = '12';
+const COMMAND_TIMEOUT_MS = 10_000;
+const OUTPUT_LIMIT_BYTES = 64 * 1024 * 1024;
+const MONITOR_RESTART_MS = 1_000;
+
+export class CommandError extends Error {
+  override readonly name = 'CommandError';
+}
+
+/** Runs a program to its end and resolves with what it printed. Throws CommandError with its complaint. */
+export function runCommand(program: string, args: readonly string[], input = ''): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(program, args, { stdio: ['pipe', 'pipe', 'pipe'], timeout: COMMAND_TIMEOUT_MS, killSignal: 'SIGKILL' });
+    const output: Buffer[] = [];
+    let outputBytes = 0;
+    let complaint = '';
+    child.stdout.on('data', (chunk: Buffer) => {
+      outputBytes += chunk.length;
+      if (outputBytes <= OUTPUT_LIMIT_BYTES) output.push(chunk);
+    });
+    child.stderr.on('data', (chunk: Buffer) => (complaint = (complaint + chunk.toString('utf8')).slice(0, 4096)));
+    child.stdin.on('error', () => undefined); // the program ended before it read all: its exit code tells
+    child.once('error', (error) => reject(new CommandError(`cannot run ${program}`, { cause: error })));
+    child.once('close', (code, signal) => {
+      if (outputBytes > OUTPUT_LIMIT_BYTES) reject(new CommandError(`${program} printed more than ${OUTPUT_LIMIT_BYTES} bytes`));
+      else if (code === 0) resolve(Buffer.concat(output).toString('utf8'));
+      else reject(new CommandError(`${program} ${args.join(' ')}: ${complaint.trim() || `ended with ${signal ?? code}`}`));
+    });
+    child.stdin.end(input);
+  });
+}
+
+interface KernelRoute {
+  readonly type?: string;
+  readonly dst: string;
+  readonly gateway?: string;
+  readonly dev?: string;
+  readonly protocol?: string;
+}
+
+/** The routes that carry our mark. */
+export async function ownRoutes(): Promise<Route[]> {
+  const routes = JSON.parse((await runCommand('ip', ['-4', '-N', '-j', 'route', 'show', 'table', 'main', 'proto', ROUTE_PROTOCOL])) || '[]') as KernelRoute[];
+  return routes.map(({ dst, gateway, dev, type }) => ({
+    destination: dst.includes('/') ? dst : `${dst}/32`,
+    via: gateway,
+    device: gateway === undefined && (type === 'blackhole' || type === '6') ? undefined : dev,
+  }));
+}
+
+/** Throws CommandError with the first line that `ip` refused; the others are carried out. */
+export async function changeRoutes({ remove, put }: RouteChanges): Promise<void> {
+  const lines = [
+    ...remove.map((route) => `route del ${routeText(route)}`),
+    ...put.map((route) => `route replace ${routeText(route)}`),
+  ];
+  if (lines.length > 0) await runCommand('ip', ['-force', '-batch', '-'], `${lines.join('\n')}\n`);
+}
+
+const routeText = ({ destination, via, device }: Route): string =>
+  via === undefined ? `${device === undefined ? 'blackhole ' : ''}${destination} proto ${ROUTE_PROTOCOL}` : `${destination} via ${via} dev ${device ?? ''} proto ${ROUTE_PROTOCOL}`;
+
+/** IPv4 addresses of interfaces that are up. */
+export function linkAddresses(): LinkAddress[] {
+  return Object.entries(networkInterfaces()).flatMap(([device, addresses]) =>
+    (addresses ?? []).flatMap(({ family, cidr }) => (family === 'IPv4' && cidr !== null ? [{ device, cidr }] : [])));
+}
+
+/** How many pods have an address: the host routes towards their interfaces. */
+export async function podRoutes(): Promise<string[]> {
+  const routes = JSON.parse((await runCommand('ip', ['-4', '-j', 'route', 'show', 'table', 'main', 'scope', 'link'])) || '[]') as KernelRoute[];
+  return routes.filter(({ dev }) => dev?.startsWith('cali') === true).map(({ dst }) => dst);
+}
+
+/** Carries out an nft script as one transaction. */
+export async function applyNft(script: string): Promise<void> {
+  await runCommand('nft', ['-f', '-'], script);
+}
+
+export async function nftTableExists(table: string): Promise<boolean> {
+  return (await runCommand('nft', ['list', 'tables', 'ip'])).split('\n').includes(`table ip ${table}`);
+}
+
+export async function switchForwardingOn(): Promise<void> {
+  const file = '/proc/sys/net/ipv4/ip_forward';
+  if ((await readFile(file, 'utf8')).trim() !== '1') await writeFile(file, '1');
+}
+
+/**
+ * Calls `onChange` after every change of a link, address or route, with whether it concerns a pod's interface; until
+ * the signal aborts. A monitor that ends is started again, which counts as a change, for some may have been missed.
+ */
+export async function watchKernelNetwork(onChange: (isPodInterface: boolean) => void, { clock, signal }: { clock: Clock; signal: AbortSignal }): Promise<void> {
+  while (!signal.aborted) {
+    const child = spawn('ip', ['-4', 'monitor', 'link', 'address', 'route'], { stdio: ['ignore', 'pipe', 'ignore'] });
+    const stop = (): void => void child.kill('SIGKILL');
+    signal.addEventListener('abort', stop, { once: true });
+    const ended = new Promise<void>((resolve) => {
+      child.once('error', () => resolve());
+      child.once('close', () => resolve());
+    });
+    createInterface({ input: child.stdout }).on('line', (line) => onChange(line.includes('cali')));
+    await ended;
+    signal.removeEventListener('abort', stop);
+    if (signal.aborted) return;
+    await clock.sleep(MONITOR_RESTART_MS, signal).catch(() => undefined);
+    onChange(false);
+  }
+}

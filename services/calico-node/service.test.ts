@@ -1,0 +1,126 @@
+// The whole agent on two hosts of a small network.
+import assert from 'node:assert/strict';
+import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { after, before, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { eventually } from '#lib/testing/eventually.ts';
+import { inOwnNetwork, NetworkLab } from '#lib/testing/network-lab.ts';
+import { ObjectServer } from '#lib/testing/object-server.ts';
+
+const AFFINITIES = '/apis/crd.projectcalico.org/v1/blockaffinities';
+const W1_BLOCK = '172.16.221.128/26';
+const W2_BLOCK = '172.16.103.128/26';
+
+inOwnNetwork(import.meta.url, () => {
+  const lab = new NetworkLab();
+  const api = new ObjectServer();
+  const folder = mkdtempSync(`${tmpdir()}/calico-node-`);
+  const agents = new Map<string, ReturnType<NetworkLab['start']>>();
+
+  const startAgent = (node: string): void => {
+    agents.set(node, lab.start(node, [process.execPath, '--import', 'tsx', fileURLToPath(new URL('main.ts', import.meta.url)), `--kubeconfig=${folder}/kubeconfig`], {
+      NODENAME: node, CALICO_IPV4POOL_CIDR: '172.16.0.0/16', CNI_NET_DIR: `${folder}/${node}`,
+    }));
+  };
+  const putNode = (name: string, address: string): void => api.put(`/api/v1/nodes/${name}`, { kind: 'Node', status: { addresses: [{ type: 'InternalIP', address }, { type: 'Hostname', address: name }] } });
+  const routes = (host: string): string => lab.run(host, ['ip', 'route', 'show', 'proto', 'bird']).stdout;
+  const blocksOf = (node: string): string[] => (JSON.parse(readFileSync(`${folder}/${node}/10-calico.conflist`, 'utf8')) as { plugins: { ipam: { blocks: string[] } }[] }).plugins[0]?.ipam.blocks ?? [];
+
+  before(async () => {
+    const server = await api.start(lab.gateway);
+    writeFileSync(`${folder}/kubeconfig`, `apiVersion: v1\nkind: Config\ncurrent-context: c\nclusters: [{name: c, cluster: {server: "${server}"}}]\ncontexts: [{name: c, context: {cluster: c, user: u}}]\nusers: [{name: u, user: {}}]\n`);
+    lab.addHost('w1-k8s', '192.168.1.101');
+    lab.addHost('w2-k8s', '192.168.1.102');
+    putNode('w1-k8s', '192.168.1.101');
+    putNode('w2-k8s', '192.168.1.102');
+    startAgent('w1-k8s');
+    startAgent('w2-k8s');
+  });
+  after(async () => {
+    for (const [, agent] of agents) if (process.env['SHOW_LOGS']) console.log(agent.output());
+    await lab.stop();
+    await api.stop();
+  });
+
+  test('each node claims the block of its name, tells the runtime and routes to the other', async () => {
+    await eventually(() => routes('w1-k8s').includes(`${W2_BLOCK} via 192.168.1.102 dev eth0`) && routes('w2-k8s').includes(`${W1_BLOCK} via 192.168.1.101 dev eth0`), { what: 'routes between the hosts' });
+    assert.match(routes('w1-k8s'), new RegExp(`blackhole ${W1_BLOCK}`));
+    assert.deepEqual(blocksOf('w1-k8s'), [W1_BLOCK]);
+    assert.deepEqual(blocksOf('w2-k8s'), [W2_BLOCK]);
+    const affinity = api.get(`${AFFINITIES}/w2-k8s-172-16-103-128-26`) as { spec?: unknown } | undefined;
+    assert.deepEqual(affinity?.spec, { cidr: W2_BLOCK, deleted: 'false', node: 'w2-k8s', state: 'confirmed', type: 'host' });
+  });
+
+  test('the node says its address and that pods have a network', async () => {
+    const node = await eventually(() => {
+      const known = api.get('/api/v1/nodes/w1-k8s') as { metadata: { annotations?: Record<string, string> }; status?: { conditions?: { reason: string }[] } };
+      return known.metadata.annotations ? known : undefined;
+    });
+    assert.equal(node.metadata.annotations?.['projectcalico.org/IPv4Address'], '192.168.1.101/24');
+    assert.equal(node.status?.conditions?.[0]?.reason, 'CalicoIsUp');
+  });
+
+  test('pods on different hosts reach each other, and others see the node and not the pod', async () => {
+    lab.addPod('w1-k8s', 'poda', '172.16.221.130');
+    lab.addPod('w2-k8s', 'podb', '172.16.103.130');
+    assert.equal(lab.run('poda', ['ping', '-c1', '-W2', '172.16.103.130']).code, 0);
+    // This namespace knows no way back to pods: an answer comes only because the node's address was the source.
+    assert.equal(lab.run('poda', ['ping', '-c1', '-W2', lab.gateway]).code, 0);
+  });
+
+  test('routes come back after the link went down and up, and after the address moved to another interface', async () => {
+    lab.run('w1-k8s', ['ip', 'link', 'set', 'eth0', 'down']);
+    await eventually(() => !routes('w1-k8s').includes(W2_BLOCK), { what: 'loss of the route' });
+    lab.run('w1-k8s', ['ip', 'link', 'set', 'eth0', 'up']);
+    await eventually(() => routes('w1-k8s').includes(`${W2_BLOCK} via 192.168.1.102 dev eth0`), { what: 'the route after link up' });
+    lab.run('w1-k8s', ['ip', 'addr', 'flush', 'dev', 'eth0']);
+    lab.run('w1-k8s', ['ip', 'link', 'set', 'eth0', 'down']);
+    lab.run('w1-k8s', ['ip', 'link', 'set', 'eth0', 'name', 'eth1']);
+    lab.run('w1-k8s', ['ip', 'addr', 'add', '192.168.1.101/24', 'dev', 'eth1']);
+    lab.run('w1-k8s', ['ip', 'link', 'set', 'eth1', 'up']);
+    await eventually(() => routes('w1-k8s').includes(`${W2_BLOCK} via 192.168.1.102 dev eth1`), { what: 'the route over eth1' });
+    assert.equal(lab.run('poda', ['ping', '-c1', '-W2', '172.16.103.130']).code, 0);
+  });
+
+  test('a route that somebody deleted is put back, with the API server away', async () => {
+    api.setDown(true);
+    lab.run('w2-k8s', ['ip', 'route', 'del', W1_BLOCK]);
+    await eventually(() => routes('w2-k8s').includes(`${W1_BLOCK} via 192.168.1.101`), { what: 'the deleted route' });
+    api.setDown(false);
+  });
+
+  test('forwarding is switched on at the start only', () => {
+    assert.equal(lab.run('w2-k8s', ['cat', '/proc/sys/net/ipv4/ip_forward']).stdout.trim(), '1');
+    lab.run('w2-k8s', ['sysctl', '-qw', 'net.ipv4.ip_forward=0']);
+    lab.run('w2-k8s', ['ip', 'route', 'del', W1_BLOCK]);
+    return eventually(() => routes('w2-k8s').includes(W1_BLOCK)).then(() => {
+      assert.equal(lab.run('w2-k8s', ['cat', '/proc/sys/net/ipv4/ip_forward']).stdout.trim(), '0');
+      lab.run('w2-k8s', ['sysctl', '-qw', 'net.ipv4.ip_forward=1']);
+    });
+  });
+
+  test('an agent that was killed takes its block up again, and leaves the kernel alone meanwhile', async () => {
+    const agent = agents.get('w1-k8s');
+    assert.ok(agent);
+    await lab.end(agent.child, 'SIGKILL');
+    assert.match(routes('w1-k8s'), /172\.16\.103\.128\/26/);
+    startAgent('w1-k8s');
+    await eventually(async () => (await lab.runAsync('w1-k8s', ['curl', '-sf', '-o', '/dev/null', 'http://127.0.0.1:9099/readiness'])).code === 0, { what: 'readiness' });
+    assert.equal(api.paths().filter((path) => path.startsWith(`${AFFINITIES}/w1-k8s`)).length, 1);
+    assert.deepEqual(blocksOf('w1-k8s'), [W1_BLOCK]);
+  });
+
+  test('a node whose addresses run out claims another block', async () => {
+    const batch = Array.from({ length: 60 }, (_, index) => `route add 172.16.103.${131 + index}/32 dev calipodb scope link`).join('\n');
+    lab.run('w2-k8s', ['ip', '-batch', '-'], { input: `${batch}\n` });
+    const blocks = await eventually(() => (blocksOf('w2-k8s').length === 2 ? blocksOf('w2-k8s') : undefined), { what: 'a second block' });
+    assert.deepEqual(blocks, [W2_BLOCK, '172.16.103.192/26']);
+    await eventually(() => routes('w1-k8s').includes('172.16.103.192/26 via 192.168.1.102'));
+  });
+
+  test('routes to a node that was deleted go away', async () => {
+    api.remove('/api/v1/nodes/w2-k8s');
+    await eventually(() => !routes('w1-k8s').includes('192.168.1.102'), { what: 'removal of the routes' });
+  });
+});

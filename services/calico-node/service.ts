@@ -1,0 +1,176 @@
+// Wires the agent: informers and the kernel's own events wake two loops. One claims blocks in the API and tells the
+// container runtime and the Node object; the other keeps routes and NAT as they should be, whether the API answers or not.
+import { connectToApiserver } from '#lib/api-client/client.ts';
+import { Informer } from '#lib/api-client/informer.ts';
+import type { Environment } from '#lib/environment/environment.ts';
+import { blockAffinityKind } from '#lib/kinds/calico/block-affinity.ts';
+import { ipPoolKind } from '#lib/kinds/calico/ip-pool.ts';
+import { nodeKind } from '#lib/kinds/core/node.ts';
+import type { BlockAffinity } from '#lib/kinds/types/calico-v1.ts';
+import type { Node } from '#lib/kinds/types/core-v1.ts';
+import { isAlreadyExists } from '#lib/machinery/status-error.ts';
+import { loadInClusterConfig, loadKubeconfig } from '#lib/pki/kubeconfig.ts';
+import { DemandLoop } from '#lib/service/demand-loop.ts';
+import type { Flags } from '#lib/service/flags.ts';
+import { newMetrics, startHealthServer } from '#lib/service/health-server.ts';
+import { needsAnotherBlock } from './core/address-demand.ts';
+import { confirmedBlocks } from './core/block-claim.ts';
+import { CNI_CONFIG_NAME, cniConfigText } from './core/cni-config.ts';
+import { NAT_TABLE, natRules } from './core/nat-rules.ts';
+import { addressWithPrefix, leanNode, nodeAddress, nodeAnnouncement } from './core/node-record.ts';
+import { desiredRoutes, routeChanges } from './core/routes.ts';
+import { settingsFrom } from './core/settings.ts';
+import { claimBlock } from './edge/block-claimer.ts';
+import { writeCniConfig } from './edge/cni-file.ts';
+import { applyNft, changeRoutes, linkAddresses, nftTableExists, ownRoutes, podRoutes, switchForwardingOn, watchKernelNetwork } from './edge/kernel-network.ts';
+import type { calicoNodeFlags } from './flags.ts';
+
+/** Changes that come together are served together; milliseconds. */
+const ROUTE_INTERVAL_MS = 50;
+/** Everything is looked at again this often even when nothing was heard; milliseconds. Source: Felix RouteRefreshInterval, 90 s. */
+const REFRESH_MS = 30_000;
+const RETRY_MS = 1_000;
+const POD_COUNT_INTERVAL_MS = 1_000;
+const DEFAULT_POOL = 'default-ipv4-ippool';
+/** The kernel's state counts as unattended when no look at it succeeded for so long; milliseconds. */
+const LIVENESS_LIMIT_MS = 3 * REFRESH_MS;
+
+export async function startCalicoNode(
+  flags: Flags<typeof calicoNodeFlags>, variables: Readonly<Record<string, string | undefined>>, { clock, random, log }: Environment, signal: AbortSignal,
+): Promise<void> {
+  const settings = settingsFrom(variables);
+  const { node } = settings;
+  await switchForwardingOn();
+  const access = flags.kubeconfig === '' ? await loadInClusterConfig(variables) : await loadKubeconfig(flags.kubeconfig);
+  const api = connectToApiserver(access, 'calico-node');
+
+  const pools = new Informer({ api, kind: ipPoolKind, clock, random, log });
+  const affinities = new Informer({ api, kind: blockAffinityKind, clock, random, log });
+  const nodes = new Informer<Node>({ api, kind: nodeKind, transform: leanNode, clock, random, log });
+  /** Claimed a moment ago, not yet heard of from the watch. */
+  const justClaimed = new Map<string, BlockAffinity>();
+  const knownAffinities = (): BlockAffinity[] => [...affinities.list(), ...[...justClaimed.values()].filter(({ metadata }) => !affinities.getByKey(metadata.name))];
+  const hasSynced = (): boolean => pools.hasSynced && affinities.hasSynced && nodes.hasSynced;
+
+  let podAddresses: readonly string[] = [];
+  let isNetworkReady = false;
+  let routesSyncedMs = clock.nowMs();
+  let hasSyncedRoutes = false;
+  let appliedNatRules: string | undefined;
+  let natCheckedMs = -Infinity;
+
+  const claim = async (): Promise<void> => {
+    if (!hasSynced()) return;
+    if (pools.size === 0) {
+      const { cidr, blockSize, natOutgoing } = settings.pool;
+      await api.create(ipPoolKind, {
+        metadata: { name: DEFAULT_POOL },
+        spec: { cidr, blockSize, natOutgoing, ipipMode: 'Never', vxlanMode: 'Never', nodeSelector: 'all()', allowedUses: ['Workload', 'Tunnel'] },
+      }, { signal }).then(() => log.info({ pool: DEFAULT_POOL, cidr }, 'created the default pool'), (error: unknown) => {
+        if (!isAlreadyExists(error)) throw error;
+      });
+      return; // the watch brings the pool, whoever made it
+    }
+    const own = nodes.get(undefined, node);
+    if (!own) return; // a node that was deleted gets its block when it registers again
+    const blocks = (): string[] => confirmedBlocks(knownAffinities(), node);
+    if (blocks().length === 0) await claimOne();
+    if (await writeCniConfig(settings.cniFolder, CNI_CONFIG_NAME, cniConfigText({ node, blocks: blocks(), mtu: settings.mtu }))) {
+      log.info({ node, blocks: blocks(), file: `${settings.cniFolder}/${CNI_CONFIG_NAME}` }, 'wrote the CNI configuration');
+    }
+    isNetworkReady = true;
+    const announcement = nodeAnnouncement(own, addressWithPrefix(own, linkAddresses()), new Date(clock.nowMs()).toISOString().replace(/\.\d+Z$/, 'Z'));
+    if (announcement) await api.patch(nodeKind, undefined, node, announcement, { type: 'strategic', subresource: 'status', signal });
+    if (needsAnotherBlock(blocks(), podAddresses)) {
+      await claimOne();
+      await writeCniConfig(settings.cniFolder, CNI_CONFIG_NAME, cniConfigText({ node, blocks: blocks(), mtu: settings.mtu }));
+    }
+  };
+  const claimOne = async (): Promise<void> => {
+    const affinity = await claimBlock({ api, node, pools: pools.list(), affinities: knownAffinities(), log, signal });
+    justClaimed.set(affinity.metadata.name, affinity);
+    dataplaneLoop.request();
+  };
+
+  const syncDataplane = async (): Promise<void> => {
+    if (!affinities.hasSynced || !nodes.hasSynced) return; // what the kernel has from before stays until more is known
+    const actual = await ownRoutes();
+    const desired = desiredRoutes({ node, nodes: nodes.list().flatMap((other) => nodeAddress(other) ?? []), affinities: knownAffinities(), links: linkAddresses() });
+    const changes = routeChanges(actual, desired);
+    if (changes.remove.length + changes.put.length > 0) {
+      await changeRoutes(changes);
+      log.info({ put: changes.put.map(({ destination, via }) => `${destination} via ${via ?? 'blackhole'}`), removed: changes.remove.map(({ destination }) => destination) }, 'changed routes');
+    }
+    if (pools.hasSynced) await syncNat();
+    routesSyncedMs = clock.nowMs();
+    hasSyncedRoutes = true;
+  };
+  const syncNat = async (): Promise<void> => {
+    const rules = natRules(pools.list());
+    const isDue = clock.nowMs() - natCheckedMs >= REFRESH_MS;
+    if (rules === appliedNatRules && !(isDue && !(await nftTableExists(NAT_TABLE)))) {
+      if (isDue) natCheckedMs = clock.nowMs();
+      return;
+    }
+    await applyNft(rules);
+    appliedNatRules = rules;
+    natCheckedMs = clock.nowMs();
+  };
+
+  const claimLoop = new DemandLoop({
+    work: claim, clock, minIntervalMs: 0, retryMs: RETRY_MS, periodMs: REFRESH_MS,
+    onError: (error) => log.warn({ err: error, node }, 'cannot settle blocks with the API server'),
+  });
+  const dataplaneLoop = new DemandLoop({
+    work: syncDataplane, clock, minIntervalMs: ROUTE_INTERVAL_MS, retryMs: RETRY_MS, periodMs: REFRESH_MS,
+    onError: (error) => log.warn({ err: error, node }, 'cannot program routes'),
+  });
+  const podCountLoop = new DemandLoop({
+    work: async () => {
+      podAddresses = await podRoutes();
+      if (needsAnotherBlock(confirmedBlocks(knownAffinities(), node), podAddresses)) claimLoop.request();
+    },
+    clock, minIntervalMs: POD_COUNT_INTERVAL_MS, retryMs: RETRY_MS,
+    onError: (error) => log.warn({ err: error, node }, 'cannot count pods'),
+  });
+
+  const requestBoth = (): void => {
+    claimLoop.request();
+    dataplaneLoop.request();
+  };
+  pools.addHandler({ added: requestBoth, updated: requestBoth, deleted: requestBoth });
+  const onAffinity = ({ metadata }: BlockAffinity): void => {
+    justClaimed.delete(metadata.name);
+    requestBoth();
+  };
+  affinities.addHandler({ added: onAffinity, updated: onAffinity, deleted: onAffinity });
+  nodes.addHandler({
+    added: requestBoth,
+    deleted: requestBoth,
+    updated: (next, previous) => {
+      if (next.metadata.name === node) claimLoop.request();
+      if (nodeAddress(next)?.address !== nodeAddress(previous)?.address) dataplaneLoop.request();
+    },
+  });
+  const requestWhenSynced = Promise.all([pools, affinities, nodes].map((informer) => informer.synced(signal))).then(requestBoth, () => undefined);
+
+  const liveness = (): string | undefined => (clock.nowMs() - routesSyncedMs > LIVENESS_LIMIT_MS && nodes.hasSynced ? 'routes could not be looked at for long' : undefined);
+  const readiness = (): string | undefined => (!isNetworkReady ? 'no block of addresses yet' : !hasSyncedRoutes ? 'routes are not programmed yet' : liveness());
+  const answer = (check: () => string | undefined) => (_: unknown, response: { writeHead(code: number): { end(text: string): void } }): void => {
+    const problem = check();
+    response.writeHead(problem === undefined ? 204 : 503).end(problem ?? '');
+  };
+  const health = startHealthServer({
+    host: settings.healthHost, port: settings.healthPort, metrics: newMetrics(), signal,
+    live: [{ name: 'routes', check: liveness }], ready: [{ name: 'network', check: readiness }],
+    routes: { '/liveness': answer(liveness), '/readiness': answer(readiness) },
+  });
+
+  await Promise.all([
+    health, requestWhenSynced,
+    pools.run(signal), affinities.run(signal), nodes.run(signal),
+    claimLoop.run(signal), dataplaneLoop.run(signal), podCountLoop.run(signal),
+    watchKernelNetwork((isPodInterface) => (isPodInterface ? podCountLoop : dataplaneLoop).request(), { clock, signal }),
+  ]);
+  await api.close();
+}
