@@ -25,6 +25,13 @@ export interface Column<T> {
   readonly value: (object: T, nowMs: number) => string | number | boolean | null;
 }
 
+/** A condition of a table row. */
+export interface RowCondition {
+  readonly type: string;
+  readonly status: string;
+  readonly reason?: string;
+}
+
 /** A subresource as discovery lists it. What it does is the API server's business (`services/apiserver`). */
 export interface Subresource {
   readonly verbs: readonly Verb[];
@@ -68,7 +75,11 @@ export interface KindDefinition<T extends KubernetesObject> {
   readonly prepareForUpdate?: (next: T, previous: T) => void;
   /** Default: everything but `status` and `metadata.managedFields` is taken from `previous`. */
   readonly prepareForStatusUpdate?: (next: T, previous: T) => void;
+  /** Checks what is not metadata, on create and on update. See `validateCreate` in validation.ts for the whole order. */
   readonly validate?: (object: T) => FieldError[];
+  /** What only a create must satisfy besides. */
+  readonly validateCreate?: (object: T) => FieldError[];
+  /** What an update must satisfy besides. */
   readonly validateUpdate?: (next: T, previous: T) => FieldError[];
   readonly validateStatusUpdate?: (next: T, previous: T) => FieldError[];
   /** Texts for `Warning` response headers. */
@@ -77,10 +88,17 @@ export interface KindDefinition<T extends KubernetesObject> {
   readonly validateName?: (name: string) => string[];
   /** Columns of the table; default: Name and Created At as upstream's default converter. */
   readonly columns?: readonly Column<T>[];
+  /** Conditions of a table row, such as `Completed` of a pod. */
+  readonly rowConditions?: (object: T) => readonly RowCondition[];
   /** Field selectors beyond metadata.name and metadata.namespace. */
   readonly selectableFields?: Readonly<Record<string, (object: T) => string>>;
-  /** `spec-change`: generation starts at 1 and grows with every change of anything but metadata and status. */
-  readonly generation?: 'spec-change' | 'none';
+  /**
+   * `spec-change`: generation starts at 1 and grows with every change of anything but metadata and status.
+   * `constant`: it is 1 for ever. Default: the kind has none.
+   */
+  readonly generation?: 'spec-change' | 'constant' | 'none';
+  /** Changes of metadata that raise the generation as well. */
+  readonly raisesGeneration?: (next: T, previous: T) => boolean;
   /** Seconds of grace for a delete; undefined when the object goes at once. Source: rest.GracefulDeleteStrategy. */
   readonly gracePeriodSeconds?: (object: T, requested: number | undefined) => number | undefined;
   readonly defaultPropagation?: 'Background' | 'Orphan';
