@@ -110,6 +110,10 @@ export class ResourceCache {
   }
   /** In key order. */
   list(prefix: string = this.prefix): CacheEntry[] {
+    if (!prefix.endsWith('/')) { // one whole key
+      const one = this.#entries.get(prefix);
+      return one ? [one] : [];
+    }
     this.#sortedKeys ??= [...this.#entries.keys()].sort((a, b) => (a < b ? -1 : 1));
     const result: CacheEntry[] = [];
     for (const key of this.#sortedKeys) {

@@ -1,0 +1,63 @@
+// What every request carries on its way through the server, once the first hooks have looked at it.
+import type { IncomingMessage } from 'node:http';
+import type { Duplex } from 'node:stream';
+import type { FastifyRequest } from 'fastify';
+import { failure, invalidObject } from '#lib/machinery/status-error.ts';
+import { notSupported } from '#lib/machinery/field-error.ts';
+import type { User } from '../core/access.ts';
+import type { RequestInfo } from '../core/request-info.ts';
+
+export interface ApiCall {
+  readonly info: RequestInfo;
+  readonly query: URLSearchParams;
+  readonly startMs: number;
+  readonly isLongRunning: boolean;
+  user: User;
+  /** Aborts when the client is gone, the request has run out of time or the server stops. */
+  readonly abort: AbortController;
+  readonly warnings: string[];
+}
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    api: ApiCall;
+  }
+}
+
+/** A connection that a client wants to use for something else than HTTP. */
+export interface PendingUpgrade {
+  readonly socket: Duplex;
+  readonly head: Buffer;
+}
+
+const PENDING_UPGRADE = Symbol('pending upgrade');
+type Upgradable = IncomingMessage & { [PENDING_UPGRADE]?: PendingUpgrade };
+
+export function setPendingUpgrade(request: IncomingMessage, upgrade: PendingUpgrade): void {
+  (request as Upgradable)[PENDING_UPGRADE] = upgrade;
+}
+export function pendingUpgrade(request: IncomingMessage): PendingUpgrade | undefined {
+  return (request as Upgradable)[PENDING_UPGRADE];
+}
+
+/** The same text twice is told once. */
+export function warn({ api }: FastifyRequest, text: string): void {
+  if (!api.warnings.includes(text)) api.warnings.push(text);
+}
+
+const CONNECT_SUBRESOURCES: ReadonlySet<string> = new Set(['attach', 'exec', 'proxy', 'log', 'portforward']);
+
+/** Source: pkg/controlplane/apiserver/config.go, LongRunningFunc. */
+export function isLongRunning({ verb, subresource, isResourceRequest }: RequestInfo): boolean {
+  return isResourceRequest && (verb === 'watch' || verb === 'proxy' || CONNECT_SUBRESOURCES.has(subresource));
+}
+
+/** `dryRun=All`. `optionsKind`: CreateOptions, UpdateOptions, PatchOptions, DeleteOptions. Throws Invalid. */
+export function parseDryRun(values: readonly string[], optionsKind: string): boolean {
+  const bad = values.find((value) => value !== 'All');
+  if (bad !== undefined) throw invalidObject({ group: 'meta.k8s.io', kind: optionsKind }, '', [notSupported('dryRun', values.length === 1 ? bad : values, ['All'])]);
+  return values.length > 0;
+}
+
+/** Source: RequestEntityTooLarge of apimachinery pkg/api/errors. */
+export const bodyTooLarge = (limitBytes: number) => failure(413, 'RequestEntityTooLarge', `Request entity too large: limit is ${limitBytes}`);

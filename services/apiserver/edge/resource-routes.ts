@@ -1,0 +1,461 @@
+// Every request under /api and /apis that names a resource: finds the kind and the operation, and carries it out.
+import { once } from 'node:events';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { WebSocketServer } from 'ws';
+import type { Clock } from '#lib/environment/clock.ts';
+import { integerBelow, type Random } from '#lib/environment/random.ts';
+import type { AnyKind, KubernetesObject } from '#lib/kinds/define-kind.ts';
+import type { DeleteOptions } from '#lib/kinds/types/meta-v1.ts';
+import { badRequest, failure, internalError, methodNotAllowed, resourceNotServed, StatusError } from '#lib/machinery/status-error.ts';
+import { FINALIZER_ORPHAN } from '../core/lifecycle/delete.ts';
+import { statusRules, type UpdateRules } from '../core/lifecycle/write.ts';
+import { selectionOf, type Selection } from '../core/selection.ts';
+import { decodeStructure, StructureError } from '../core/schema.ts';
+import { parseIncludeObject } from '../core/table.ts';
+import type { CacheEntry } from '../core/watch-cache.ts';
+import { sendList, sendObject, sendPlainObject, success, type AnswerForm } from './answer.ts';
+import { cannotBeHandled, decodeObject, parseBody, parseFieldValidation, type DecodeOptions, type RawBody } from './body.ts';
+import type { ApiserverExtension, BodyDecoder, BodyKind, ConnectHandler, ObjectHandler, ResourceCall } from './extension.ts';
+import { listObjects, waitForRevision, type ListServices } from './list.ts';
+import { negotiate } from './negotiation.ts';
+import type { ObjectStore, WriteContext } from './object-store.ts';
+import { patchTargetOf, preparePatch } from './patch-request.ts';
+import { parseDryRun, pendingUpgrade, warn } from './pipeline.ts';
+import { podAndNamespaceSubresources, scaleSubresource, type SubresourceHandler } from './subresources.ts';
+import type { ObjectReader } from '../core/object-reader.ts';
+import { parseResourceVersion, responseSink, serveWatch, webSocketSink, type WatchRequest } from './watch.ts';
+
+export interface ResourceServices extends ListServices {
+  readonly kinds: readonly AnyKind[];
+  readonly store: ObjectStore;
+  readonly objects: ObjectReader;
+  readonly extensions: readonly ApiserverExtension[];
+  readonly clock: Clock;
+  readonly random: Random;
+  /** --min-request-timeout */
+  readonly minRequestTimeoutMs: number;
+  readonly onWatch: (kind: AnyKind, difference: 1 | -1) => void;
+  readonly onWatchCut: (kind: AnyKind) => void;
+}
+
+/** Deletions of these answer with the last state instead of a Status. Source: ReturnDeletedObject of pkg/registry/core. */
+const RETURNS_DELETED: ReadonlySet<string> = new Set(['pods', 'services', 'serviceaccounts', 'persistentvolumes', 'persistentvolumeclaims', 'podtemplates', 'resourcequotas', 'replicationcontrollers']);
+/** Deletions of a collection that run at once. */
+const DELETE_WORKERS = 10;
+const DELETE_OPTIONS: BodyKind = { group: '', version: 'v1', kind: 'DeleteOptions', schema: 'io.k8s.apimachinery.pkg.apis.meta.v1.DeleteOptions' };
+
+const handlerKey = (group: string, resource: string, subresource: string, verb = ''): string => `${group}/${resource}/${subresource}/${verb}`;
+
+/** Everything that a handler of one request wants to know. */
+interface Operation {
+  readonly kind: AnyKind;
+  readonly namespace: string;
+  readonly name: string;
+  readonly subresource: string;
+  readonly request: FastifyRequest;
+  readonly reply: FastifyReply;
+}
+
+export class ResourceRoutes {
+  readonly #services: ResourceServices;
+  readonly #kinds = new Map<string, AnyKind>();
+  readonly #groupVersions = new Set<string>();
+  readonly #connect = new Map<string, ConnectHandler>();
+  readonly #objectHandlers = new Map<string, ObjectHandler>();
+  readonly #decoders: readonly BodyDecoder[];
+  readonly #subresources: ReadonlyMap<string, SubresourceHandler>;
+  readonly #webSockets = new WebSocketServer({ noServer: true, clientTracking: false, handleProtocols: (protocols) => chooseProtocol(protocols) });
+
+  constructor(services: ResourceServices) {
+    this.#services = services;
+    for (const kind of services.kinds) {
+      this.#kinds.set(`${kind.apiVersion}/${kind.plural}`, kind);
+      this.#groupVersions.add(kind.apiVersion);
+    }
+    for (const { connectHandlers = [], objectHandlers = [] } of services.extensions) {
+      for (const one of connectHandlers) this.#connect.set(handlerKey(one.group, one.resource, one.subresource), one);
+      for (const one of objectHandlers) this.#objectHandlers.set(handlerKey(one.group, one.resource, one.subresource, one.verb), one);
+    }
+    this.#decoders = services.extensions.flatMap(({ bodyDecoders = [] }) => bodyDecoders);
+    this.#subresources = podAndNamespaceSubresources(services);
+  }
+
+  /** Whoever reads the request body by himself. */
+  connectHandler({ info }: FastifyRequest['api']): ConnectHandler | undefined {
+    return info.isResourceRequest ? this.#connect.get(handlerKey(info.apiGroup, info.resource, info.subresource)) : undefined;
+  }
+  servesGroupVersion(group: string, version: string): boolean {
+    return this.#groupVersions.has(group === '' ? version : `${group}/${version}`);
+  }
+
+  async handle(request: FastifyRequest, reply: FastifyReply): Promise<unknown> {
+    const { info } = request.api;
+    const connect = this.connectHandler(request.api);
+    if (connect) return this.#runConnect(connect, request, reply);
+    const objectHandler = this.#objectHandlers.get(handlerKey(info.apiGroup, info.resource, info.subresource, info.verb));
+    if (objectHandler) return this.#runObjectHandler(objectHandler, request, reply);
+
+    const apiVersion = info.apiGroup === '' ? info.apiVersion : `${info.apiGroup}/${info.apiVersion}`;
+    const kind = this.#kinds.get(`${apiVersion}/${info.resource}`);
+    if (info.resource === 'bindings' && apiVersion === 'v1') return this.#runBindings(request, reply);
+    if (!kind || info.parts.length > 3) throw resourceNotServed();
+    const isInNamespace = info.namespace !== '' && info.resource !== 'namespaces';
+    if (isInNamespace && !kind.namespaced) throw resourceNotServed();
+    const [, name = '', subresource = ''] = info.parts;
+    if (kind.namespaced && name !== '' && !isInNamespace) throw resourceNotServed();
+    const operation: Operation = { kind, namespace: kind.namespaced ? info.namespace : '', name, subresource, request, reply };
+    if (subresource !== '') return this.#runSubresource(operation);
+    return name === '' ? this.#runCollection(operation) : this.#runItem(operation);
+  }
+
+  #call(request: FastifyRequest): ResourceCall {
+    const { info, user, query, abort } = request.api;
+    return { info, user, query, objects: this.#services.objects, signal: abort.signal };
+  }
+
+  async #runConnect(handler: ConnectHandler, request: FastifyRequest, reply: FastifyReply): Promise<unknown> {
+    const upgrade = pendingUpgrade(request.raw);
+    const call = this.#call(request);
+    if (upgrade && handler.upgrade) {
+      reply.hijack();
+      reply.raw.detachSocket(upgrade.socket as Parameters<typeof reply.raw.detachSocket>[0]);
+      try {
+        await handler.upgrade(call, request.raw, upgrade.socket, upgrade.head);
+      } catch (error) {
+        refuseUpgrade(upgrade.socket, error);
+      }
+      return undefined;
+    }
+    for (const [name, value] of Object.entries(reply.getHeaders())) if (value !== undefined) reply.raw.setHeader(name, value);
+    const { raw } = reply;
+    try {
+      await handler.handle(call, request.raw, raw);
+    } catch (error) {
+      if (raw.headersSent) return void raw.destroy();
+      throw error;
+    }
+    reply.hijack();
+    return undefined;
+  }
+
+  async #runObjectHandler(handler: ObjectHandler, request: FastifyRequest, reply: FastifyReply): Promise<unknown> {
+    const { format } = negotiate(request.headers.accept);
+    const object = decodeObject(rawBody(request), handler.body, this.#decodeOptions(request));
+    const answer = await handler.handle(this.#call(request), object);
+    return sendPlainObject(reply, handler.verb === 'create' ? 201 : 200, answer, format);
+  }
+
+  #decodeOptions(request: FastifyRequest): DecodeOptions {
+    return { decoders: this.#decoders, validation: parseFieldValidation(request.api.query.get('fieldValidation')), warn: (text) => warn(request, text) };
+  }
+
+  /** The body as an object of `kind`, with defaults. */
+  #object(request: FastifyRequest, kind: AnyKind): KubernetesObject {
+    const object = decodeObject(rawBody(request), kind, this.#decodeOptions(request));
+    kind.applyDefaults?.(object);
+    return object;
+  }
+
+  #form({ request }: Operation): AnswerForm {
+    return {
+      accepted: negotiate(request.headers.accept), includeObject: parseIncludeObject(request.api.query.get('includeObject')), nowMs: this.#services.clock.nowMs(),
+    };
+  }
+
+  #writeContext(request: FastifyRequest, optionsKind: string): WriteContext {
+    return { user: request.api.user, dryRun: parseDryRun(request.api.query.getAll('dryRun'), optionsKind), warn: (text) => warn(request, text) };
+  }
+
+  #selection({ kind, namespace, name, request }: Operation): Selection {
+    const { query } = request.api;
+    return selectionOf(kind, { namespace, name, labelSelector: query.get('labelSelector') ?? '', fieldSelector: query.get('fieldSelector') ?? '' });
+  }
+
+  async #runCollection(operation: Operation): Promise<unknown> {
+    const { kind, namespace, request, reply } = operation;
+    const { verb } = request.api.info;
+    const serves = (wanted: string): boolean => (kind.verbs as readonly string[]).includes(wanted);
+    if (verb === 'list' && serves('list')) return this.#list(operation);
+    if (verb === 'watch' && serves('watch')) return this.#watch(operation);
+    if (verb === 'create' && serves('create') && (!kind.namespaced || namespace !== '')) {
+      const form = this.#form(operation);
+      const object = this.#object(request, kind);
+      checkBodyNamespace(kind, object, namespace);
+      const entry = await this.#services.store.create(kind, namespace, object, this.#writeContext(request, 'CreateOptions'));
+      return sendObject(reply, 201, kind, entry, form);
+    }
+    if (verb === 'deletecollection' && serves('deletecollection')) return this.#deleteCollection(operation);
+    throw methodNotAllowed();
+  }
+
+  async #list(operation: Operation): Promise<unknown> {
+    const { kind, request, reply } = operation;
+    const { query, abort } = request.api;
+    const form = this.#form(operation);
+    const limit = Number(query.get('limit') ?? 0);
+    if (!Number.isInteger(limit)) throw badRequest(`strconv.ParseInt: parsing "${query.get('limit') ?? ''}": invalid syntax`);
+    const { entries, metadata } = await listObjects(kind, this.#selection(operation), {
+      resourceVersion: query.get('resourceVersion'), resourceVersionMatch: query.get('resourceVersionMatch'), limit: Math.max(0, limit), continue: query.get('continue') ?? '',
+    }, this.#services, abort.signal);
+    return sendList(reply, kind, entries, metadata, form);
+  }
+
+  async #watch(operation: Operation): Promise<unknown> {
+    const { kind, request, reply } = operation;
+    const { query, abort } = request.api;
+    const form = this.#form(operation);
+    const { transform } = form.accepted;
+    const minMs = this.#services.minRequestTimeoutMs;
+    const seconds = Number(query.get('timeoutSeconds') ?? 0);
+    const sends = query.get('sendInitialEvents');
+    if (sends !== null && query.get('resourceVersionMatch') !== 'NotOlderThan') {
+      throw failure(422, 'Invalid', 'ListOptions.meta.k8s.io "" is invalid: resourceVersionMatch: Forbidden: sendInitialEvents requires setting resourceVersionMatch to NotOlderThan');
+    }
+    const watch: WatchRequest = {
+      kind, selection: this.#selection(operation), fromRevision: parseResourceVersion(query.get('resourceVersion')),
+      sendInitialEvents: sends === null ? undefined : sends === 'true' || sends === '1',
+      allowBookmarks: ['true', '1'].includes(query.get('allowWatchBookmarks') ?? ''),
+      timeoutMs: seconds > 0 ? seconds * 1000 : minMs + integerBelow(this.#services.random, minMs + 1),
+      transform: transform.as === 'partial-list' ? { ...transform, as: 'partial' } : transform, includeObject: form.includeObject,
+    };
+    const services = { ...this.#services, onCut: this.#services.onWatchCut };
+    this.#services.onWatch(kind, 1);
+    try {
+      const upgrade = pendingUpgrade(request.raw);
+      if (!upgrade) {
+        const open = () => {
+          reply.hijack();
+          const headers = Object.fromEntries(Object.entries(reply.getHeaders()).filter(([, value]) => value !== undefined));
+          const type = transform.as === 'table' ? `application/json;as=Table;g=meta.k8s.io;v=${transform.apiVersion.split('/')[1] ?? 'v1'}` : 'application/json';
+          reply.raw.writeHead(200, { ...headers, 'content-type': type } as Record<string, string>);
+          reply.raw.flushHeaders();
+          return responseSink(reply.raw);
+        };
+        await serveWatch(watch, services, open, abort.signal);
+      } else {
+        reply.hijack();
+        reply.raw.detachSocket(upgrade.socket as Parameters<typeof reply.raw.detachSocket>[0]);
+        await new Promise<void>((resolve, reject) => {
+          this.#webSockets.handleUpgrade(request.raw, upgrade.socket, upgrade.head, (socket) => {
+            socket.on('close', () => abort.abort());
+            socket.on('error', () => abort.abort());
+            serveWatch(watch, services, () => webSocketSink(socket), abort.signal).then(resolve, (error: unknown) => {
+              socket.close(1011);
+              reject(error as Error);
+            });
+          });
+        });
+      }
+    } finally {
+      this.#services.onWatch(kind, -1);
+    }
+    return undefined;
+  }
+
+  async #runItem(operation: Operation): Promise<unknown> {
+    const { kind, namespace, name, request, reply } = operation;
+    const { verb, path } = request.api.info;
+    const { store } = this.#services;
+    if (!(kind.verbs as readonly string[]).includes(verb)) throw methodNotAllowed();
+    if (/%2f/i.test(path.split('/').at(-1) ?? '')) throw badRequest(`Name parameter invalid: "${name}": may not contain '/'`);
+    switch (verb) {
+      case 'watch': return this.#watch(operation);
+      case 'get': return sendObject(reply, 200, kind, await this.#get(operation), this.#form(operation));
+      case 'update': {
+        const form = this.#form(operation);
+        const object = this.#object(request, kind);
+        const { entry, created } = await store.update({
+          kind, namespace, name, subresource: '', mayCreate: kind.allowCreateOnUpdate === true,
+          change: (current) => (current ? structuredClone(object) : forCreateOnUpdate(object)),
+        }, this.#writeContext(request, 'UpdateOptions'));
+        return sendObject(reply, created ? 201 : 200, kind, entry, form);
+      }
+      case 'patch': return this.#patch(operation, undefined);
+      case 'delete': return this.#delete(operation);
+      default: throw methodNotAllowed();
+    }
+  }
+
+  async #get({ kind, namespace, name, request }: Operation): Promise<CacheEntry> {
+    const { cache, store } = this.#services;
+    const revision = parseResourceVersion(request.api.query.get('resourceVersion'));
+    if (revision === undefined) return store.get(kind, namespace, name);
+    await waitForRevision(cache, revision, request.api.abort.signal);
+    const [entry] = cache.of(kind).list(this.#selection({ kind, namespace, name, request } as Operation).prefix);
+    return entry ? entry.as(kind) : store.get(kind, namespace, name);
+  }
+
+  async #patch(operation: Operation, rules: UpdateRules | undefined): Promise<unknown> {
+    const { kind, namespace, name, subresource, request, reply } = operation;
+    const form = this.#form(operation);
+    const { validation } = this.#decodeOptions(request);
+    const apply = preparePatch(rawBody(request), patchTargetOf(kind), { validation, warn: (text) => warn(request, text) });
+    if (request.api.query.get('force') !== null) throw failure(422, 'Invalid', 'PatchOptions.meta.k8s.io "" is invalid: force: Forbidden: may not be specified for non-apply patch');
+    const { entry } = await this.#services.store.update({
+      kind, namespace, name, subresource, ...(rules ? { rules } : {}),
+      change: (current) => {
+        const next = apply(current as KubernetesObject);
+        kind.applyDefaults?.(next);
+        return next;
+      },
+    }, this.#writeContext(request, 'PatchOptions'));
+    return sendObject(reply, 200, kind, entry, form);
+  }
+
+  #deleteOptions(request: FastifyRequest): DeleteOptions {
+    const body = rawBody(request);
+    const { query } = request.api;
+    let options: DeleteOptions = {};
+    if (body.bytes.length > 0) {
+      const { value } = parseBody(body, DELETE_OPTIONS, { decoders: this.#decoders, wantDuplicates: false });
+      try {
+        options = decodeStructure(value, DELETE_OPTIONS.schema).object;
+      } catch (error) {
+        if (!(error instanceof StructureError)) throw error;
+        throw cannotBeHandled(DELETE_OPTIONS, error.message);
+      }
+    } else {
+      const seconds = query.get('gracePeriodSeconds');
+      const orphan = query.get('orphanDependents');
+      const policy = query.get('propagationPolicy');
+      if (seconds !== null && !/^-?\d+$/.test(seconds)) throw badRequest(`strconv.ParseInt: parsing "${seconds}": invalid syntax`);
+      options = {
+        ...(seconds === null ? {} : { gracePeriodSeconds: Number(seconds) }),
+        ...(orphan === null ? {} : { orphanDependents: orphan === 'true' || orphan === '1' }),
+        ...(policy === null ? {} : { propagationPolicy: policy }),
+        dryRun: query.getAll('dryRun'),
+      };
+    }
+    checkDeleteOptions(options);
+    return options;
+  }
+
+  #deleteContext(request: FastifyRequest, options: DeleteOptions): WriteContext {
+    return { user: request.api.user, dryRun: parseDryRun([...(options.dryRun ?? []), ...request.api.query.getAll('dryRun')], 'DeleteOptions'), warn: (text) => warn(request, text) };
+  }
+
+  async #delete(operation: Operation): Promise<unknown> {
+    const { kind, namespace, name, request, reply } = operation;
+    const form = this.#form(operation);
+    const options = this.#deleteOptions(request);
+    const { removed, entry } = await this.#services.store.delete(kind, namespace, name, options, this.#deleteContext(request, options));
+    if (removed && !RETURNS_DELETED.has(kind.plural)) return sendPlainObject(reply, 200, success(kind, entry.object), form.accepted.format);
+    const isWaiting = !removed && options.orphanDependents === false && (entry.object.metadata.finalizers ?? []).includes(FINALIZER_ORPHAN);
+    return sendObject(reply, isWaiting ? 202 : 200, kind, entry, form);
+  }
+
+  async #deleteCollection(operation: Operation): Promise<unknown> {
+    const { kind, request, reply } = operation;
+    const { store } = this.#services;
+    const form = this.#form(operation);
+    const options = this.#deleteOptions(request);
+    const context = this.#deleteContext(request, options);
+    const { query, abort } = request.api;
+    const { entries, metadata } = await listObjects(kind, this.#selection(operation), {
+      resourceVersion: query.get('resourceVersion'), resourceVersionMatch: query.get('resourceVersionMatch'), limit: Number(query.get('limit') ?? 0), continue: query.get('continue') ?? '',
+    }, this.#services, abort.signal);
+    const pending = [...entries];
+    const worker = async (): Promise<void> => {
+      for (let entry = pending.shift(); entry; entry = pending.shift()) {
+        abort.signal.throwIfAborted();
+        const { name, namespace = '' } = entry.object.metadata;
+        await store.delete(kind, namespace, name, options, context).catch((error: unknown) => {
+          if (!(error instanceof StatusError) || error.code !== 404) throw error; // gone meanwhile
+        });
+      }
+    };
+    await Promise.all(Array.from({ length: DELETE_WORKERS }, worker));
+    return sendList(reply, kind, entries, { resourceVersion: metadata.resourceVersion }, form);
+  }
+
+  async #runSubresource(operation: Operation): Promise<unknown> {
+    const { kind, namespace, name, subresource, request, reply } = operation;
+    const { verb } = request.api.info;
+    const declared = kind.subresources[subresource];
+    if (!declared) throw resourceNotServed();
+    if (!(declared.verbs as readonly string[]).includes(verb)) throw methodNotAllowed();
+    const { store } = this.#services;
+    if (subresource === 'status') {
+      if (verb === 'get') return sendObject(reply, 200, kind, await this.#get(operation), this.#form(operation));
+      if (verb === 'patch') return this.#patch(operation, statusRules);
+      const form = this.#form(operation);
+      const object = this.#object(request, kind);
+      const { entry } = await store.update({ kind, namespace, name, subresource, rules: statusRules, change: () => structuredClone(object) }, this.#writeContext(request, 'UpdateOptions'));
+      return sendObject(reply, 200, kind, entry, form);
+    }
+    const handler = subresource === 'scale' && kind.scale ? scaleSubresource(this.#services, kind.scale) : this.#subresources.get(`${kind.group}/${kind.plural}/${subresource}`);
+    if (!handler) throw resourceNotServed();
+    const { format } = negotiate(request.headers.accept);
+    const { code, object } = await handler({
+      kind, namespace, name, verb, subresource,
+      body: (expected) => decodeObject(rawBody(request), expected, this.#decodeOptions(request)),
+      patch: (target) => preparePatch(rawBody(request), target, { validation: this.#decodeOptions(request).validation, warn: (text) => warn(request, text) }),
+      context: this.#writeContext(request, verb === 'create' ? 'CreateOptions' : verb === 'patch' ? 'PatchOptions' : 'UpdateOptions'),
+    });
+    return sendPlainObject(reply, code, object, format);
+  }
+
+  /** POST bindings: the pod's name stands in the body. */
+  async #runBindings(request: FastifyRequest, reply: FastifyReply): Promise<unknown> {
+    const handler = this.#subresources.get('/pods/binding');
+    const { info } = request.api;
+    const kind = this.#kinds.get('v1/pods');
+    if (!handler || !kind || info.parts.length > 1 || info.namespace === '') throw resourceNotServed();
+    if (info.verb !== 'create') throw methodNotAllowed();
+    const { code, object } = await handler({
+      kind, namespace: info.namespace, name: '', verb: 'create', subresource: 'binding',
+      body: (expected) => decodeObject(rawBody(request), expected, this.#decodeOptions(request)),
+      patch: () => {
+        throw methodNotAllowed();
+      },
+      context: this.#writeContext(request, 'CreateOptions'),
+    });
+    return sendPlainObject(reply, code, object, negotiate(request.headers.accept).format);
+  }
+}
+
+function rawBody(request: FastifyRequest): RawBody {
+  const bytes = Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0);
+  return { bytes, contentType: request.headers['content-type'] ?? '' };
+}
+
+function checkBodyNamespace(kind: AnyKind, { metadata }: KubernetesObject, namespace: string): void {
+  if (kind.namespaced && metadata.namespace && metadata.namespace !== namespace) {
+    throw badRequest('the namespace of the provided object does not match the namespace sent on the request');
+  }
+}
+
+/** An update of what is not there creates it, unless it names the object it meant. */
+function forCreateOnUpdate(object: KubernetesObject): KubernetesObject {
+  const next = structuredClone(object);
+  if (next.metadata.uid) {
+    throw failure(409, 'Conflict', `Operation cannot be fulfilled on ${next.kind?.toLowerCase() ?? ''} "${next.metadata.name}": Precondition failed: UID in precondition: ${next.metadata.uid}, UID in object meta: `);
+  }
+  delete next.metadata.resourceVersion;
+  return next;
+}
+
+function checkDeleteOptions({ propagationPolicy, orphanDependents }: DeleteOptions): void {
+  const refuse = (text: string): never => {
+    throw failure(422, 'Invalid', `DeleteOptions.meta.k8s.io "" is invalid: propagationPolicy: Invalid value: "${propagationPolicy ?? ''}": ${text}`);
+  };
+  if (propagationPolicy === undefined) return;
+  if (orphanDependents !== undefined) refuse('orphanDependents and deletionPropagation cannot be both set');
+  if (!['Foreground', 'Background', 'Orphan'].includes(propagationPolicy)) {
+    throw failure(422, 'Invalid', `DeleteOptions.meta.k8s.io "" is invalid: propagationPolicy: Unsupported value: "${propagationPolicy}": supported values: "Background", "Foreground", "Orphan", "nil"`);
+  }
+}
+
+function chooseProtocol(protocols: Set<string>): string | false {
+  for (const known of ['binary.k8s.io', 'base64.binary.k8s.io']) if (protocols.has(known)) return known;
+  return [...protocols].find((one) => !one.startsWith('base64url.bearer.authorization.k8s.io.')) ?? false;
+}
+
+/** Answers on a socket that was to become something else. */
+function refuseUpgrade(socket: NodeJS.WritableStream & { destroyed?: boolean }, error: unknown): void {
+  if (socket.destroyed) return;
+  const { status, code } = error instanceof StatusError ? error : internalError(error instanceof Error ? error.message : String(error));
+  const body = JSON.stringify(status);
+  socket.end(`HTTP/1.1 ${code} ${status.reason ?? 'Error'}\r\nContent-Type: application/json\r\nContent-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`);
+  void once(socket, 'finish').catch(() => undefined); // the client has gone first
+}
