@@ -1,0 +1,140 @@
+// Writes the OpenAPI documents piece by piece, so that no whole document stands in memory as objects.
+import type { AnyKind } from '#lib/kinds/define-kind.ts';
+import { definitionSchema, reachable, reference, type JsonSchema } from './json-schema.ts';
+import { definitionsOf, pathsOf, type Operation, type PathItem } from './operations.ts';
+
+export interface DocumentSource {
+  readonly kinds: readonly AnyKind[];
+  /** Of Kubernetes, e.g. v1.36.2. */
+  readonly version: string;
+}
+
+export type Entry = readonly [name: string, value: JsonSchema];
+
+/** What both encodings of v2 are written from. */
+export interface V2Parts {
+  readonly info: { readonly title: string; readonly version: string };
+  paths(): Generator<Entry>;
+  definitions(): Generator<Entry>;
+}
+
+const PRODUCES = ['application/json', 'application/yaml', 'application/vnd.kubernetes.protobuf'];
+const DESCRIPTIONS: Readonly<Record<number, string>> = { 200: 'OK', 201: 'Created', 202: 'Accepted' };
+
+const groupVersionsOf = (kinds: readonly AnyKind[]) => [...new Map(kinds.map(({ apiVersion, group, version }) => [apiVersion, { group, version }])).values()];
+
+/** Paths of all kinds; those of one collection share a path item, in order of path. */
+function allPaths(kinds: readonly AnyKind[]): PathItem[] {
+  return kinds.flatMap(pathsOf).sort((a, b) => (a.path < b.path ? -1 : 1));
+}
+
+export function v2Parts({ kinds, version }: DocumentSource): V2Parts {
+  const paths = allPaths(kinds);
+  const groupVersions = groupVersionsOf(kinds);
+  return {
+    info: { title: 'Kubernetes', version },
+    *paths() {
+      for (const item of paths) yield [item.path, v2PathItem(item)];
+    },
+    *definitions() {
+      for (const name of reachable(definitionsOf(paths))) yield [name, definitionSchema(name, 'v2', groupVersions)];
+    },
+  };
+}
+
+const PRETTY = { name: 'pretty', type: 'string' } as const;
+
+function v2PathItem({ pathParameters, operations }: PathItem): JsonSchema {
+  return {
+    ...Object.fromEntries(operations.map((operation) => [operation.method, v2Operation(operation)])),
+    parameters: [
+      ...pathParameters.map((name) => ({ in: 'path', name, required: true, type: 'string', uniqueItems: true })),
+      { in: 'query', ...PRETTY, uniqueItems: true },
+    ],
+  };
+}
+
+function v2Operation(operation: Operation): JsonSchema {
+  const { body, response } = operation;
+  return {
+    consumes: operation.consumes ?? ['*/*'],
+    operationId: operation.id,
+    parameters: [
+      ...(body === undefined ? [] : [{ in: 'body', name: 'body', ...(operation.bodyRequired ? { required: true } : {}), schema: reference(body, 'v2') }]),
+      ...operation.query.map(({ name, type }) => ({ in: 'query', name, type, uniqueItems: true })),
+    ],
+    produces: PRODUCES,
+    responses: Object.fromEntries(operation.codes.map((code) => [code, {
+      description: DESCRIPTIONS[code] ?? '', schema: response === undefined ? { type: 'string' } : reference(response, 'v2'),
+    }])),
+    schemes: ['https'],
+    tags: [operation.tag],
+    'x-kubernetes-action': operation.action,
+    'x-kubernetes-group-version-kind': operation.gvk,
+  };
+}
+
+export function v2Json(source: DocumentSource): Buffer {
+  const { info, paths, definitions } = v2Parts(source);
+  return joined([
+    `{"swagger":"2.0","info":${JSON.stringify(info)},"paths":`, ...jsonMap(paths()), ',"definitions":', ...jsonMap(definitions()),
+    ',"securityDefinitions":{"BearerToken":{"description":"Bearer Token authentication","in":"header","name":"authorization","type":"apiKey"}},"security":[{"BearerToken":[]}]}',
+  ]);
+}
+
+/** The document of one group and version; `kinds` are those of it. */
+export function v3Json({ kinds, version }: DocumentSource): Buffer {
+  const paths = allPaths(kinds);
+  const groupVersions = groupVersionsOf(kinds);
+  const pathEntries = function* (): Generator<Entry> {
+    for (const item of paths) yield [item.path, v3PathItem(item)];
+  };
+  const schemas = function* (): Generator<Entry> {
+    for (const name of reachable(definitionsOf(paths))) yield [name, definitionSchema(name, 'v3', groupVersions)];
+  };
+  return joined([
+    `{"openapi":"3.0.0","info":${JSON.stringify({ title: 'Kubernetes', version: version.replace(/\.\d+$/, '.0') })},"paths":`, ...jsonMap(pathEntries()),
+    ',"components":{"schemas":', ...jsonMap(schemas()),
+    ',"securitySchemes":{"BearerToken":{"type":"apiKey","description":"Bearer Token authentication","name":"authorization","in":"header"}}}}',
+  ]);
+}
+
+function v3PathItem({ pathParameters, operations }: PathItem): JsonSchema {
+  return {
+    ...Object.fromEntries(operations.map((operation) => [operation.method, v3Operation(operation)])),
+    parameters: [
+      ...pathParameters.map((name) => ({ name, in: 'path', required: true, schema: { type: 'string', uniqueItems: true } })),
+      { name: PRETTY.name, in: 'query', schema: { type: 'string', uniqueItems: true } },
+    ],
+  };
+}
+
+function v3Operation(operation: Operation): JsonSchema {
+  const { body, response } = operation;
+  const content = (types: readonly string[], schema: JsonSchema) => Object.fromEntries(types.map((type) => [type, { schema }]));
+  return {
+    tags: [operation.tag],
+    operationId: operation.id,
+    parameters: operation.query.map(({ name, type }) => ({ name, in: 'query', schema: { type, uniqueItems: true } })),
+    ...(body === undefined ? {} : {
+      requestBody: { content: content(operation.consumes ?? ['*/*'], reference(body, 'v3')), ...(operation.bodyRequired ? { required: true } : {}) },
+    }),
+    responses: Object.fromEntries(operation.codes.map((code) => [code, {
+      description: DESCRIPTIONS[code] ?? '', content: content(response === undefined ? ['*/*'] : PRODUCES, response === undefined ? { type: 'string' } : reference(response, 'v3')),
+    }])),
+    'x-kubernetes-action': operation.action,
+    'x-kubernetes-group-version-kind': operation.gvk,
+  };
+}
+
+function* jsonMap(entries: Iterable<Entry>): Generator<string> {
+  let separator = '{';
+  for (const [name, value] of entries) {
+    yield `${separator}${JSON.stringify(name)}:${JSON.stringify(value)}`;
+    separator = ',';
+  }
+  yield separator === '{' ? '{}' : '}';
+}
+
+const joined = (pieces: Iterable<string>): Buffer => Buffer.concat(Array.from(pieces, (piece) => Buffer.from(piece)));
+
