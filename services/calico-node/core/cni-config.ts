@@ -4,7 +4,7 @@ export interface CniConfigInputs {
   readonly node: string;
   /** Blocks of addresses that this node may deal from, in order. */
   readonly blocks: readonly string[];
-  /** 0: as the kernel has it. */
+  /** 0: left to the runtime. */
   readonly mtu: number;
 }
 
@@ -17,7 +17,7 @@ export function cniConfigText({ node, blocks, mtu }: CniConfigInputs): string {
     cniVersion: '1.0.0',
     plugins: [
       {
-        type: 'calico', log_level: 'info', log_file_path: '/var/log/calico/cni/cni.log', datastore_type: 'kubernetes', nodename: node, mtu,
+        type: 'calico', log_level: 'info', log_file_path: '/var/log/calico/cni/cni.log', datastore_type: 'kubernetes', nodename: node, ...(mtu === 0 ? {} : { mtu }),
         ipam: { type: 'calico-ipam', blocks },
         policy: { type: 'k8s' },
         kubernetes: { kubeconfig: '/etc/cni/net.d/calico-kubeconfig' },

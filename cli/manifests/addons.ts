@@ -1,0 +1,21 @@
+// What `kubeadm init` and the pod network's installation put into a new cluster.
+import type { KubernetesObject } from '#lib/kinds/define-kind.ts';
+import { calicoManifests } from './calico.ts';
+import { coreDnsManifests } from './coredns.ts';
+import { kubeProxyManifests } from './kube-proxy.ts';
+
+export interface AddonOptions {
+  /** How the addons that must work before services do reach the API server. */
+  readonly apiServerHost: string;
+  readonly apiServerPort: number;
+  readonly podCidr: string;
+  /** Address of the DNS service. */
+  readonly clusterDns: string;
+  /** Default: cluster.local. */
+  readonly clusterDomain?: string;
+}
+
+/** In an order in which they can be created: accounts and configuration before the workloads that use them. */
+export function addonManifests(options: AddonOptions): KubernetesObject[] {
+  return [...calicoManifests(options), ...kubeProxyManifests(options), ...coreDnsManifests(options)];
+}
