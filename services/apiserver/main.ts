@@ -1,0 +1,6 @@
+// kube-apiserver: flags in, exit code out.
+import { runService } from '#lib/service/run-service.ts';
+import { apiserverFlags } from './flags.ts';
+import { startApiserver } from './service.ts';
+
+await runService('kube-apiserver', apiserverFlags, startApiserver);

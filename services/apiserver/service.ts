@@ -1,0 +1,98 @@
+// kube-apiserver: storage and watch cache, then access, admission and the HTTP app; last the hooks that run once it serves.
+import { readFile } from 'node:fs/promises';
+import type { AddressInfo } from 'node:net';
+import { hostname } from 'node:os';
+import type { Environment } from '#lib/environment/environment.ts';
+import { allKinds } from '#lib/kinds/registry.ts';
+import { aborted } from '#lib/service/abort.ts';
+import type { HealthCheck } from '#lib/service/health-server.ts';
+import { newMetrics } from '#lib/service/health-server.ts';
+import { createAccess } from './access/access.ts';
+import { WatchCache } from './core/watch-cache.ts';
+import { buildApiserverApp } from './edge/app.ts';
+import { cachedObjects } from './edge/cached-objects.ts';
+import { feedCache, waitUntilFresh } from './edge/cache-feed.ts';
+import { openEtcdStorage } from './edge/etcd-storage.ts';
+import { apiserverMetrics } from './edge/metrics.ts';
+import { ObjectStore } from './edge/object-store.ts';
+import { servedKinds } from './edge/served-kinds.ts';
+import type { ApiserverFlags } from './flags.ts';
+
+/** Source: storagebackend config, DefaultHealthcheckTimeout and DefaultReadinessTimeout. */
+const ETCD_HEALTH_TIMEOUT_MS = 2_000;
+
+/** Empty for a flag that was not given; throws when the file cannot be read. */
+async function pem(path: string, flag: string): Promise<string> {
+  if (path === '') return '';
+  return readFile(path, 'utf8').catch((error: unknown) => {
+    throw new Error(`cannot read --${flag}: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
+  });
+}
+
+export async function startApiserver(flags: ApiserverFlags, environment: Environment, signal: AbortSignal): Promise<void> {
+  const { clock, random, log } = environment;
+  if (flags.v >= 4) log.level = 'debug';
+  if (flags.etcdServers.length === 0) throw new Error('--etcd-servers must be specified');
+  const kinds = servedKinds(allKinds);
+  const registry = newMetrics();
+  const metrics = apiserverMetrics(registry);
+  const storage = openEtcdStorage({
+    endpoints: flags.etcdServers, caFile: flags.etcdCafile, certFile: flags.etcdCertfile, keyFile: flags.etcdKeyfile, clock,
+    onCall: (operation, resource, durationMs, failed) => {
+      const labels = { operation, group: '', resource };
+      metrics.etcdTotal.inc(labels);
+      metrics.etcdDuration.observe(labels, durationMs / 1000);
+      if (failed) metrics.etcdErrors.inc(labels);
+    },
+  });
+  const cache = new WatchCache(kinds, (key, error) => log.error({ key, err: error }, 'stored object cannot be read'));
+  const objects = cachedObjects(cache, storage);
+  const [clientCaPem, requestHeaderCaPem, signingKeyPem, cert, key, ...keyPems] = await Promise.all([
+    pem(flags.clientCaFile, 'client-ca-file'), pem(flags.requestheaderClientCaFile, 'requestheader-client-ca-file'),
+    pem(flags.serviceAccountSigningKeyFile, 'service-account-signing-key-file'), pem(flags.tlsCertFile, 'tls-cert-file'), pem(flags.tlsPrivateKeyFile, 'tls-private-key-file'),
+    ...flags.serviceAccountKeyFile.map((path) => pem(path, 'service-account-key-file')),
+  ]);
+  const orDefault = <K extends string>(name: K, values: readonly string[]) => (values.length === 0 ? {} : { [name]: values }) as { [key in K]?: readonly string[] };
+  const access = createAccess({
+    objects, nowMs: () => clock.nowMs(), clientCaPem, requestHeaderCaPem, requestHeaderAllowedNames: flags.requestheaderAllowedNames,
+    ...orDefault('requestHeaderUsernameHeaders', flags.requestheaderUsernameHeaders), ...orDefault('requestHeaderGroupHeaders', flags.requestheaderGroupHeaders),
+    ...orDefault('requestHeaderUidHeaders', flags.requestheaderUidHeaders), ...orDefault('requestHeaderExtraHeadersPrefix', flags.requestheaderExtraHeadersPrefix),
+    serviceAccountKeyPems: keyPems, serviceAccountSigningKeyPem: signingKeyPem, serviceAccountIssuers: flags.serviceAccountIssuer,
+    serviceAccountExtendTokenExpiration: flags.serviceAccountExtendTokenExpiration, serviceAccountMaxTokenExpirationMs: flags.serviceAccountMaxTokenExpirationMs,
+    serviceAccountJwksUri: flags.serviceAccountJwksUri, apiAudiences: flags.apiAudiences, authorizationModes: flags.authorizationMode, anonymousAuth: flags.anonymousAuth,
+  });
+  const store = new ObjectStore({
+    storage, cache, admission: { admit: async () => undefined, validate: async () => undefined }, clock, random, eventTtlSeconds: Math.ceil(flags.eventTtlMs / 1000),
+  });
+  const etcdCheck = (name: string): HealthCheck => ({
+    name,
+    check: () => storage.checkHealth(ETCD_HEALTH_TIMEOUT_MS).then(() => undefined, (error: unknown) => `error getting data from etcd: ${error instanceof Error ? error.message : String(error)}`),
+  });
+  const ping: HealthCheck = { name: 'ping', check: () => undefined };
+  const logging: HealthCheck = { name: 'log', check: () => undefined };
+  const informers: HealthCheck = { name: 'informer-sync', check: () => (cache.isSynced ? undefined : 'informers have not synced yet') };
+  const shutdown: HealthCheck = { name: 'shutdown', check: () => (signal.aborted ? 'process is shutting down' : undefined) };
+  const advertiseAddress = flags.advertiseAddress || flags.bindAddress;
+  const app = buildApiserverApp({
+    kinds, store, cache, storage, objects, clock, random, log, metrics, metricsRegistry: registry, extensions: [access.extension],
+    waitUntilFresh: (waiting) => waitUntilFresh({ storage, cache, clock }, waiting),
+    authenticator: access.authenticator, authorizer: access.authorizer, impersonator: access.impersonator,
+    health: {
+      healthz: [ping, logging, etcdCheck('etcd')], livez: [ping, logging, etcdCheck('etcd')],
+      readyz: [ping, logging, etcdCheck('etcd'), etcdCheck('etcd-readiness'), informers, shutdown],
+    },
+    serverAddress: `${advertiseAddress}:${flags.securePort}`, minRequestTimeoutMs: flags.minRequestTimeout * 1000,
+    maxRequestsInflight: flags.maxRequestsInflight, maxMutatingRequestsInflight: flags.maxMutatingRequestsInflight, requestTimeoutMs: flags.requestTimeoutMs,
+    onWatch: (kind, difference) => metrics.registeredWatchers.inc({ group: kind.group, version: kind.version, kind: kind.kind }, difference),
+    onWatchCut: (kind) => metrics.terminatedWatchers.inc({ resource: kind.plural }),
+    tls: { cert, key, requestCert: true, rejectUnauthorized: false, ...(clientCaPem === '' ? {} : { ca: [clientCaPem, requestHeaderCaPem].filter((one) => one !== '') }) },
+  });
+  const feeding = feedCache({ storage, cache, clock, log, signal });
+  await cache.waitFor(1, signal);
+  await app.listen({ host: flags.bindAddress, port: flags.securePort });
+  log.info({ host: hostname(), port: (app.server.address() as AddressInfo).port }, 'serving securely');
+  await aborted(signal);
+  await app.close();
+  await feeding;
+  storage.close();
+}
