@@ -1,0 +1,153 @@
+// Takes pods off the queue one at a time, decides, and lets the bindings be written side by side.
+import { referenceTo, type EventRecorder } from '#lib/api-client/event-recorder.ts';
+import { TransportError, type ApiClient } from '#lib/api-client/client.ts';
+import type { Environment } from '#lib/environment/environment.ts';
+import type { Pod } from '#lib/kinds/types/core-v1.ts';
+import { isConflict, isNotFound, StatusError } from '#lib/machinery/status-error.ts';
+import { chooseNode } from '../core/choose-node.ts';
+import type { ClusterState } from '../core/cluster-state.ts';
+import { fitErrorText, truncatedNote } from '../core/fit-error.ts';
+import type { FilterOutcome, Plugin } from '../core/framework.ts';
+import { planPreemption } from '../core/preemption.ts';
+import type { SchedulingQueue } from '../core/scheduling-queue.ts';
+import { bindPod, preemptVictim, reportUnscheduled } from './binder.ts';
+import type { ClusterWatch } from './cluster-watch.ts';
+import type { SchedulerMetrics } from './metrics.ts';
+
+export interface ScheduleLoopOptions {
+  readonly api: ApiClient;
+  readonly environment: Environment;
+  readonly state: ClusterState;
+  readonly queue: SchedulingQueue;
+  readonly watch: ClusterWatch;
+  readonly plugins: readonly Plugin[];
+  readonly events: EventRecorder;
+  readonly metrics: SchedulerMetrics;
+  readonly schedulerName: string;
+}
+
+/** Longest sleep without looking at the queue; milliseconds. Source: flushing interval of the back-off queue. */
+const IDLE_LOOK_MS = 30_000;
+
+export class ScheduleLoop {
+  readonly #options: ScheduleLoopOptions;
+  #wakeUp: () => void = () => undefined;
+  readonly #writing = new Set<Promise<void>>();
+
+  constructor(options: ScheduleLoopOptions) {
+    this.#options = options;
+  }
+
+  wake(): void {
+    this.#wakeUp();
+  }
+
+  /** Until the signal aborts; resolves when the last write has ended. */
+  async run(signal: AbortSignal): Promise<void> {
+    const { queue, environment: { clock } } = this.#options;
+    while (!signal.aborted) {
+      const pod = queue.pop(clock.nowMs());
+      if (pod) this.#scheduleOne(pod, signal);
+      else await this.#sleep(Math.min(queue.nextDueMs(clock.nowMs()) ?? IDLE_LOOK_MS, IDLE_LOOK_MS), signal);
+    }
+    await Promise.all(this.#writing);
+  }
+
+  #sleep(durationMs: number, signal: AbortSignal): Promise<void> {
+    return new Promise((resolve) => {
+      const wake = (): void => {
+        clearTimeout(timer);
+        signal.removeEventListener('abort', wake);
+        this.#wakeUp = () => undefined;
+        resolve();
+      };
+      const timer = setTimeout(wake, durationMs);
+      signal.addEventListener('abort', wake, { once: true });
+      this.#wakeUp = wake;
+    });
+  }
+
+  #scheduleOne(queued: Pod, signal: AbortSignal): void {
+    const { queue, state, watch, plugins, metrics, events, environment: { clock, random, log } } = this.#options;
+    const pod = watch.pod(queued.metadata.namespace, queued.metadata.name) ?? queued;
+    if (pod.metadata.deletionTimestamp !== undefined) {
+      events.event(referenceTo(pod), 'Warning', 'FailedScheduling', `skip schedule deleting pod: ${pod.metadata.namespace ?? ''}/${pod.metadata.name}`);
+      return queue.done(pod);
+    }
+    const startedMs = clock.nowMs();
+    const decision = chooseNode(plugins, pod, watch.view(), random);
+    const key = `${pod.metadata.namespace ?? ''}/${pod.metadata.name}`;
+    if (decision.kind === 'unschedulable') {
+      metrics.attempted('unschedulable', (clock.nowMs() - startedMs) / 1000);
+      return this.#track(this.#reject(pod, decision.outcome, signal));
+    }
+    const { nodeName, score, feasibleNodes } = decision;
+    state.assume(pod, nodeName);
+    this.#track((async () => {
+      try {
+        await bindPod(this.#options.api, pod, nodeName, signal);
+      } catch (error) {
+        return this.#bindingFailed(pod, error, startedMs, signal);
+      }
+      queue.done(pod);
+      metrics.attempted('scheduled', (clock.nowMs() - startedMs) / 1000);
+      log.info({ pod: key, node: nodeName, score, feasibleNodes }, 'bound pod to node');
+      events.event(referenceTo(pod), 'Normal', 'Scheduled', `Successfully assigned ${key} to ${nodeName}`);
+    })());
+  }
+
+  async #bindingFailed(pod: Pod, error: unknown, startedMs: number, signal: AbortSignal): Promise<void> {
+    const { queue, state, metrics, events, environment: { clock, log } } = this.#options;
+    if (!(error instanceof StatusError) && !(error instanceof TransportError)) throw error;
+    state.forget(pod);
+    if (isNotFound(error)) return queue.done(pod); // deleted meanwhile
+    metrics.attempted('error', (clock.nowMs() - startedMs) / 1000);
+    log.warn({ err: error, pod: `${pod.metadata.namespace ?? ''}/${pod.metadata.name}` }, 'binding failed');
+    queue.putError(pod, clock.nowMs());
+    this.wake();
+    if (isConflict(error)) return; // bound by somebody else: the watch will say so
+    const message = `binding rejected: running Bind plugin "DefaultBinder": ${error.message}`;
+    events.event(referenceTo(pod), 'Warning', 'FailedScheduling', truncatedNote(message));
+    await this.#report(pod, { reason: 'SchedulerError', message }, signal);
+  }
+
+  async #reject(pod: Pod, outcome: FilterOutcome, signal: AbortSignal): Promise<void> {
+    const { api, queue, watch, plugins, events, metrics, environment: { clock, log } } = this.#options;
+    const cluster = watch.view();
+    const preemption = planPreemption(pod, outcome, { plugins, cluster, budgets: watch.budgets() });
+    const message = fitErrorText(cluster.nodes.length, outcome, preemption.kind === 'impossible' ? preemption.message : '');
+    const rejectedBy = new Set([...outcome.rejections.values()].map(({ plugin }) => plugin));
+    queue.putUnschedulable(pod, cluster.nodes.length === 0 ? new Set(['NodeName']) : rejectedBy, clock.nowMs());
+    log.debug({ pod: `${pod.metadata.namespace ?? ''}/${pod.metadata.name}`, message }, 'no node takes the pod');
+    events.event(referenceTo(pod), 'Warning', 'FailedScheduling', truncatedNote(message));
+    const nominatedNodeName = preemption.kind === 'preempt' ? preemption.nodeName : undefined;
+    await this.#report(pod, { reason: 'Unschedulable', message, nominatedNodeName }, signal);
+    if (preemption.kind !== 'preempt') return;
+    metrics.preempted(preemption.victims.length);
+    await Promise.all(preemption.victims.map(async (victim) => {
+      try {
+        await preemptVictim(api, victim, pod, clock.nowMs(), signal);
+        events.event(referenceTo(victim), 'Normal', 'Preempted', `Preempted by pod ${pod.metadata.uid ?? ''} on node ${preemption.nodeName}`);
+      } catch (error) {
+        if (!(error instanceof StatusError) && !(error instanceof TransportError)) throw error;
+        log.warn({ err: error, pod: victim.metadata.name }, 'cannot preempt pod; tried again with the next attempt');
+      }
+    }));
+  }
+
+  async #report(pod: Pod, outcome: Parameters<typeof reportUnscheduled>[2], signal: AbortSignal): Promise<void> {
+    const { api, environment: { clock, log } } = this.#options;
+    try {
+      await reportUnscheduled(api, pod, outcome, clock.nowMs(), signal);
+    } catch (error) {
+      if (isNotFound(error)) return;
+      if (!(error instanceof StatusError) && !(error instanceof TransportError)) throw error;
+      log.warn({ err: error, pod: pod.metadata.name }, 'cannot write the condition of a pod; written with the next attempt');
+    }
+  }
+
+  #track(work: Promise<void>): void {
+    const tracked: Promise<void> = work.finally(() => this.#writing.delete(tracked));
+    this.#writing.add(tracked);
+  }
+}

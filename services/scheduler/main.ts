@@ -1,0 +1,6 @@
+// kube-scheduler.
+import { runService } from '#lib/service/run-service.ts';
+import { schedulerFlags } from './flags.ts';
+import { startScheduler } from './service.ts';
+
+await runService('kube-scheduler', schedulerFlags, startScheduler);

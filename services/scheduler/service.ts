@@ -1,0 +1,54 @@
+// Wires kube-scheduler: server, leader election, watches, loop.
+import { hostname } from 'node:os';
+import { randomUUID } from 'node:crypto';
+import { connectToApiserver } from '#lib/api-client/client.ts';
+import { EventRecorder } from '#lib/api-client/event-recorder.ts';
+import { runAsLeader } from '#lib/api-client/leader-election.ts';
+import type { Environment } from '#lib/environment/environment.ts';
+import { selfSignedServerCertificate } from '#lib/pki/certificate.ts';
+import { loadKubeconfig } from '#lib/pki/kubeconfig.ts';
+import type { Flags } from '#lib/service/flags.ts';
+import { newMetrics, startHealthServer } from '#lib/service/health-server.ts';
+import { ClusterState } from './core/cluster-state.ts';
+import { defaultPlugins } from './core/plugins/registry.ts';
+import { SchedulingQueue } from './core/scheduling-queue.ts';
+import { watchCluster } from './edge/cluster-watch.ts';
+import { schedulerMetrics } from './edge/metrics.ts';
+import { ScheduleLoop } from './edge/schedule-loop.ts';
+import type { schedulerFlags } from './flags.ts';
+
+export async function startScheduler(flags: Flags<typeof schedulerFlags>, environment: Environment, signal: AbortSignal): Promise<void> {
+  const { clock, random, log } = environment;
+  const schedulerName = flags.emulatorSchedulerName;
+  const api = connectToApiserver(await loadKubeconfig(flags.kubeconfig), 'kube-scheduler');
+  const state = new ClusterState();
+  const queue = new SchedulingQueue({ retryOn: new Map(defaultPlugins.map(({ name, retryOn }) => [name, retryOn])) });
+  const registry = newMetrics();
+  const metrics = schedulerMetrics(registry, queue);
+  const watch = watchCluster({ api, environment, state, queue, schedulerName, wake: () => loop.wake() });
+  const events = new EventRecorder({ api, component: schedulerName, clock, log, signal });
+  const loop: ScheduleLoop = new ScheduleLoop({ api, environment, state, queue, watch, plugins: defaultPlugins, events, metrics, schedulerName });
+  if (flags.securePort > 0) {
+    const { certPem, keyPem } = selfSignedServerCertificate({ commonName: hostname(), dnsNames: [hostname(), 'localhost'], ipAddresses: ['127.0.0.1'], nowMs: clock.nowMs() });
+    await startHealthServer({
+      host: flags.bindAddress, port: flags.securePort, tls: { cert: certPem, key: keyPem }, metrics: registry, signal,
+      ready: [{ name: 'sched-handler-sync', check: () => (watch.hasSynced() ? undefined : 'waiting for the first lists') }],
+    });
+  }
+  const watching = watch.run(signal); // also before being elected, so that a takeover is quick
+  const lead = async (leading: AbortSignal): Promise<void> => {
+    await watch.synced(leading);
+    await loop.run(leading);
+  };
+  if (flags.leaderElect) {
+    await runAsLeader({
+      api, namespace: flags.leaderElectResourceNamespace, name: flags.leaderElectResourceName, identity: `${hostname()}_${randomUUID()}`,
+      leaseDurationMs: flags.leaderElectLeaseDurationMs, renewDeadlineMs: flags.leaderElectRenewDeadlineMs, retryPeriodMs: flags.leaderElectRetryPeriodMs,
+      clock, random, log, signal,
+    }, lead);
+  } else {
+    await lead(signal);
+  }
+  await watching;
+  await api.close();
+}
