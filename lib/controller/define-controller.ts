@@ -70,7 +70,8 @@ export interface PeriodicDefinition {
   /** Kinds whose events bring the next run forward, after this time. */
   readonly wokenBy?: readonly { readonly kind: AnyKind; readonly isRelevant: (next: KubernetesObject, previous: KubernetesObject | undefined) => boolean }[];
   readonly indexes?: readonly { readonly declare: (cache: SharedCache) => void }[];
-  readonly run: (context: ReconcileContext) => Promise<void>;
+  /** May resolve with a time until the next run that is shorter than the period. */
+  readonly run: (context: ReconcileContext) => Promise<number | undefined>;
 }
 
 /** A program of its own beside the caches, such as the garbage collector with its graph. */

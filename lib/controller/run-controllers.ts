@@ -156,8 +156,9 @@ function preparePeriodic(controller: PeriodicDefinition, running: Running): () =
     let failures = 0;
     while (!signal.aborted) {
       isWoken = false;
+      let waitMs = controller.periodMs;
       try {
-        await controller.run({ ...rest, api });
+        waitMs = Math.min(waitMs, (await controller.run({ ...rest, api })) ?? waitMs);
         failures = 0;
       } catch (error) {
         if (signal.aborted) return;
@@ -166,7 +167,7 @@ function preparePeriodic(controller: PeriodicDefinition, running: Running): () =
       if (isWoken) continue;
       const waking = new AbortController();
       wake = () => waking.abort();
-      await clock.sleep(controller.periodMs, AbortSignal.any([signal, waking.signal])).catch(() => undefined);
+      await clock.sleep(waitMs, AbortSignal.any([signal, waking.signal])).catch(() => undefined);
       wake = undefined;
     }
   };

@@ -1,0 +1,51 @@
+// Every controller, on by default. A new one: its folder, its test, one line here.
+import type { Controller } from '#lib/controller/define-controller.ts';
+import type { Flags } from '#lib/service/flags.ts';
+import type { controllerManagerFlags } from '../flags.ts';
+import { daemonSetController } from './daemonset/controller.ts';
+import { deploymentController } from './deployment/controller.ts';
+import { endpointsController } from './endpoints/controller.ts';
+import { endpointSliceController } from './endpointslice/controller.ts';
+import { nodeIpamController } from './node-ipam/controller.ts';
+import { nodeLifecycleControllers } from './node-lifecycle/controller.ts';
+import { replicaSetController } from './replicaset/controller.ts';
+import { rootCaPublisher } from './root-ca-publisher/controller.ts';
+import { serviceAccountController } from './serviceaccount/controller.ts';
+import { taintEvictionController } from './taint-eviction/controller.ts';
+import { ttlController } from './ttl/controller.ts';
+
+export interface ControllerSettings {
+  readonly flags: Flags<typeof controllerManagerFlags>;
+  /** Contents of --root-ca-file; empty: nothing is published. */
+  readonly rootCaPem: string;
+}
+
+export function allControllers({ flags, rootCaPem }: ControllerSettings): Controller[] {
+  const maskBits = flags.nodeCidrMaskSizeIpv4 || flags.nodeCidrMaskSize || 24;
+  return [
+    replicaSetController(flags.concurrentReplicasetSyncs),
+    deploymentController(flags.concurrentDeploymentSyncs),
+    daemonSetController(flags.concurrentDaemonsetSyncs),
+    ...nodeLifecycleControllers({
+      monitorPeriodMs: flags.nodeMonitorPeriodMs, monitorGraceMs: flags.nodeMonitorGracePeriodMs, startupGraceMs: flags.nodeStartupGracePeriodMs,
+      evictionRate: flags.nodeEvictionRate, secondaryEvictionRate: flags.secondaryNodeEvictionRate,
+      largeClusterSize: flags.largeClusterSizeThreshold, unhealthyShare: flags.unhealthyZoneThreshold,
+    }),
+    taintEvictionController(),
+    ...(flags.allocateNodeCidrs && flags.clusterCidr !== '' ? [nodeIpamController({ clusterCidr: flags.clusterCidr, maskBits, serviceCidrs: flags.serviceClusterIpRange.split(',') })] : []),
+    ttlController(),
+    endpointSliceController(flags.concurrentServiceEndpointSyncs, flags.maxEndpointsPerSlice),
+    endpointsController(flags.concurrentEndpointSyncs),
+    serviceAccountController,
+    ...(rootCaPem === '' ? [] : [rootCaPublisher(rootCaPem)]),
+  ];
+}
+
+/** Source: IsControllerEnabled: the first mention of a name decides, then '*'. */
+export function isEnabled(name: string, choices: readonly string[]): boolean {
+  for (const choice of choices) {
+    if (choice === name) return true;
+    if (choice === `-${name}`) return false;
+  }
+  return choices.includes('*');
+}
