@@ -1,0 +1,163 @@
+// kill -9 of every component in turn, under a workload that serves and a client that writes: nothing that was
+// acknowledged is lost, pods go on serving, and everything converges with no command.
+import assert from 'node:assert/strict';
+import { spawn, type ChildProcess } from 'node:child_process';
+import { after, before, describe, test } from 'node:test';
+import { connectToApiserver, TransportError, type ApiClient } from '#lib/api-client/client.ts';
+import { configMapKind } from '#lib/kinds/core/config-map.ts';
+import { isAlreadyExists, StatusError } from '#lib/machinery/status-error.ts';
+import { loadKubeconfig } from '#lib/pki/kubeconfig.ts';
+import { TestCluster, until } from './cluster.ts';
+
+interface ProcessReport {
+  readonly component: string;
+  readonly host: string;
+  readonly pid: number | null;
+  readonly health: string;
+  readonly restarts: number;
+}
+
+let cluster: TestCluster;
+let api: ApiClient;
+
+/** Writes ConfigMaps one after the other and remembers which were acknowledged. */
+class Writer {
+  readonly acknowledged: string[] = [];
+  readonly #stopping = new AbortController();
+  #running: Promise<void> | undefined;
+
+  start(): void {
+    this.#running = this.#write();
+  }
+  async stop(): Promise<void> {
+    this.#stopping.abort();
+    await this.#running;
+  }
+  async #write(): Promise<void> {
+    for (let index = 0; !this.#stopping.signal.aborted; index += 1) {
+      const name = `written-${index}`;
+      try {
+        await api.create(configMapKind, { metadata: { name, namespace: 'default' }, data: { index: String(index) } });
+        this.acknowledged.push(name);
+      } catch (error) {
+        if (isAlreadyExists(error)) this.acknowledged.push(name);
+        else if (!(error instanceof TransportError) && !(error instanceof StatusError)) throw error;
+      }
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+  }
+}
+
+/** Asks the given addresses from a host, over and over; each line is an address and an HTTP status. */
+class Traffic {
+  readonly #child: ChildProcess;
+  #lines: string[] = [];
+
+  constructor(host: string, addresses: readonly string[]) {
+    const script = `while :; do for a in ${addresses.join(' ')}; do echo "$a $(curl -s -m 5 -o /dev/null -w '%{http_code}' http://$a/)"; done; sleep 0.1; done`;
+    this.#child = spawn(process.execPath, [new URL('../../dist/kubreak.js', import.meta.url).pathname, '--dir', cluster.folder, 'exec', host, '--', 'sh', '-c', script], { stdio: ['ignore', 'pipe', 'inherit'], detached: true });
+    let rest = '';
+    this.#child.stdout?.on('data', (chunk: Buffer) => {
+      const lines = (rest + chunk.toString()).split('\n');
+      rest = lines.pop() ?? '';
+      this.#lines.push(...lines);
+    });
+  }
+  /** What was seen since the last call. */
+  take(): { total: number; failed: string[] } {
+    const lines = this.#lines;
+    this.#lines = [];
+    return { total: lines.length, failed: lines.filter((line) => !line.endsWith(' 200')) };
+  }
+  stop(): void {
+    if (this.#child.pid !== undefined) process.kill(-this.#child.pid, 'SIGKILL');
+  }
+}
+
+const status = async (): Promise<ProcessReport[]> => {
+  const { code, stdout, stderr } = await cluster.kubreak(['status', '-o', 'json']);
+  assert.equal(code, 0, stderr);
+  return (JSON.parse(stdout) as { processes: ProcessReport[] }).processes;
+};
+const allHealthy = async (): Promise<boolean> => (await status()).every(({ health }) => health === 'healthy');
+
+const readyReplicas = async (): Promise<number> =>
+  (await cluster.json<{ status: { readyReplicas?: number } }>('get', 'deployment', 'web')).status.readyReplicas ?? 0;
+
+describe('kill -9 of each process in turn', { timeout: 560_000 }, () => {
+  let writer: Writer;
+  let traffic: Traffic;
+  let replicas = 3;
+
+  before(async () => {
+    cluster = await TestCluster.start();
+    api = connectToApiserver(await loadKubeconfig(cluster.kubeconfig), 'kubreak-test');
+    await cluster.kubectlOk('create', '-f', cluster.writeFile('web.yaml', `apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web}
+spec:
+  replicas: 3
+  selector: {matchLabels: {app: web}}
+  template:
+    metadata: {labels: {app: web}}
+    spec: {containers: [{name: web, image: nginx, ports: [{containerPort: 80}]}]}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: web}
+spec: {selector: {app: web}, ports: [{port: 80}]}
+`));
+    await until('the workload is ready', async () => (await readyReplicas()) === 3);
+    const { items } = await cluster.json<{ items: { status: { podIP: string } }[] }>('get', 'pods', '-l', 'app=web');
+    const { spec } = await cluster.json<{ spec: { clusterIP: string } }>('get', 'service', 'web');
+    traffic = new Traffic('m-k8s', [...items.map((pod) => pod.status.podIP), spec.clusterIP]);
+    await until('the service answers', async () => {
+      const { total, failed } = traffic.take();
+      return total >= 4 && failed.length === 0;
+    });
+    writer = new Writer();
+    writer.start();
+  });
+  after(async () => {
+    traffic.stop();
+    await writer.stop();
+    await api.close();
+    await cluster.down();
+  });
+
+  for (const target of ['etcd', 'apiserver', 'controller-manager', 'scheduler', 'kubelet@w1-k8s', 'container-runtime@w2-k8s', 'kube-proxy@m-k8s', 'calico-node@w3-k8s', 'coredns']) {
+    test(`${target} comes back by itself; meanwhile the pods serve`, async () => {
+      const [component = '', host] = target.split('@');
+      const isTarget = (report: ProcessReport) => report.component === component && (host === undefined || report.host === host);
+      await until('everything is healthy', allHealthy);
+      const before = (await status()).filter(isTarget);
+      traffic.take();
+      const { code, stderr } = await cluster.kubreak(['kill', target]);
+      assert.equal(code, 0, stderr);
+      await until(`${target} runs again under another pid`, async () => {
+        const now = (await status()).filter(isTarget);
+        return now.length >= before.length && now.every(({ pid, health }) => pid !== null && health === 'healthy' && !before.some((old) => old.pid === pid));
+      }, 90_000);
+      await until('everything is healthy again', allHealthy, 90_000);
+      const { total, failed } = traffic.take();
+      assert.ok(total > 0, 'no request was made');
+      assert.deepEqual(failed, [], 'requests failed while a component was down');
+      replicas = replicas === 3 ? 4 : 3;
+      await cluster.kubectlOk('scale', 'deployment', 'web', `--replicas=${replicas}`);
+      await until(`the deployment has ${replicas} ready replicas`, async () => (await readyReplicas()) === replicas, 60_000);
+      if (replicas === 4) {
+        // The pods that are asked for answers must stay; the fourth is the youngest and goes first.
+        const { items } = await cluster.json<{ items: unknown[] }>('get', 'pods', '-l', 'app=web');
+        assert.ok(items.length >= 4);
+      }
+    });
+  }
+
+  test('no acknowledged write was lost', async () => {
+    await writer.stop();
+    const { items } = await api.list(configMapKind, { namespace: 'default' });
+    const present = new Set(items.map(({ metadata }) => metadata.name));
+    assert.ok(writer.acknowledged.length > 20, `only ${writer.acknowledged.length} writes were acknowledged`);
+    assert.deepEqual(writer.acknowledged.filter((name) => !present.has(name)), []);
+  });
+});
