@@ -1,0 +1,102 @@
+// The lowest layer of every stand-in image: an empty root with the few files of /etc and /dev that programs need. The
+// machine's own /etc, /home, /root and the like never show in a container; its programs come as a second overlay, over /usr.
+import { createHash } from 'node:crypto';
+import { chmodSync, copyFileSync, cpSync, existsSync, lstatSync, mkdirSync, readdirSync, readFileSync, readlinkSync, renameSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { runCommand } from './command.ts';
+
+/** Raise when the layout below changes: containers keep the layer they were made with. */
+const LAYOUT = 1;
+
+const FOLDERS = [
+  'boot', 'dev/pts', 'dev/shm', 'dev/mqueue', 'etc/ssl/certs', 'etc/apt', 'home', 'media', 'mnt', 'opt', 'proc', 'root', 'run/lock', 'srv', 'sys', 'tmp', 'usr/local/bin',
+  'usr/local/sbin', 'usr/local/lib', 'usr/local/share', 'var/cache', 'var/lib', 'var/log', 'var/mail', 'var/spool', 'var/tmp',
+];
+const LINKS: Readonly<Record<string, string>> = {
+  'dev/fd': '/proc/self/fd', 'dev/stdin': '/proc/self/fd/0', 'dev/stdout': '/proc/self/fd/1', 'dev/stderr': '/proc/self/fd/2',
+  'dev/ptmx': 'pts/ptmx', 'dev/core': '/proc/kcore', 'etc/mtab': '/proc/mounts', 'etc/os-release': '../usr/lib/os-release', 'var/run': '/run', 'var/lock': '/run/lock',
+};
+const HOST_FILES = [
+  'etc/alternatives', 'etc/bash.bashrc', 'etc/ca-certificates.conf', 'etc/debian_version', 'etc/host.conf', 'etc/issue', 'etc/ld.so.cache', 'etc/ld.so.conf',
+  'etc/ld.so.conf.d', 'etc/localtime', 'etc/login.defs', 'etc/mime.types', 'etc/networks', 'etc/profile', 'etc/protocols', 'etc/rpc', 'etc/services', 'etc/shells',
+  'etc/ssl/certs/ca-certificates.crt', 'etc/ssl/openssl.cnf', 'etc/terminfo', 'etc/timezone', 'etc/lsb-release',
+];
+/** Name, type, major, minor. Source: the OCI runtime specification's default devices. */
+const DEVICES = ['null c 1 3', 'zero c 1 5', 'full c 1 7', 'random c 1 8', 'urandom c 1 9', 'tty c 5 0'];
+/** Files that tell when the layer must be made anew. */
+const SIGNS = ['etc/passwd', 'etc/group', 'etc/ld.so.cache', 'etc/ssl/certs/ca-certificates.crt', 'usr/bin', 'usr/sbin'];
+
+const FIRST_HUMAN_ID = 1000;
+const NOBODY_ID = 65534;
+
+export interface BaseLayer {
+  readonly path: string;
+  /** Devices that could not be made in the layer and must be bound from the host. */
+  readonly bindDevices: readonly string[];
+}
+
+/** The system accounts of the host, and nginx as the official image has it. */
+function accounts(file: 'passwd' | 'group'): string {
+  const own = file === 'passwd' ? 'nginx:x:101:101:nginx user:/nonexistent:/bin/false' : 'nginx:x:101:';
+  const lines = readFileSync(`/etc/${file}`, 'utf8').split('\n').filter((line) => {
+    const id = Number(line.split(':')[2]);
+    return line !== '' && !line.startsWith('nginx:') && (id < FIRST_HUMAN_ID || id === NOBODY_ID);
+  });
+  return `${[...lines.map((line) => (file === 'group' ? line.replace(/:[^:]*$/, ':') : line)), own].join('\n')}\n`;
+}
+
+/** Programs of busybox that the host lacks: nslookup, wget, ping, vi ... */
+async function busyboxLinks(bin: string): Promise<void> {
+  const busybox = ['/usr/bin/busybox', '/bin/busybox'].find((path) => existsSync(path));
+  if (!busybox) return;
+  const applets = (await runCommand(busybox, ['--list'])).trim().split('\n');
+  const present = new Set(['/usr/bin', '/usr/sbin'].flatMap((folder) => readdirSync(folder)));
+  for (const applet of applets) if (!present.has(applet) && applet !== 'init' && applet !== 'linuxrc') symlinkSync('/usr/bin/busybox', join(bin, applet));
+}
+
+async function build(path: string): Promise<void> {
+  for (const folder of FOLDERS) mkdirSync(join(path, folder), { recursive: true });
+  for (const top of ['bin', 'sbin', 'lib', 'lib32', 'lib64', 'libx32']) {
+    if (!existsSync(`/${top}`)) continue;
+    if (!lstatSync(`/${top}`).isSymbolicLink()) throw new Error(`/${top} is not part of /usr on this host: the built-in images need a merged /usr (Debian 12, Ubuntu 22.04 or later)`);
+    symlinkSync(readlinkSync(`/${top}`), join(path, top));
+  }
+  for (const [link, target] of Object.entries(LINKS)) symlinkSync(target, join(path, link));
+  for (const file of HOST_FILES.filter((name) => existsSync(`/${name}`))) {
+    mkdirSync(dirname(join(path, file)), { recursive: true });
+    if (lstatSync(`/${file}`).isFile()) copyFileSync(`/${file}`, join(path, file));
+    else cpSync(`/${file}`, join(path, file), { recursive: true, verbatimSymlinks: true });
+  }
+  for (const file of ['passwd', 'group'] as const) writeFileSync(join(path, 'etc', file), accounts(file));
+  writeFileSync(join(path, 'etc/shadow'), '', { mode: 0o640 });
+  writeFileSync(join(path, 'etc/nsswitch.conf'), 'passwd: files\ngroup: files\nshadow: files\nhosts: files dns\nnetworks: files\nprotocols: files\nservices: files\n');
+  for (const file of ['hosts', 'hostname', 'resolv.conf']) writeFileSync(join(path, 'etc', file), '');
+  writeFileSync(join(path, 'root/.bashrc'), "PS1='\\u@\\h:\\w\\$ '\n");
+  chmodSync(join(path, 'root'), 0o700);
+  for (const folder of ['tmp', 'var/tmp', 'run/lock', 'dev/shm']) chmodSync(join(path, folder), 0o1777);
+  await busyboxLinks(join(path, 'usr/local/bin'));
+  for (const device of DEVICES) {
+    const [name = '', ...numbers] = device.split(' ');
+    await runCommand('mknod', ['-m', '666', join(path, 'dev', name), ...numbers]).catch(() => writeFileSync(join(path, 'dev', name), ''));
+  }
+}
+
+/** Makes the layer below `root` when it is not there yet. Throws on a host whose programs are not all in /usr. */
+export async function prepareBaseLayer(root: string): Promise<BaseLayer> {
+  const signs = SIGNS.map((file) => (existsSync(`/${file}`) ? statSync(`/${file}`).mtimeMs : 0));
+  const stamp = createHash('sha256').update(JSON.stringify([LAYOUT, signs])).digest('hex').slice(0, 12);
+  const path = join(root, 'base', stamp);
+  if (!existsSync(path)) {
+    const unfinished = `${path}.new`;
+    rmSync(unfinished, { recursive: true, force: true });
+    const previous = process.umask(0o022);
+    try {
+      await build(unfinished);
+    } finally {
+      process.umask(previous);
+    }
+    renameSync(unfinished, path);
+  }
+  const bindDevices = DEVICES.map((device) => `/dev/${device.split(' ')[0]}`).filter((device) => !lstatSync(join(path, device)).isCharacterDevice());
+  return { path, bindDevices };
+}

@@ -1,0 +1,118 @@
+// The layers of a container's root on disk: where its writable parts are, and how a path inside it is found without entering.
+import { lstatSync, mkdirSync, readlinkSync, readFileSync, writeFileSync, type Stats } from 'node:fs';
+import { dirname, join } from 'node:path';
+import type { Overlay } from '../core/container-plan.ts';
+
+/** Symbolic links followed in one path. Source: Linux, MAXSYMLINKS. */
+const LINK_LIMIT = 40;
+
+export class RootFilesystem {
+  readonly overlays: readonly Overlay[];
+
+  constructor(overlays: readonly Overlay[]) {
+    this.overlays = overlays;
+  }
+
+  /**
+   * A stand-in's root: the image's layers over the base layer, and over the node's /usr. The node's /usr/local does not show.
+   * `folder` holds the writable parts; `layers` are topmost first.
+   */
+  static overHostPrograms({ folder, layers, base }: { folder: string; layers: readonly string[]; base: string }): RootFilesystem {
+    const having = (below: string): string[] => layers.map((layer) => join(layer, below)).filter((path) => lstatSync(path, { throwIfNoEntry: false })?.isDirectory());
+    const overlay = (at: string, name: string, lower: readonly string[]): Overlay => ({ at, lower, upper: join(folder, name, 'upper'), work: join(folder, name, 'work') });
+    return new RootFilesystem([
+      overlay('', 'root', [...layers, base]),
+      overlay('usr', 'usr', [...having('usr'), '/usr']),
+      overlay('usr/local', 'usr-local', [...having('usr/local'), join(base, 'usr/local')]),
+    ]);
+  }
+
+  /** Makes the writable folders. */
+  prepare(): void {
+    for (const { upper, work } of this.overlays) {
+      mkdirSync(upper, { recursive: true, mode: 0o755 });
+      mkdirSync(work, { recursive: true });
+    }
+  }
+
+  /** Makes `path` (with what is above it) a folder or an empty file where it is missing; returns it without symbolic links. */
+  ensure(path: string, type: 'folder' | 'file'): string {
+    const resolved = this.resolve(path);
+    if (this.#find(resolved)) return resolved;
+    this.#makeFolders(type === 'folder' ? resolved : dirname(resolved));
+    if (type === 'file') writeFileSync(this.#upperPath(resolved), '', { mode: 0o644 });
+    return resolved;
+  }
+
+  write(path: string, text: string): void {
+    const resolved = this.resolve(path);
+    this.#makeFolders(dirname(resolved));
+    writeFileSync(this.#upperPath(resolved), text);
+  }
+
+  /** Empty when there is no such file. */
+  read(path: string): string {
+    const found = this.#find(this.resolve(path));
+    return found?.stats.isFile() ? readFileSync(found.path, 'utf8') : '';
+  }
+
+  /** The path with every symbolic link followed inside the root; parts that do not exist stay as they are. */
+  resolve(path: string): string {
+    let rest = path.split('/').filter((part) => part !== '' && part !== '.');
+    let resolved = '';
+    let links = 0;
+    while (rest.length > 0) {
+      const [part = '', ...more] = rest;
+      rest = more;
+      if (part === '..') {
+        resolved = resolved === '' ? '' : dirname(resolved) === '/' ? '' : dirname(resolved);
+        continue;
+      }
+      const found = this.#find(`${resolved}/${part}`);
+      if (!found?.stats.isSymbolicLink()) {
+        resolved = `${resolved}/${part}`;
+        continue;
+      }
+      if ((links += 1) > LINK_LIMIT) throw new Error(`too many symbolic links in ${path}`);
+      const target = readlinkSync(found.path);
+      if (target.startsWith('/')) resolved = '';
+      rest = [...target.split('/').filter((name) => name !== '' && name !== '.'), ...rest];
+    }
+    return resolved === '' ? '/' : resolved;
+  }
+
+  #overlayOf(path: string): { overlay: Overlay; below: string } {
+    const overlay = this.overlays.filter(({ at }) => at === '' || path === `/${at}` || path.startsWith(`/${at}/`)).sort((a, b) => b.at.length - a.at.length)[0];
+    if (!overlay) throw new Error('a root file system has no layer for /');
+    return { overlay, below: overlay.at === '' ? path : path.slice(overlay.at.length + 1) };
+  }
+
+  /** The topmost entry at a path that contains no links. A whiteout (character device 0/0) hides what is below. */
+  #find(path: string): { path: string; stats: Stats } | undefined {
+    const { overlay, below } = this.#overlayOf(path);
+    for (const layer of [overlay.upper, ...overlay.lower]) {
+      const stats = lstatSync(layer + below, { throwIfNoEntry: false });
+      if (stats?.isCharacterDevice() && stats.rdev === 0) return undefined;
+      if (stats) return { path: layer + below, stats };
+    }
+    return undefined;
+  }
+
+  #upperPath(path: string): string {
+    const { overlay, below } = this.#overlayOf(path);
+    return overlay.upper + below;
+  }
+
+  #makeFolders(path: string): void {
+    const parts = path.split('/').filter((part) => part !== '');
+    for (let count = 1; count <= parts.length; count += 1) {
+      const at = `/${parts.slice(0, count).join('/')}`;
+      const found = this.#find(at);
+      if (found && !found.stats.isDirectory()) throw new Error(`not a directory: ${at} in the container's root`);
+      const upper = this.#upperPath(at);
+      if (lstatSync(upper, { throwIfNoEntry: false })) continue;
+      // A folder in the upper layer takes the place of the lower one's mode too.
+      mkdirSync(upper, { recursive: true, mode: found ? found.stats.mode & 0o7777 : 0o755 });
+    }
+  }
+}

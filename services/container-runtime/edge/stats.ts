@@ -1,0 +1,115 @@
+// How much CPU and memory containers use: from their cgroup where the host has cgroups, else from their processes in /proc.
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import type { ContainerStats, PodSandboxStats, Sent } from '#lib/cri/messages.ts';
+import type { Cgroups, Usage } from './cgroups.ts';
+import type { Container, Sandbox } from './records.ts';
+import type { Runtime } from './runtime.ts';
+
+/** CPU ticks a second as /proc counts them. Source: Linux, USER_HZ on all our architectures. */
+const TICKS_PER_SECOND = 100;
+const PAGE_BYTES = 4096;
+
+/** Sums up the processes in the PID namespace of the container's process. */
+function usageOfProcesses(pid: number): Usage {
+  const namespace = readlinkSync(`/proc/${pid}/ns/pid`);
+  const own = namespace === readlinkSync('/proc/self/ns/pid');
+  let ticks = 0;
+  let pages = 0;
+  let processes = 0;
+  for (const name of own ? [String(pid)] : readdirSync('/proc').filter((entry) => /^\d+$/.test(entry))) {
+    try {
+      if (readlinkSync(`/proc/${name}/ns/pid`) !== namespace) continue;
+      const stat = readFileSync(`/proc/${name}/stat`, 'utf8');
+      const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+      ticks += Number(fields[11]) + Number(fields[12]);
+      pages += Number(fields[21]);
+      processes += 1;
+    } catch {
+      continue; // ended meanwhile
+    }
+  }
+  const memoryBytes = pages * PAGE_BYTES;
+  return { cpuNanoseconds: ticks * (1e9 / TICKS_PER_SECOND), memoryBytes, workingSetBytes: memoryBytes, rssBytes: memoryBytes, processes };
+}
+
+export class Stats {
+  readonly #runtime: Runtime;
+  readonly #cgroups: Cgroups;
+  readonly #now: () => bigint;
+  /** The last look at each container, for the rate. */
+  readonly #last = new Map<string, { at: bigint; cpuNanoseconds: number }>();
+
+  constructor({ runtime, cgroups, now }: { runtime: Runtime; cgroups: Cgroups; now: () => bigint }) {
+    this.#runtime = runtime;
+    this.#cgroups = cgroups;
+    this.#now = now;
+  }
+
+  ofContainer(container: Container): Sent<ContainerStats> {
+    const timestamp = this.#now();
+    const { id, config } = container;
+    const attributes = { id, metadata: config.metadata, labels: config.labels, annotations: config.annotations };
+    const usage = this.#usage(container);
+    if (!usage) return { attributes };
+    const limit = config.linux?.resources?.memoryLimitInBytes ?? 0;
+    return {
+      attributes,
+      cpu: { timestamp, usageCoreNanoSeconds: { value: usage.cpuNanoseconds }, usageNanoCores: { value: this.#rate(id, timestamp, usage.cpuNanoseconds) } },
+      memory: {
+        timestamp, workingSetBytes: { value: usage.workingSetBytes }, usageBytes: { value: usage.memoryBytes }, rssBytes: { value: usage.rssBytes },
+        ...(limit > 0 ? { availableBytes: { value: Math.max(0, limit - usage.workingSetBytes) } } : {}),
+      },
+      writableLayer: { timestamp, fsId: { mountpoint: this.#runtime.layerFolder(container) }, usedBytes: { value: 0 }, inodesUsed: { value: 0 } },
+    };
+  }
+
+  ofSandbox(sandbox: Sandbox): Sent<PodSandboxStats> {
+    const timestamp = this.#now();
+    const { id, config } = sandbox;
+    const containers = this.#runtime.containersOf(id).filter(({ phase }) => phase === 'running');
+    const stats = containers.map((container) => this.ofContainer(container));
+    const sum = (pick: (stat: Sent<ContainerStats>) => number | undefined): { value: number } => ({ value: stats.reduce((total, stat) => total + (pick(stat) ?? 0), 0) });
+    const network = this.#network(sandbox);
+    return {
+      attributes: { id, metadata: config.metadata, labels: config.labels, annotations: config.annotations },
+      linux: {
+        cpu: { timestamp, usageCoreNanoSeconds: sum((stat) => stat.cpu?.usageCoreNanoSeconds?.value), usageNanoCores: sum((stat) => stat.cpu?.usageNanoCores?.value) },
+        memory: { timestamp, workingSetBytes: sum((stat) => stat.memory?.workingSetBytes?.value), usageBytes: sum((stat) => stat.memory?.usageBytes?.value), rssBytes: sum((stat) => stat.memory?.rssBytes?.value) },
+        process: { timestamp, processCount: { value: containers.reduce((total, container) => total + (this.#usage(container)?.processes ?? 0), 0) } },
+        containers: stats,
+        ...(network ? { network: { timestamp, defaultInterface: network, interfaces: [network] } } : {}),
+      },
+    };
+  }
+
+  forget(id: string): void {
+    this.#last.delete(id);
+  }
+
+  #usage(container: Container): Usage | undefined {
+    if (container.phase !== 'running' || !container.process) return undefined;
+    const usage = this.#cgroups.usage(this.#runtime.cgroupPath(container));
+    if (usage) return usage;
+    try {
+      return usageOfProcesses(container.process.pid);
+    } catch {
+      return undefined; // it ended while being looked at
+    }
+  }
+
+  #rate(id: string, at: bigint, cpuNanoseconds: number): number {
+    const before = this.#last.get(id);
+    this.#last.set(id, { at, cpuNanoseconds });
+    if (!before || at <= before.at) return 0;
+    return Math.max(0, Math.round(((cpuNanoseconds - before.cpuNanoseconds) * 1e9) / Number(at - before.at)));
+  }
+
+  /** Traffic as the host's end of the pair counts it: what the host received is what the pod sent. */
+  #network({ hostInterface }: Sandbox): NonNullable<NonNullable<Sent<PodSandboxStats>['linux']>['network']>['defaultInterface'] {
+    // /proc/net/dev: name: rx bytes, packets, errors, 5 more; tx bytes, packets, errors ...
+    const line = hostInterface === '' ? undefined : readFileSync('/proc/self/net/dev', 'utf8').split('\n').find((row) => row.trim().startsWith(`${hostInterface}:`));
+    if (line === undefined) return undefined;
+    const [rx, , rxErrors, , , , , , tx, , txErrors] = line.slice(line.indexOf(':') + 1).trim().split(/\s+/).map((value) => ({ value: Number(value) }));
+    return { name: 'eth0', rxBytes: tx, rxErrors: txErrors, txBytes: rx, txErrors: rxErrors };
+  }
+}

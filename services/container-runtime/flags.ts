@@ -1,0 +1,15 @@
+// The flags of the runtime: containerd's own, and with --emulator- what only this runtime has.
+import { path, text, type Flags } from '#lib/service/flags.ts';
+
+export const containerRuntimeFlags = {
+  'address': path({ default: '/run/containerd/containerd.sock', help: 'Unix socket on which CRI is served.' }),
+  'root': path({ default: '/var/lib/containerd', help: 'Folder for what survives a reboot: records, writable layers, images. Not on an overlay.' }),
+  'state': path({ default: '/run/containerd', help: 'Folder for what does not: FIFOs, exit codes, namespaces. Empty after a boot.' }),
+  'cgroup-parent': text({ default: '', help: 'Cgroup below which all containers of this host are put; the cgroup_parent of a pod is relative to it.' }),
+  'cni-conf-dir': path({ default: '/etc/cni/net.d', help: 'Folder in which the network configuration appears.' }),
+  'stream-server-address': text({ default: '127.0.0.1', help: 'Address of the streaming server for exec, attach and port-forward.' }),
+  'emulator-bundle-dir': path({ default: '/opt/kubreak', help: 'Folder of this project\'s own bundles; the cluster\'s images see it at /opt/kubreak.' }),
+  'emulator-catalogue': path({ default: '/opt/kubreak/images', help: 'Folder of the built-in images: catalogue.json and layers.' }),
+};
+
+export type ContainerRuntimeFlags = Flags<typeof containerRuntimeFlags>;

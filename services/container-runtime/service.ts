@@ -1,0 +1,34 @@
+// Wires the runtime: what it knows, what it can do on this host, and the two servers that offer it.
+import { join } from 'node:path';
+import { nanosecondsOfMs } from '#lib/cri/codec.ts';
+import type { Environment } from '#lib/environment/environment.ts';
+import { aborted } from '#lib/service/abort.ts';
+import { prepareBaseLayer } from './edge/base-layer.ts';
+import { Cgroups } from './edge/cgroups.ts';
+import { serveCri } from './edge/cri-server.ts';
+import { Execs } from './edge/exec.ts';
+import { ImageStore } from './edge/images.ts';
+import { PodNetwork } from './edge/network.ts';
+import { Runtime } from './edge/runtime.ts';
+import { Stats } from './edge/stats.ts';
+import { startStreamingServer } from './edge/streaming/server.ts';
+import type { ContainerRuntimeFlags } from './flags.ts';
+
+export async function startContainerRuntime(flags: ContainerRuntimeFlags, { clock, log }: Environment, signal: AbortSignal): Promise<void> {
+  const now = (): bigint => nanosecondsOfMs(clock.nowMs());
+  const cgroups = new Cgroups({ parent: flags.cgroupParent, log });
+  const network = new PodNetwork({ confFolder: flags.cniConfDir, root: flags.root, log });
+  const base = await prepareBaseLayer(flags.root);
+  const images = new ImageStore({ root: join(flags.root, 'images'), catalogue: flags.emulatorCatalogue });
+  const runtime = new Runtime({ root: flags.root, state: flags.state, bundleFolder: flags.emulatorBundleDir, images, network, cgroups, base, clock, log });
+  const execs = new Execs({ runtime, stateFolder: flags.state });
+  const stats = new Stats({ runtime, cgroups, now });
+  await runtime.recover();
+  const streaming = await startStreamingServer({ host: flags.streamServerAddress, runtime, execs, log });
+  const server = await serveCri(flags.address, { runtime, images, network, cgroups, execs, stats, streaming, now, log });
+  log.info({ address: flags.address, streaming: streaming.address, cgroups: cgroups.controllers, cgroupVersion: cgroups.version }, 'serving');
+  await aborted(signal);
+  await server.close();
+  await streaming.close();
+  runtime.close();
+}
