@@ -1,7 +1,9 @@
 // Columns that many kinds share, and the texts of cells. Source: pkg/printers/internalversion/printers.go.
 import { ageOf } from '#lib/machinery/human-duration.ts';
+import { labelSelectorText } from '#lib/machinery/selectors.ts';
 import type { Column, KubernetesObject } from './define-kind.ts';
 import type { Container, PodTemplateSpec } from './types/core-v1.ts';
+import type { LabelSelector } from './types/meta-v1.ts';
 
 export const NONE = '<none>';
 
@@ -34,4 +36,14 @@ export function templateColumns<T>(templateOf: (object: T) => PodTemplateSpec | 
     textColumn('Containers', (object) => joined(containersOf(templateOf(object)).map(({ name }) => name)), 1),
     textColumn('Images', (object) => joined(containersOf(templateOf(object)).map(({ image }) => image ?? '')), 1),
   ];
+}
+
+/** The wide column with a label selector; `<none>` when empty. */
+export function selectorColumn<T>(selectorOf: (object: T) => LabelSelector | undefined): Column<T> {
+  return textColumn('Selector', (object) => labelSelectorText(selectorOf(object)), 1);
+}
+/** The first three of many: `a,b,c + 2 more...`. */
+export function firstThree(items: readonly string[], whenEmpty: string): string {
+  if (items.length === 0) return whenEmpty;
+  return `${items.slice(0, 3).join(',')}${items.length > 3 ? ` + ${items.length - 3} more...` : ''}`;
 }

@@ -14,12 +14,7 @@ export function keep<T extends object>(next: T, previous: Readonly<T>, ...keys: 
 export function keepStatus<T extends KubernetesObject & { status?: unknown }>(next: T, previous: T): void {
   keep(next, previous, 'status');
 }
-/** An update of the status leaves spec and metadata alone. */
-export function keepAllButStatus<T extends KubernetesObject & { spec?: unknown }>(next: T, previous: T): void {
-  keep(next, previous, 'spec');
-  keep(next.metadata, previous.metadata, 'deletionTimestamp', 'generation', 'selfLink', 'labels', 'annotations', 'finalizers', 'ownerReferences');
-}
-/** As above for kinds whose status endpoint also lets metadata through. */
+/** An update of the status leaves the spec alone; labels and annotations may come along, as upstream lets them. */
 export function keepSpec<T extends KubernetesObject & { spec?: unknown }>(next: T, previous: T): void {
   keep(next, previous, 'spec');
 }

@@ -88,7 +88,7 @@ const OBJECT_OPERATORS: Readonly<Record<string, LabelOperator>> = { In: 'in', No
 export function labelSelector(selector: Readonly<LabelSelector> | undefined): Selector {
   if (selector === undefined) return nothing;
   const requirements: LabelRequirement[] = Object.entries(selector.matchLabels ?? {})
-    .map(([key, value]) => ({ key, operator: 'in', values: [value] }));
+    .map(([key, value]) => ({ key, operator: '=', values: [value] }));
   for (const { key, operator, values } of selector.matchExpressions ?? []) {
     const known = OBJECT_OPERATORS[operator];
     if (known === undefined) throw new SelectorError(`${JSON.stringify(operator)} is not a valid label selector operator`);
@@ -99,12 +99,7 @@ export function labelSelector(selector: Readonly<LabelSelector> | undefined): Se
 
 /** A LabelSelector as text: `app=web,tier in (a,b)`; `<none>` when empty. Source: metav1.FormatLabelSelector. */
 export function labelSelectorText(selector: Readonly<LabelSelector> | undefined): string {
-  if (selector === undefined) return '<none>';
-  const asEquals = labelSelector(selector).requirements.map((one): LabelRequirement => {
-    const isMatchLabel = one.operator === 'in' && one.values.length === 1 && selector.matchLabels?.[one.key] === one.values[0];
-    return isMatchLabel ? { ...one, operator: '=' } : one;
-  });
-  return new Selector(asEquals).toString() || '<none>';
+  return labelSelector(selector).toString() || '<none>';
 }
 
 // ---- Label selectors as text -----------------------------------------------------------------------------------

@@ -1,6 +1,68 @@
-// Service of v1.
+// Service of v1: one address for many pods. Addresses and node ports are allocated by the API server.
+import { dnsLabelProblems } from '#lib/machinery/names.ts';
+import { ageColumn, labelsText, nameColumn, NONE, orNone, textColumn } from '../columns.ts';
 import { defineKind } from '../define-kind.ts';
+import { keepSpec, keepStatus } from '../strategy.ts';
 import type { Service } from '../types/core-v1.ts';
+import { dropUnusedFields, isExternallyAccessible, keepAllocatedValues, needsClusterIp, normalizeClusterIps } from './service-update.ts';
+import { validateLoadBalancerStatus, validateService, validateServiceUpdate } from './service-validation.ts';
+
+/** How long a client keeps its pod; seconds. */
+const CLIENT_IP_TIMEOUT_SECONDS = 10_800;
+
+function applyDefaults(service: Service): void {
+  // A body may leave out what the type requires.
+  const spec = (service.spec ??= {});
+  spec.sessionAffinity ||= 'None';
+  if (spec.sessionAffinity === 'None') delete spec.sessionAffinityConfig;
+  if (spec.sessionAffinity === 'ClientIP') {
+    spec.sessionAffinityConfig ??= {};
+    spec.sessionAffinityConfig.clientIP ??= {};
+    spec.sessionAffinityConfig.clientIP.timeoutSeconds ??= CLIENT_IP_TIMEOUT_SECONDS;
+  }
+  spec.type ||= 'ClusterIP';
+  for (const port of spec.ports ?? []) {
+    port.protocol ||= 'TCP';
+    // 0 and '' both mean: as the port.
+    port.targetPort ||= port.port;
+  }
+  if (isExternallyAccessible(spec)) spec.externalTrafficPolicy ||= 'Cluster';
+  if (needsClusterIp(spec)) spec.internalTrafficPolicy ??= 'Cluster';
+  if (spec.type === 'LoadBalancer') spec.allocateLoadBalancerNodePorts ??= true;
+  for (const ingress of service.status?.loadBalancer?.ingress ?? []) if (ingress.ip) ingress.ipMode ??= 'VIP';
+}
+
+/** The cluster has one family of addresses; asking for two where they are optional gives one. */
+function defaultFamilies({ spec }: Service): void {
+  if (!needsClusterIp(spec)) return;
+  spec.ipFamilyPolicy ??= 'SingleStack';
+  if ((spec.ipFamilies ?? []).length === 0) spec.ipFamilies = [spec.clusterIPs?.[0]?.includes(':') === true ? 'IPv6' : 'IPv4'];
+}
+
+function prepareForUpdate(next: Service, previous: Service): void {
+  keepStatus(next, previous);
+  normalizeClusterIps(next, previous);
+  keepAllocatedValues(next, previous);
+  dropUnusedFields(next, previous);
+  defaultFamilies(next);
+}
+
+function externalIpText({ spec, status }: Service): string {
+  const external = spec.externalIPs ?? [];
+  switch (spec.type) {
+    case 'ClusterIP': case 'NodePort': return orNone(external.join(','));
+    case 'LoadBalancer': {
+      const ingress = [...new Set((status?.loadBalancer?.ingress ?? []).map(({ ip, hostname }) => ip || (hostname ?? '')).filter((one) => one !== ''))].sort();
+      return [...ingress, ...external].join(',') || '<pending>';
+    }
+    case 'ExternalName': return spec.externalName ?? '';
+    default: return '<unknown>';
+  }
+}
+
+function portsText({ spec }: Service): string {
+  return orNone((spec.ports ?? []).map(({ port, nodePort, protocol }) => `${port}${nodePort ? `:${nodePort}` : ''}/${protocol}`).join(','));
+}
 
 export const serviceKind = defineKind<Service>({
   group: '', version: 'v1', kind: 'Service', plural: 'services', singular: 'service', scope: 'Namespaced',
@@ -13,4 +75,27 @@ export const serviceKind = defineKind<Service>({
     proxy: { verbs: ['create', 'delete', 'get', 'patch', 'update'], kind: 'ServiceProxyOptions' },
     status: { verbs: ['get', 'patch', 'update'] },
   },
+  applyDefaults,
+  prepareForCreate: (service) => {
+    service.status = { loadBalancer: {} };
+    normalizeClusterIps(service);
+    defaultFamilies(service);
+  },
+  prepareForUpdate,
+  prepareForStatusUpdate: keepSpec,
+  validateName: dnsLabelProblems,
+  validate: validateService,
+  validateUpdate: validateServiceUpdate,
+  validateStatusUpdate: ({ spec, status }) => validateLoadBalancerStatus(status, spec),
+  selectableFields: { 'spec.clusterIP': ({ spec }) => spec.clusterIP ?? '', 'spec.type': ({ spec }) => spec.type ?? '' },
+  allowCreateOnUpdate: true,
+  columns: [
+    nameColumn(),
+    textColumn('Type', ({ spec }) => spec.type ?? ''),
+    textColumn('Cluster-IP', ({ spec }) => orNone(spec.clusterIPs?.[0] ?? (spec.clusterIP || NONE))),
+    textColumn('External-IP', externalIpText),
+    textColumn('Port(s)', portsText),
+    ageColumn(),
+    textColumn('Selector', ({ spec }) => labelsText(spec.selector), 1),
+  ],
 });
