@@ -1,0 +1,69 @@
+// How a range request is answered from the live entries of its keys: filters, order, limit, count.
+// Source: etcd v3.6, server/etcdserver/txn/range.go.
+import type { KeyValue, RangeRequest, RangeResponse, ResponseHeader } from '#lib/etcd-api/messages.ts';
+import type { Entry } from './key-index.ts';
+
+export interface RangeSource {
+  readonly header: ResponseHeader;
+  /** Visits the entries in ascending order of their keys. */
+  readonly forEachLive: (visit: (entry: Entry) => void) => void;
+  readonly keyValue: (entry: Entry) => KeyValue;
+  readonly keyOnly: (entry: Entry) => KeyValue;
+}
+
+export function answerRange(request: RangeRequest, source: RangeSource): RangeResponse {
+  const { limit, keysOnly, countOnly } = request;
+  const order = orderOf(request);
+  const isWanted = revisionFilter(request);
+  // In the natural order everything beyond the limit needs only to be counted.
+  const keep = limit > 0 && order === undefined && isWanted === undefined ? limit + 1 : Infinity;
+  const entries: Entry[] = [];
+  let count = 0;
+  source.forEachLive((entry) => {
+    count += 1;
+    if (!countOnly && entries.length < keep) entries.push(entry);
+  });
+  const filtered = isWanted === undefined ? entries : entries.filter(isWanted);
+  const render = keysOnly ? (entry: Entry): KeyValue => ({ ...source.keyOnly(entry), lease: entry.lease }) : source.keyValue;
+  const kvs = request.sortTarget === 'VALUE' && order !== undefined
+    ? sortByValue(filtered, source, order.descending, keysOnly)
+    : (order === undefined ? filtered : sortBy(filtered, order)).slice(0, limit > 0 ? limit : undefined).map(render);
+  const more = limit > 0 && filtered.length > limit;
+  return { header: source.header, kvs: limit > 0 ? kvs.slice(0, limit) : kvs, more, count };
+}
+
+interface Order {
+  readonly by: (a: Entry, b: Entry) => number;
+  readonly descending: boolean;
+}
+
+const comparators: Readonly<Record<RangeRequest['sortTarget'], (a: Entry, b: Entry) => number>> = {
+  KEY: (a, b) => (a.key < b.key ? -1 : a.key > b.key ? 1 : 0),
+  VERSION: (a, b) => a.version - b.version,
+  CREATE: (a, b) => a.createRevision - b.createRevision,
+  MOD: (a, b) => a.modRevision - b.modRevision,
+  VALUE: () => 0, // sorted with the values at hand
+  UNRECOGNIZED: () => 0,
+};
+
+/** undefined: the ascending order of the keys. A target other than the key without an order is ascending. */
+function orderOf({ sortOrder, sortTarget }: RangeRequest): Order | undefined {
+  if (sortTarget === 'KEY' && sortOrder !== 'DESCEND') return undefined;
+  return { by: comparators[sortTarget], descending: sortOrder === 'DESCEND' };
+}
+
+function sortBy(entries: readonly Entry[], { by, descending }: Order): Entry[] {
+  return entries.toSorted(descending ? (a, b) => by(b, a) : by);
+}
+
+function sortByValue(entries: readonly Entry[], source: RangeSource, descending: boolean, keysOnly: boolean): KeyValue[] {
+  const kvs = entries.map(source.keyValue).sort((a, b) => (descending ? b.value.compare(a.value) : a.value.compare(b.value)));
+  return keysOnly ? kvs.map((kv) => ({ ...kv, value: Buffer.alloc(0) })) : kvs;
+}
+
+/** 0 stands for no bound. */
+function revisionFilter({ minModRevision, maxModRevision, minCreateRevision, maxCreateRevision }: RangeRequest): ((entry: Entry) => boolean) | undefined {
+  if (minModRevision === 0 && maxModRevision === 0 && minCreateRevision === 0 && maxCreateRevision === 0) return undefined;
+  const within = (value: number, min: number, max: number): boolean => value >= min && (max === 0 || value <= max);
+  return (entry) => within(entry.modRevision, minModRevision, maxModRevision) && within(entry.createRevision, minCreateRevision, maxCreateRevision);
+}

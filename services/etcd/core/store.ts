@@ -1,0 +1,447 @@
+// The multi-version store: applies commands one after another and answers reads at any revision not yet compacted.
+// Deterministic: the same commands in the same order give the same revisions, answers and writes on every member. It
+// reads no clock: when a lease has expired is for the lessor to say, in a command of its own.
+import type {
+  DeleteRangeRequest, DeleteRangeResponse, Event, KeyValue, PutRequest, PutResponse, RangeRequest, RangeResponse, ResponseHeader, TxnRequest, TxnResponse,
+} from '#lib/etcd-api/messages.ts';
+import { bytesOf, keyOf, keyRange } from './key-range.ts';
+import { entryAt, KeyIndex, liveEntryAt, type Entry, type KeyHistory } from './key-index.ts';
+import { StoreError } from './store-error.ts';
+import { runTxn, type TxnTarget } from './txn.ts';
+import { answerRange } from './range.ts';
+import type { EtcdErrorReason } from '#lib/etcd-api/errors.ts';
+
+export interface Lease {
+  readonly id: bigint;
+  /** Seconds. */
+  readonly grantedTtl: number;
+  /** Seconds left at the last checkpoint; 0 when there was none since it was granted or renewed. */
+  readonly remainingTtl: number;
+  readonly keys: Set<string>;
+}
+
+interface Requests {
+  put: PutRequest;
+  deleteRange: DeleteRangeRequest;
+  txn: TxnRequest;
+  compact: { readonly revision: number };
+  leaseGrant: { readonly ID: bigint; readonly TTL: number };
+  leaseRevoke: { readonly ID: bigint };
+  leaseCheckpoint: { readonly checkpoints: readonly { readonly ID: bigint; readonly remainingTTL: number }[] };
+}
+interface Responses {
+  put: PutResponse;
+  deleteRange: DeleteRangeResponse;
+  txn: TxnResponse;
+  compact: { header: ResponseHeader };
+  leaseGrant: { header: ResponseHeader; ID: bigint; TTL: number; error: string };
+  leaseRevoke: { header: ResponseHeader };
+  leaseCheckpoint: { header: ResponseHeader };
+}
+export type CommandType = keyof Requests;
+/** What is replicated: everything that changes the store. */
+export type Command<T extends CommandType = CommandType> = { [K in T]: { readonly type: K; readonly request: Requests[K] } }[T];
+export type ResponseTo<T extends CommandType> = Responses[T];
+
+/** What has to reach the disk for a command, in one atomic batch. */
+export type Write =
+  | { readonly type: 'put-entry'; readonly entry: Entry }
+  | { readonly type: 'delete-entry'; readonly entry: Entry }
+  | { readonly type: 'put-lease'; readonly lease: Lease }
+  | { readonly type: 'delete-lease'; readonly id: bigint }
+  | { readonly type: 'compacted'; readonly revision: number };
+
+export type Applied<T extends CommandType> = {
+  /** A refused command leaves the store as it was. */
+  readonly result: { readonly response: ResponseTo<T> } | { readonly refused: EtcdErrorReason };
+  /** The changes of keys, for watchers; all of one revision. */
+  readonly events: readonly Entry[];
+  readonly writes: readonly Write[];
+};
+
+/** What the disk holds at start. */
+export interface StoredState {
+  /** In order of revision. */
+  readonly entries: Iterable<Entry>;
+  readonly leases: Iterable<{ readonly id: bigint; readonly grantedTtl: number; readonly remainingTtl: number }>;
+  readonly compactRevision: number;
+  /** At least this is the revision, even when compaction removed the last deletions. */
+  readonly revision: number;
+}
+
+/** Reads a value back that is not in memory. */
+export type ReadValue = (entry: Entry) => Uint8Array;
+
+/** The revision of an empty store. Source: etcd, mvcc.NewStore. */
+const FIRST_REVISION = 1;
+/** Seconds; about three lost heartbeats of the default election timeout. Source: etcd 3.6, etcdserver.NewServer minTTL. */
+const MIN_LEASE_TTL = 2;
+/** Seconds. Source: etcd, lease.MaxLeaseTTL. */
+const MAX_LEASE_TTL = 9_000_000_000;
+
+export const newHeader = (revision: number): ResponseHeader => ({ clusterId: 0n, memberId: 0n, revision, raftTerm: 0 });
+
+export class Store {
+  private readonly index = new KeyIndex();
+  /** Every change at or after the compaction, in order: what watchers that lag behind read. */
+  private changes: Entry[] = [];
+  private readonly leasesById = new Map<bigint, Lease>();
+  private readonly readValue: ReadValue;
+  private current = FIRST_REVISION;
+  private compacted = 0;
+  private totalBytes = 0;
+  private bytesInMemory = 0;
+
+  constructor(readValue: ReadValue, stored?: StoredState) {
+    this.readValue = readValue;
+    if (stored !== undefined) this.restore(stored);
+  }
+
+  get revision(): number {
+    return this.current;
+  }
+
+  /** Reads and watches below this revision are refused. */
+  get compactRevision(): number {
+    return this.compacted;
+  }
+
+  get leases(): ReadonlyMap<bigint, Lease> {
+    return this.leasesById;
+  }
+
+  /** Keys including those whose deletion is not compacted yet. */
+  get keyCount(): number {
+    return this.index.size;
+  }
+
+  /** Bytes of all keys and values not yet compacted. */
+  get sizeBytes(): number {
+    return this.totalBytes;
+  }
+
+  apply<T extends CommandType>(command: Command<T>): Applied<T> {
+    const change = new Change(this.current);
+    try {
+      const response = this.execute(command as Command, change) as ResponseTo<T>;
+      return { result: { response }, events: change.entries, writes: change.writes };
+    } catch (error) {
+      // Refusals come before the first change, so there is nothing to undo.
+      if (!(error instanceof StoreError) || change.writes.length > 0) throw error;
+      return { result: { refused: error.reason }, events: [], writes: [] };
+    }
+  }
+
+  private execute(command: Command, change: Change): Responses[CommandType] {
+    switch (command.type) {
+      case 'put':
+        this.checkPut(command.request, this.current);
+        return this.put(command.request, change);
+      case 'deleteRange': return this.deleteRange(command.request, change);
+      case 'txn': return runTxn(this.txnTarget(change), command.request, this.current);
+      case 'compact': return this.compact(command.request.revision, change);
+      case 'leaseGrant': return this.grantLease(command.request, change);
+      case 'leaseRevoke': return this.revokeLease(command.request.ID, change);
+      case 'leaseCheckpoint': return this.checkpointLeases(command.request.checkpoints, change);
+    }
+  }
+
+  // Reads
+
+  /** Throws StoreError. `at`: the revision that counts as newest. */
+  range(request: RangeRequest, at: number): RangeResponse {
+    this.checkRevision(request.revision, at);
+    const revision = request.revision > 0 ? request.revision : at;
+    return answerRange(request, {
+      header: newHeader(at),
+      forEachLive: (visit) => this.index.forEach(keyRange(request), (history) => {
+        const entry = liveEntryAt(history, revision);
+        if (entry !== undefined) visit(entry);
+      }),
+      keyValue: (entry) => this.keyValue(entry),
+      keyOnly,
+    });
+  }
+
+  /** A transaction without writes. Throws StoreError. */
+  readOnlyTxn(request: TxnRequest, at: number): TxnResponse {
+    return runTxn(this.txnTarget(new Change(at)), request, at);
+  }
+
+  private checkRevision(revision: number, at: number): void {
+    if (revision > at) throw new StoreError('FutureRevision');
+    if ((revision > 0 ? revision : at) < this.compacted) throw new StoreError('Compacted');
+  }
+
+  private keyValue(entry: Entry): KeyValue {
+    return { ...keyOnly(entry), value: this.valueOf(entry), lease: entry.lease };
+  }
+
+  private valueOf(entry: Entry): Buffer {
+    const value = entry.value ?? this.readValue(entry);
+    return Buffer.from(value.buffer, value.byteOffset, value.byteLength);
+  }
+
+  /** The changes with `from` <= revision <= `to`, for which `wanted` holds. `visit` may end the walk between revisions. */
+  forEachChange(from: number, to: number, visit: (entry: Entry) => void, isEnough: () => boolean = () => false): number {
+    let previous = from;
+    for (let at = firstAtOrAfter(this.changes, from); at < this.changes.length; at += 1) {
+      const entry = this.changes[at] as Entry;
+      if (entry.modRevision > to) break;
+      if (entry.modRevision !== previous && isEnough()) return entry.modRevision;
+      previous = entry.modRevision;
+      visit(entry);
+    }
+    return to + 1;
+  }
+
+  /** What a watcher is told about a change. */
+  eventOf(entry: Entry, withPrevious: boolean): Event {
+    const previous = withPrevious && entry.modRevision > this.compacted ? this.previousOf(entry) : undefined;
+    const prevKv = previous === undefined ? undefined : this.keyValue(previous);
+    if (!entry.deleted) return { type: 'PUT', kv: this.keyValue(entry), prevKv };
+    return { type: 'DELETE', kv: { key: bytesOf(entry.key), createRevision: 0, modRevision: entry.modRevision, version: 0, value: NO_VALUE, lease: 0n }, prevKv };
+  }
+
+  private previousOf(entry: Entry): Entry | undefined {
+    const history = this.index.get(entry.key);
+    return history === undefined || entry.version === 1 ? undefined : liveEntryAt(history, entry.modRevision - 1);
+  }
+
+  /** The entries that make up the state at `revision`, with their history since the compaction, in order: for HashKV. */
+  *entriesUpTo(revision: number): Generator<Entry> {
+    const entries: Entry[] = [];
+    this.index.forEach({ start: '', end: '' }, (history) => {
+      for (const entry of history.entries) if (entry.modRevision <= revision) entries.push(entry);
+    });
+    yield* entries.sort((a, b) => a.modRevision - b.modRevision || a.subRevision - b.subRevision);
+  }
+
+  /** The record of an entry as it is stored. */
+  storedValueOf(entry: Entry): Uint8Array {
+    return entry.deleted ? NO_VALUE : this.valueOf(entry);
+  }
+
+  // Writes
+
+  private txnTarget(change: Change): TxnTarget {
+    return {
+      range: (request) => this.range(request, change.readRevision),
+      put: (request) => this.put(request, change),
+      deleteRange: (request) => this.deleteRange(request, change),
+      checkPut: (request, at) => this.checkPut(request, at),
+      checkRevision: (revision, at) => this.checkRevision(revision, at),
+      liveEntries: (range, at) => {
+        const entries: Entry[] = [];
+        this.index.forEach(range, (history) => {
+          const entry = liveEntryAt(history, at);
+          if (entry !== undefined) entries.push(entry);
+        });
+        return entries;
+      },
+      valueOf: (entry) => this.valueOf(entry),
+      revision: () => change.readRevision,
+    };
+  }
+
+  private live(key: string, at: number): Entry | undefined {
+    const history = this.index.get(key);
+    return history === undefined ? undefined : liveEntryAt(history, at);
+  }
+
+  private checkPut({ key, lease, ignoreLease, ignoreValue }: PutRequest, at: number): void {
+    if (lease !== 0n && !this.leasesById.has(lease)) throw new StoreError('LeaseNotFound');
+    if ((ignoreLease || ignoreValue) && this.live(keyOf(key), at) === undefined) throw new StoreError('KeyNotFound');
+  }
+
+  private put(request: PutRequest, change: Change): PutResponse {
+    const key = keyOf(request.key);
+    const previous = this.live(key, change.writeRevision);
+    const value = request.ignoreValue && previous !== undefined ? this.valueOf(previous) : ownCopy(request.value);
+    const lease = request.ignoreLease ? previous?.lease ?? 0n : request.lease;
+    const prevKv = request.prevKv && previous !== undefined ? this.keyValue(previous) : undefined;
+    this.record({
+      key, modRevision: change.writeRevision, subRevision: change.entries.length, deleted: false,
+      createRevision: previous?.createRevision ?? change.writeRevision, version: (previous?.version ?? 0) + 1, lease,
+      sizeBytes: key.length + value.length, value,
+    }, change);
+    if (previous !== undefined && previous.lease !== lease) this.leasesById.get(previous.lease)?.keys.delete(key);
+    if (lease !== 0n) this.leasesById.get(lease)?.keys.add(key);
+    return { header: newHeader(change.writeRevision), prevKv };
+  }
+
+  private deleteRange(request: DeleteRangeRequest, change: Change): DeleteRangeResponse {
+    const found: Entry[] = [];
+    this.index.forEach(keyRange(request), (history) => {
+      const entry = liveEntryAt(history, change.readRevision);
+      if (entry !== undefined) found.push(entry);
+    });
+    const prevKvs = request.prevKv ? found.map((entry) => this.keyValue(entry)) : [];
+    for (const entry of found) this.delete(entry, change);
+    return { header: newHeader(change.readRevision), deleted: found.length, prevKvs };
+  }
+
+  private delete({ key, lease }: Entry, change: Change): void {
+    this.record({
+      key, modRevision: change.writeRevision, subRevision: change.entries.length, deleted: true,
+      createRevision: 0, version: 0, lease: 0n, sizeBytes: key.length, value: undefined,
+    }, change);
+    this.leasesById.get(lease)?.keys.delete(key);
+  }
+
+  private record(entry: Entry, change: Change): void {
+    this.add(entry);
+    this.changes.push(entry);
+    this.current = change.writeRevision;
+    change.entries.push(entry);
+    change.writes.push({ type: 'put-entry', entry });
+  }
+
+  private add(entry: Entry): void {
+    this.index.append(entry);
+    this.totalBytes += entry.sizeBytes;
+    this.bytesInMemory += entry.value?.length ?? 0;
+  }
+
+  private forget(entry: Entry): void {
+    this.totalBytes -= entry.sizeBytes;
+    this.bytesInMemory -= entry.value?.length ?? 0;
+  }
+
+  // Compaction
+
+  /** Keeps, of each key, the last change at or before `revision` unless that is a deletion, and all later ones. */
+  private compact(revision: number, change: Change): Responses['compact'] {
+    if (revision <= this.compacted) throw new StoreError('Compacted');
+    if (revision > this.current) throw new StoreError('FutureRevision');
+    change.writes.push({ type: 'compacted', revision });
+    const end = firstAtOrAfter(this.changes, revision + 1);
+    const keys = new Set(this.changes.slice(0, end).map(({ key }) => key));
+    for (const key of keys) {
+      const history = this.index.get(key);
+      if (history !== undefined) for (const entry of this.trimHistory(history, revision)) change.writes.push({ type: 'delete-entry', entry });
+    }
+    this.compacted = revision;
+    this.changes = this.changes.slice(firstAtOrAfter(this.changes, revision));
+    return { header: newHeader(this.current) };
+  }
+
+  private trimHistory(history: KeyHistory, revision: number): Entry[] {
+    const kept = entryAt(history, revision);
+    if (kept === undefined) return [];
+    // A deletion at exactly this revision stays, as a watch may still start here.
+    const isObsolete = kept.deleted && kept.modRevision < revision;
+    const removed = history.entries.splice(0, history.entries.indexOf(kept) + (isObsolete ? 1 : 0));
+    removed.forEach((entry) => this.forget(entry));
+    if (history.entries.length === 0) this.index.remove(history.key);
+    return removed;
+  }
+
+  /**
+   * Lets go of values in memory, those of old revisions first, when they exceed `maxBytes`. Only what is on disk may go:
+   * nothing after `durableRevision`.
+   */
+  releaseValues(maxBytes: number, durableRevision: number): void {
+    if (this.bytesInMemory <= maxBytes) return;
+    const target = maxBytes * 0.75; // leave room, so that this walk is rare
+    const release = (entry: Entry): void => {
+      if (entry.value === undefined || entry.modRevision > durableRevision || this.bytesInMemory <= target) return;
+      this.bytesInMemory -= entry.value.length;
+      entry.value = undefined;
+    };
+    for (const entry of this.changes) if (this.index.get(entry.key)?.entries.at(-1) !== entry) release(entry);
+    this.index.forEach({ start: '', end: '' }, ({ entries }) => entries.forEach(release));
+  }
+
+  // Leases
+
+  private grantLease({ ID, TTL }: Requests['leaseGrant'], change: Change): Responses['leaseGrant'] {
+    if (ID === 0n) throw new StoreError('LeaseNotFound');
+    if (TTL > MAX_LEASE_TTL) throw new StoreError('LeaseTTLTooLarge');
+    if (this.leasesById.has(ID)) throw new StoreError('LeaseExists');
+    const grantedTtl = Math.max(TTL, MIN_LEASE_TTL);
+    this.saveLease({ id: ID, grantedTtl, remainingTtl: 0, keys: new Set() }, change);
+    return { header: newHeader(this.current), ID, TTL: grantedTtl, error: '' };
+  }
+
+  /** Deletes the lease's keys in one revision. */
+  private revokeLease(id: bigint, change: Change): Responses['leaseRevoke'] {
+    const lease = this.leasesById.get(id);
+    if (lease === undefined) throw new StoreError('LeaseNotFound');
+    for (const key of [...lease.keys].sort()) {
+      const entry = this.live(key, this.current);
+      if (entry !== undefined) this.delete(entry, change);
+    }
+    this.leasesById.delete(id);
+    change.writes.push({ type: 'delete-lease', id });
+    return { header: newHeader(this.current) };
+  }
+
+  private checkpointLeases(checkpoints: Requests['leaseCheckpoint']['checkpoints'], change: Change): Responses['leaseCheckpoint'] {
+    for (const { ID, remainingTTL } of checkpoints) {
+      const lease = this.leasesById.get(ID);
+      if (lease !== undefined) this.saveLease({ ...lease, remainingTtl: remainingTTL }, change);
+    }
+    return { header: newHeader(this.current) };
+  }
+
+  private saveLease(lease: Lease, change: Change): void {
+    this.leasesById.set(lease.id, lease);
+    change.writes.push({ type: 'put-lease', lease });
+  }
+
+  private restore({ entries, leases, compactRevision, revision }: StoredState): void {
+    for (const lease of leases) this.leasesById.set(lease.id, { ...lease, keys: new Set() });
+    for (const entry of entries) {
+      this.add(entry);
+      if (entry.modRevision >= compactRevision) this.changes.push(entry);
+      this.current = Math.max(this.current, entry.modRevision);
+    }
+    this.compacted = compactRevision;
+    this.current = Math.max(this.current, revision, compactRevision);
+    this.index.forEach({ start: '', end: '' }, (history) => {
+      const entry = liveEntryAt(history, this.current);
+      if (entry !== undefined && entry.lease !== 0n) this.leasesById.get(entry.lease)?.keys.add(history.key);
+    });
+  }
+}
+
+/** What one command changes. All its changes of keys share one revision; reads after the first one see it. */
+class Change {
+  readonly entries: Entry[] = [];
+  readonly writes: Write[] = [];
+  readonly writeRevision: number;
+
+  constructor(current: number) {
+    this.writeRevision = current + 1;
+  }
+
+  get readRevision(): number {
+    return this.entries.length > 0 ? this.writeRevision : this.writeRevision - 1;
+  }
+}
+
+const NO_VALUE = Buffer.alloc(0);
+
+const keyOnly = ({ key, createRevision, modRevision, version }: Entry): KeyValue =>
+  ({ key: bytesOf(key), createRevision, modRevision, version, value: NO_VALUE, lease: 0n });
+
+/** Not a view of the received message, which would keep all of it in memory, nor of a shared pool. */
+function ownCopy(value: Uint8Array): Uint8Array {
+  if (value.length === 0) return NO_VALUE;
+  const copy = Buffer.allocUnsafeSlow(value.length);
+  copy.set(value);
+  return copy;
+}
+
+/** Index of the first change at or after `revision`. */
+function firstAtOrAfter(changes: readonly Entry[], revision: number): number {
+  let low = 0;
+  let high = changes.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if ((changes[middle] as Entry).modRevision < revision) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}

@@ -1,0 +1,204 @@
+// The store on disk: one LevelDB with a record for every change, every lease, and a few facts about the member.
+// Keys of changes are etcd's own (8 bytes main revision, '_', 8 bytes sub revision, 't' for a deletion) and values are
+// mvccpb.KeyValue, so that HashKV gives what etcd would give for the same history.
+import { mkdir, readdir, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { Level } from 'level';
+import { keyValue } from '#lib/etcd-api/messages.ts';
+import type { Entry } from '../core/key-index.ts';
+import { bytesOf, keyOf } from '../core/key-range.ts';
+import type { StoredState, Write } from '../core/store.ts';
+
+/** Facts that change with every batch. */
+export interface Progress {
+  readonly appliedIndex: number;
+  readonly revision: number;
+}
+
+/** Facts about the member. */
+export interface Identity {
+  readonly clusterId: string;
+  readonly memberId: string;
+  /** Counts the starts of a lone member, as each one wins an election. */
+  readonly term: number;
+}
+
+export class DataDirectoryError extends Error {
+  override readonly name = 'DataDirectoryError';
+}
+
+type Operation = { type: 'put'; key: Buffer; value: Buffer } | { type: 'del'; key: Buffer };
+
+const ENTRY_PREFIX = 0x6b; // 'k'
+const LEASE_PREFIX = 0x6c; // 'l'
+const TOMBSTONE = 0x74; // 't'
+const UNDERSCORE = 0x5f;
+const META_IDENTITY = Buffer.from('midentity');
+const META_PROGRESS = Buffer.from('mprogress');
+const META_COMPACTED = Buffer.from('mcompacted');
+
+const LEVEL_OPTIONS = {
+  keyEncoding: 'buffer', valueEncoding: 'buffer',
+  // The values in use are in memory already: LevelDB's own caches are kept small.
+  cacheSize: 1024 * 1024, writeBufferSize: 2 * 1024 * 1024, maxOpenFiles: 64,
+} as const;
+
+export class Database {
+  private readonly level: Level<Buffer, Buffer>;
+  private readonly folder: string;
+
+  private constructor(level: Level<Buffer, Buffer>, folder: string) {
+    this.level = level;
+    this.folder = folder;
+  }
+
+  /** Creates what is missing. Throws DataDirectoryError when the folder cannot be used or another process uses it. */
+  static async open(dataDir: string): Promise<Database> {
+    const folder = join(dataDir, 'member', 'db');
+    try {
+      await mkdir(folder, { recursive: true, mode: 0o700 });
+    } catch (error) {
+      throw new DataDirectoryError(`cannot access data directory ${dataDir}: ${describe(error)}`, { cause: error });
+    }
+    const level = new Level<Buffer, Buffer>(folder, LEVEL_OPTIONS);
+    try {
+      await level.open();
+    } catch (error) {
+      const cause = error instanceof Error ? error.cause : undefined;
+      const isLocked = cause instanceof Error && 'code' in cause && cause.code === 'LEVEL_LOCKED';
+      throw new DataDirectoryError(isLocked
+        ? `data directory ${dataDir} is locked: another etcd process is using it`
+        : `cannot open data directory ${dataDir}: ${describe(cause ?? error)}`, { cause: error });
+    }
+    return new Database(level, folder);
+  }
+
+  /** Appends the batch durably: resolves after fsync. All of it or nothing is there after a crash. */
+  async write(writes: readonly Write[], progress: Progress): Promise<void> {
+    const operations: Operation[] = writes.map(operationFor);
+    operations.push({ type: 'put', key: META_PROGRESS, value: Buffer.from(JSON.stringify(progress)) });
+    await this.level.batch(operations, { sync: true });
+  }
+
+  async readIdentity(): Promise<Identity | undefined> {
+    return this.readMeta<Identity>(META_IDENTITY);
+  }
+
+  async writeIdentity(identity: Identity): Promise<void> {
+    await this.level.batch([{ type: 'put', key: META_IDENTITY, value: Buffer.from(JSON.stringify(identity)) }], { sync: true });
+  }
+
+  /** Values are kept in memory up to `maxValueBytes`, the newest ones. */
+  async load(maxValueBytes: number): Promise<StoredState & Progress> {
+    const progress = (await this.readMeta<Progress>(META_PROGRESS)) ?? { appliedIndex: 0, revision: 0 };
+    const compactRevision = (await this.readMeta<number>(META_COMPACTED)) ?? 0;
+    return { entries: await this.loadEntries(maxValueBytes), leases: await this.loadLeases(), compactRevision, ...progress };
+  }
+
+  private async loadEntries(maxValueBytes: number): Promise<Entry[]> {
+    const entries: Entry[] = [];
+    let bytes = 0;
+    for await (const [key, value] of this.level.iterator({ ...prefixRange(ENTRY_PREFIX), reverse: true })) {
+      const entry = entryFrom(key, value);
+      bytes += entry.value?.length ?? 0;
+      if (bytes > maxValueBytes) entry.value = undefined;
+      entries.push(entry);
+    }
+    return entries.reverse();
+  }
+
+  private async loadLeases(): Promise<{ id: bigint; grantedTtl: number; remainingTtl: number }[]> {
+    const leases = [];
+    for await (const [key, value] of this.level.iterator(prefixRange(LEASE_PREFIX))) {
+      leases.push({ id: key.readBigInt64BE(1), ...(JSON.parse(value.toString()) as { grantedTtl: number; remainingTtl: number }) });
+    }
+    return leases;
+  }
+
+  /** Synchronous, as the store cannot wait in the middle of a command. LevelDB answers from its cache or with one read. */
+  readValue(entry: Entry): Uint8Array {
+    const record = this.level.getSync(entryKey(entry));
+    if (record === undefined) throw new Error(`revision ${entry.modRevision} of a key is missing on disk`);
+    return keyValue.decode(record).value;
+  }
+
+  /** Rewrites all tables, dropping what was deleted. */
+  async defragment(): Promise<void> {
+    // Under Node.js `level` is classic-level, whose types it does not pass on.
+    const level = this.level as Level<Buffer, Buffer> & { compactRange(start: Buffer, end: Buffer): Promise<void> };
+    await level.compactRange(Buffer.from([0]), Buffer.from([0xff]));
+  }
+
+  async sizeOnDisk(): Promise<number> {
+    const names = await readdir(this.folder);
+    const sizes = await Promise.all(names.map((name) => stat(join(this.folder, name)).then(({ size }) => size, gone)));
+    return sizes.reduce((sum, size) => sum + size, 0);
+  }
+
+  async close(): Promise<void> {
+    await this.level.close();
+  }
+
+  private async readMeta<T>(key: Buffer): Promise<T | undefined> {
+    const value = await this.level.get(key);
+    return value === undefined ? undefined : (JSON.parse(value.toString()) as T);
+  }
+}
+
+/** LevelDB may delete a file between the listing and the look at it. */
+function gone(error: unknown): number {
+  if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return 0;
+  throw error;
+}
+
+const describe = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+const prefixRange = (prefix: number): { gte: Buffer; lt: Buffer } => ({ gte: Buffer.from([prefix]), lt: Buffer.from([prefix + 1]) });
+
+function operationFor(write: Write): Operation {
+  switch (write.type) {
+    case 'put-entry': return { type: 'put', key: entryKey(write.entry), value: encodeEntry(write.entry) };
+    case 'delete-entry': return { type: 'del', key: entryKey(write.entry) };
+    case 'put-lease': {
+      const { id, grantedTtl, remainingTtl } = write.lease;
+      return { type: 'put', key: leaseKey(id), value: Buffer.from(JSON.stringify({ grantedTtl, remainingTtl })) };
+    }
+    case 'delete-lease': return { type: 'del', key: leaseKey(write.id) };
+    case 'compacted': return { type: 'put', key: META_COMPACTED, value: Buffer.from(String(write.revision)) };
+  }
+}
+
+/** The key of a change without its prefix is the key in etcd's bucket. */
+export function entryKey({ modRevision, subRevision, deleted }: Entry): Buffer {
+  const key = Buffer.allocUnsafe(deleted ? 19 : 18);
+  key[0] = ENTRY_PREFIX;
+  key.writeBigUInt64BE(BigInt(modRevision), 1);
+  key[9] = UNDERSCORE;
+  key.writeBigUInt64BE(BigInt(subRevision), 10);
+  if (deleted) key[18] = TOMBSTONE;
+  return key;
+}
+
+export function encodeEntry(entry: Entry, value: Uint8Array | undefined = entry.value): Buffer {
+  const key = bytesOf(entry.key);
+  if (entry.deleted) return keyValue.encode({ key });
+  const { createRevision, modRevision, version, lease } = entry;
+  return keyValue.encode({ key, createRevision, modRevision, version, lease, value });
+}
+
+function entryFrom(key: Buffer, record: Buffer): Entry {
+  const kv = keyValue.decode(record);
+  const deleted = key.length === 19;
+  const text = keyOf(kv.key);
+  return {
+    key: text, modRevision: Number(key.readBigUInt64BE(1)), subRevision: Number(key.readBigUInt64BE(10)), deleted,
+    createRevision: kv.createRevision, version: kv.version, lease: kv.lease, sizeBytes: text.length + kv.value.length,
+    value: deleted ? undefined : kv.value,
+  };
+}
+
+function leaseKey(id: bigint): Buffer {
+  const key = Buffer.allocUnsafe(9);
+  key[0] = LEASE_PREFIX;
+  key.writeBigInt64BE(id, 1);
+  return key;
+}

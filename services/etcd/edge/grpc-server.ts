@@ -1,0 +1,68 @@
+// How a handler becomes a gRPC method: answers are promises, errors are EtcdErrors, calls are counted.
+import {
+  status, type handleUnaryCall, type sendUnaryData, type ServerUnaryCall, type ServiceDefinition, type UntypedServiceImplementation,
+} from '@grpc/grpc-js';
+import type { Logger } from 'pino';
+import { EtcdError } from '#lib/etcd-api/errors.ts';
+import type { EtcdMethod } from '#lib/etcd-api/services.ts';
+import type { EtcdMetrics } from './metrics.ts';
+
+export interface GrpcService {
+  readonly definition: ServiceDefinition;
+  readonly implementation: UntypedServiceImplementation;
+}
+
+export interface CallContext {
+  readonly metrics: EtcdMetrics;
+  readonly log: Logger;
+}
+
+type Methods = Readonly<Record<string, EtcdMethod<unknown, never, unknown, never>>>;
+type RequestOf<M> = M extends { readonly requestDeserialize: (bytes: Buffer) => infer R } ? R : never;
+type ResponseOf<M> = M extends { readonly responseSerialize: (value: infer R) => Buffer } ? R : never;
+type UnaryHandlers<S> = { readonly [N in keyof S]: (request: RequestOf<S[N]>, sizeBytes: number) => Promise<ResponseOf<S[N]>> };
+
+/** `sizeBytes`: of the request as received. */
+interface Received<R> {
+  readonly message: R;
+  readonly sizeBytes: number;
+}
+
+export function unaryService<S extends Methods>(methods: S, handlers: UnaryHandlers<S>, context: CallContext): GrpcService {
+  const definition: Record<string, unknown> = {};
+  const implementation: UntypedServiceImplementation = {};
+  for (const [name, method] of Object.entries(methods)) {
+    definition[name] = {
+      ...method,
+      requestDeserialize: (bytes: Buffer): Received<unknown> => ({ message: method.requestDeserialize(bytes), sizeBytes: bytes.length }),
+    };
+    implementation[name] = unary(method.path, handlers[name] as unknown as UnaryHandler, context);
+  }
+  return { definition: definition as ServiceDefinition, implementation };
+}
+
+type UnaryHandler = (request: unknown, sizeBytes: number) => Promise<unknown>;
+
+function unary(path: string, handler: UnaryHandler, context: CallContext): handleUnaryCall<Received<unknown>, unknown> {
+  const [, service = '', method = ''] = path.split('/');
+  return (call: ServerUnaryCall<Received<unknown>, unknown>, callback: sendUnaryData<unknown>) => {
+    const finish = context.metrics.startCall('unary', service, method);
+    handler(call.request.message, call.request.sizeBytes).then(
+      (response) => {
+        finish(status.OK);
+        callback(null, response);
+      },
+      (error: unknown) => {
+        const refusal = asEtcdError(error, path, context.log);
+        finish(refusal.code);
+        callback(refusal);
+      });
+  };
+}
+
+/** What is no EtcdError is a defect: it is logged, and the client learns no more than that. */
+export function asEtcdError(error: unknown, path: string, log: Logger): EtcdError {
+  if (error instanceof EtcdError) return error;
+  log.error({ err: error, method: path }, 'call failed');
+  return new EtcdError(status.INTERNAL, 'etcdserver: internal error');
+}

@@ -1,0 +1,71 @@
+// What etcd answers over plain HTTP, on the client port and on --listen-metrics-urls: /health /livez /readyz /version
+// /metrics. Source: etcd v3.6, server/etcdserver/api/etcdhttp.
+import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
+import type { Registry } from 'prom-client';
+import type { EtcdMetrics } from './metrics.ts';
+import type { Quota } from './quota.ts';
+import { CLUSTER_VERSION, ETCD_VERSION, STORAGE_VERSION } from './version.ts';
+
+export interface HttpOptions {
+  readonly registry: Registry;
+  readonly metrics: EtcdMetrics;
+  readonly quota: Quota;
+  /** Rejects when the member cannot answer a read. */
+  readonly read: () => Promise<unknown>;
+}
+
+type Check = () => Promise<string | undefined>;
+
+export function newHttpHandler({ registry, metrics, quota, read }: HttpOptions): RequestListener {
+  const readable: Check = () => read().then(() => undefined, (error: unknown) => (error instanceof Error ? error.message : String(error)));
+  const healthy: Check = () => Promise.resolve(undefined);
+  const checks: Readonly<Record<string, Readonly<Record<string, Check>>>> = {
+    livez: { serializable_read: readable },
+    readyz: { data_corruption: healthy, serializable_read: readable, linearizable_read: readable, non_learner: healthy },
+  };
+
+  async function health(url: URL, response: ServerResponse): Promise<void> {
+    const isExcluded = url.searchParams.getAll('exclude').includes('NOSPACE');
+    const failure = await readable();
+    const reason = quota.isExceeded && !isExcluded ? 'ALARM NOSPACE' : failure === undefined ? '' : `RANGE ERROR:${failure}`;
+    metrics.countHealth(reason === '');
+    response.writeHead(reason === '' ? 200 : 503, { 'content-type': 'text/plain; charset=utf-8' }).end(JSON.stringify({ health: String(reason === ''), reason }));
+  }
+
+  async function runChecks(chosen: Readonly<Record<string, Check>>, url: URL, response: ServerResponse): Promise<void> {
+    const excluded = new Set(url.searchParams.getAll('exclude'));
+    const lines = await Promise.all(Object.entries(chosen).filter(([name]) => !excluded.has(name)).map(async ([name, check]) => {
+      const failure = await check();
+      return { line: failure === undefined ? `[+]${name} ok\n` : `[-]${name} failed: ${failure}\n`, failed: failure !== undefined };
+    }));
+    const report = lines.map(({ line }) => line).join('');
+    const failed = lines.some((result) => result.failed);
+    const body = failed ? `${report}\n` : `${url.searchParams.has('verbose') ? report : ''}ok\n`;
+    response.writeHead(failed ? 503 : 200, { 'content-type': 'text/plain; charset=utf-8', 'x-content-type-options': 'nosniff' }).end(body);
+  }
+
+  async function handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const url = new URL(request.url ?? '/', 'http://localhost');
+    const [, root = '', name, ...rest] = url.pathname.split('/');
+    const group = checks[root];
+    const chosen = name === undefined ? group : group?.[name] && { [name]: group[name] };
+    if (!['health', 'version', 'metrics'].includes(root) && (!chosen || rest.length > 0)) {
+      return void response.writeHead(404, { 'content-type': 'text/plain; charset=utf-8' }).end('404 page not found\n');
+    }
+    if (request.method !== 'GET') {
+      return void response.writeHead(405, { allow: 'GET', 'content-type': 'text/plain; charset=utf-8' }).end('Method Not Allowed\n');
+    }
+    if (chosen) return runChecks(chosen, url, response);
+    if (root === 'health') return health(url, response);
+    if (root === 'metrics') return void response.writeHead(200, { 'content-type': registry.contentType }).end(await registry.metrics());
+    response.writeHead(200, { 'content-type': 'application/json' })
+      .end(JSON.stringify({ etcdserver: ETCD_VERSION, etcdcluster: CLUSTER_VERSION, storage: STORAGE_VERSION }));
+  }
+
+  return (request, response) => {
+    handle(request, response).catch((error: unknown) => {
+      if (!response.headersSent) response.writeHead(500, { 'content-type': 'text/plain; charset=utf-8' });
+      response.end(error instanceof Error ? error.message : 'internal error');
+    });
+  };
+}

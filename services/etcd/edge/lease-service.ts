@@ -1,0 +1,110 @@
+// gRPC service Lease, and the loop that revokes what has expired.
+import { randomBytes } from 'node:crypto';
+import { status, type ServerDuplexStream } from '@grpc/grpc-js';
+import type { Clock } from '#lib/environment/clock.ts';
+import { EtcdError } from '#lib/etcd-api/errors.ts';
+import { leaseService } from '#lib/etcd-api/services.ts';
+import type { Lessor } from '../core/lessor.ts';
+import { bytesOf } from '../core/key-range.ts';
+import { newHeader } from '../core/store.ts';
+import { asEtcdError, unaryService, type CallContext, type GrpcService } from './grpc-server.ts';
+import type { Member } from './member.ts';
+import type { Quota } from './quota.ts';
+
+export interface LeaseOptions extends CallContext {
+  readonly member: Member;
+  readonly lessor: Lessor;
+  readonly quota: Quota;
+  readonly clock: Clock;
+}
+
+/** Source: etcd, lessor.runLoop. */
+const EXPIRY_CHECK_MS = 500;
+
+export function newLeaseService(options: LeaseOptions): GrpcService {
+  const { member, lessor, quota, clock, metrics } = options;
+  const { LeaseKeepAlive, ...unaryMethods } = leaseService;
+  const service = unaryService(unaryMethods, {
+    LeaseGrant: async ({ ID, TTL }) => {
+      quota.admitWrite();
+      const response = await member.propose({ type: 'leaseGrant', request: { ID: ID === 0n ? newLeaseId() : ID, TTL } });
+      lessor.start(response.ID, clock.nowMs());
+      metrics.countLease('granted');
+      return response;
+    },
+    LeaseRevoke: async ({ ID }) => {
+      const response = await member.propose({ type: 'leaseRevoke', request: { ID } });
+      metrics.countLease('revoked');
+      return response;
+    },
+    LeaseTimeToLive: async ({ ID, keys }) => {
+      await member.settled();
+      const lease = member.store.leases.get(ID);
+      const remainingMs = lessor.remainingMs(ID, clock.nowMs());
+      const header = member.header();
+      if (lease === undefined || remainingMs === undefined || remainingMs <= 0) return { header, ID, TTL: -1, grantedTTL: 0, keys: [] };
+      return { header, ID, TTL: Math.floor(remainingMs / 1000), grantedTTL: lease.grantedTtl, keys: keys ? [...lease.keys].sort().map(bytesOf) : [] };
+    },
+    LeaseLeases: async () => {
+      await member.settled();
+      return { header: member.header(), leases: lessor.byExpiry().map((ID) => ({ ID })) };
+    },
+  }, options);
+  return {
+    definition: { ...service.definition, LeaseKeepAlive: LeaseKeepAlive as unknown as typeof service.definition[string] },
+    implementation: { ...service.implementation, LeaseKeepAlive: (call: KeepAliveCall) => void keepAlive(call, options) },
+  };
+}
+
+/** Positive, as etcd's own. */
+const newLeaseId = (): bigint => randomBytes(8).readBigUInt64BE() & 0x7fffffffffffffffn || 1n;
+
+type KeepAliveCall = ServerDuplexStream<{ ID: bigint }, { header: ReturnType<typeof newHeader>; ID: bigint; TTL: number }>;
+
+async function keepAlive(call: KeepAliveCall, { member, lessor, clock, metrics, log }: LeaseOptions): Promise<void> {
+  const finish = metrics.startCall('bidi_stream', 'etcdserverpb.Lease', 'LeaseKeepAlive');
+  call.on('error', () => undefined); // the loop below sees it too
+  try {
+    for await (const { ID } of call as AsyncIterable<{ ID: bigint }>) {
+      const header = member.header(); // from before the renewal: a client must not see a revision that revoked the lease
+      const TTL = lessor.renew(ID, clock.nowMs());
+      if (TTL !== undefined) {
+        metrics.countLease('renewed');
+        if (lessor.hasCheckpoint(ID)) await member.propose({ type: 'leaseCheckpoint', request: { checkpoints: [{ ID, remainingTTL: 0 }] } });
+      }
+      if (!call.writable) break;
+      call.write({ header, ID, TTL: TTL ?? 0 });
+    }
+    finish(status.OK);
+    call.end();
+  } catch (error) {
+    if (call.cancelled) return finish(status.CANCELLED);
+    const refusal = asEtcdError(error, leaseService.LeaseKeepAlive.path, log);
+    finish(refusal.code);
+    call.emit('error', refusal);
+  }
+}
+
+/** Runs until the signal aborts. */
+export async function revokeExpiredLeases({ member, lessor, clock, metrics, log }: LeaseOptions, signal: AbortSignal): Promise<void> {
+  while (!signal.aborted) {
+    await clock.sleep(EXPIRY_CHECK_MS, signal).catch(ignoreAbort(signal));
+    if (signal.aborted) return;
+    const nowMs = clock.nowMs();
+    const checkpoints = lessor.takeCheckpoints(nowMs);
+    const commands = lessor.expired(nowMs).map(async (ID) => {
+      await member.propose({ type: 'leaseRevoke', request: { ID } });
+      metrics.countLease('expired');
+    });
+    if (checkpoints.length > 0) commands.push(member.propose({ type: 'leaseCheckpoint', request: { checkpoints } }).then(() => undefined));
+    for (const outcome of await Promise.allSettled(commands)) {
+      // Revoked by a client meanwhile, or stopping, or too busy: the next round looks again.
+      if (outcome.status === 'rejected' && !(outcome.reason instanceof EtcdError)) throw outcome.reason;
+      if (outcome.status === 'rejected') log.debug({ err: outcome.reason as EtcdError }, 'could not revoke an expired lease');
+    }
+  }
+}
+
+const ignoreAbort = (signal: AbortSignal) => (error: unknown): void => {
+  if (!signal.aborted) throw error;
+};

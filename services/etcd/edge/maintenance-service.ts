@@ -1,0 +1,73 @@
+// gRPC services Cluster, Maintenance, Auth (that it is off) and grpc.health.v1.
+import type { ServerWritableStream } from '@grpc/grpc-js';
+import { etcdError } from '#lib/etcd-api/errors.ts';
+import { authService, clusterService, healthService, maintenanceService } from '#lib/etcd-api/services.ts';
+import { unaryService, type CallContext, type GrpcService } from './grpc-server.ts';
+import { hashOf } from './hash.ts';
+import type { Database } from './database.ts';
+import type { Member } from './member.ts';
+import type { Quota } from './quota.ts';
+import { ETCD_VERSION, STORAGE_VERSION } from './version.ts';
+
+export interface MaintenanceOptions extends CallContext {
+  readonly member: Member;
+  readonly database: Database;
+  readonly quota: Quota;
+  readonly quotaBytes: number;
+  readonly self: { readonly name: string; readonly peerUrls: readonly string[]; readonly clientUrls: readonly string[] };
+}
+
+export function newClusterService({ member, self, ...context }: MaintenanceOptions): GrpcService {
+  return unaryService(clusterService, {
+    MemberList: async () => ({
+      header: member.header(),
+      members: [{ ID: member.memberId, name: self.name, peerURLs: self.peerUrls, clientURLs: self.clientUrls, isLearner: false }],
+    }),
+  }, context);
+}
+
+export function newMaintenanceService({ member, database, quota, quotaBytes, ...context }: MaintenanceOptions): GrpcService {
+  const alarms = (): { memberID: bigint; alarm: 'NOSPACE' }[] => (quota.isExceeded ? [{ memberID: member.memberId, alarm: 'NOSPACE' }] : []);
+  return unaryService(maintenanceService, {
+    Alarm: async ({ action, alarm }) => {
+      const before = alarms();
+      if (action === 'DEACTIVATE' && alarm !== 'CORRUPT') quota.disarm();
+      return { header: member.header(), alarms: before };
+    },
+    Status: async () => ({
+      header: member.header(), version: ETCD_VERSION, dbSize: await database.sizeOnDisk(), dbSizeInUse: member.store.sizeBytes, leader: member.memberId,
+      raftIndex: member.appliedIndex, raftAppliedIndex: member.appliedIndex, raftTerm: member.term, isLearner: false,
+      storageVersion: STORAGE_VERSION, dbSizeQuota: quotaBytes, downgradeInfo: { enabled: false },
+      errors: alarms().map(({ memberID, alarm }) => `memberID:${memberID} alarm:${alarm} `),
+    }),
+    Defragment: async () => {
+      await database.defragment();
+      return { header: member.header() };
+    },
+    Hash: async () => {
+      await member.settled();
+      return { header: member.header(), hash: hashOf(member.store, member.revision) };
+    },
+    HashKV: async ({ revision }) => {
+      await member.settled();
+      if (revision > member.revision) throw etcdError('FutureRevision');
+      if (revision > 0 && revision < member.store.compactRevision) throw etcdError('Compacted');
+      const at = revision > 0 ? revision : member.revision;
+      // etcd says -1 before the first compaction.
+      return { header: member.header(), hash: hashOf(member.store, at), compactRevision: member.store.compactRevision || -1, hashRevision: at };
+    },
+  }, context);
+}
+
+export const newAuthService = ({ member, ...context }: MaintenanceOptions): GrpcService =>
+  unaryService(authService, { AuthStatus: async () => ({ header: member.header(), enabled: false, authRevision: 1 }) }, context);
+
+/** Serving for as long as it answers. */
+export function newHealthService(context: CallContext): GrpcService {
+  const { Watch, ...unaryMethods } = healthService;
+  const service = unaryService(unaryMethods, { Check: async () => ({ status: 'SERVING' as const }) }, context);
+  return {
+    definition: { ...service.definition, Watch: Watch as unknown as typeof service.definition[string] },
+    implementation: { ...service.implementation, Watch: (call: ServerWritableStream<unknown, { status: 'SERVING' }>) => void call.write({ status: 'SERVING' }) },
+  };
+}

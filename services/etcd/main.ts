@@ -1,0 +1,5 @@
+import { runService } from '#lib/service/run-service.ts';
+import { etcdFlags } from './flags.ts';
+import { startEtcd } from './service.ts';
+
+await runService('etcd', etcdFlags, startEtcd);
