@@ -6,7 +6,7 @@ import { checked, validateLabels } from '#lib/machinery/object-meta.ts';
 import type { Service, ServicePort, ServiceSpec, ServiceStatus } from '../types/core-v1.ts';
 import { oneOf } from '../validation.ts';
 import { validateEndpointIp } from './endpoint-ip.ts';
-import { isExternallyAccessible, needsClusterIp, needsHealthCheckPort } from './service-update.ts';
+import { isExternallyAccessible, needsClusterIp, needsHealthCheckPort } from './service-needs.ts';
 
 const PROTOCOLS = ['SCTP', 'TCP', 'UDP'];
 const ONE_DAY_SECONDS = 86_400;

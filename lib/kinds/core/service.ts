@@ -1,10 +1,11 @@
-// Service of v1: one address for many pods. Addresses and node ports are allocated by the API server.
+// Service of v1: one address for many pods. The API server allocates addresses, families and node ports, and keeps or
+// drops them on updates (services/apiserver/core/services).
 import { dnsLabelProblems } from '#lib/machinery/names.ts';
 import { ageColumn, labelsText, nameColumn, NONE, orNone, textColumn } from '../columns.ts';
 import { defineKind } from '../define-kind.ts';
 import { keepSpec, keepStatus } from '../strategy.ts';
 import type { Service } from '../types/core-v1.ts';
-import { dropUnusedFields, isExternallyAccessible, keepAllocatedValues, needsClusterIp, normalizeClusterIps } from './service-update.ts';
+import { isExternallyAccessible, needsClusterIp } from './service-needs.ts';
 import { validateLoadBalancerStatus, validateService, validateServiceUpdate } from './service-validation.ts';
 
 /** How long a client keeps its pod; seconds. */
@@ -30,21 +31,6 @@ function applyDefaults(service: Service): void {
   if (needsClusterIp(spec)) spec.internalTrafficPolicy ??= 'Cluster';
   if (spec.type === 'LoadBalancer') spec.allocateLoadBalancerNodePorts ??= true;
   for (const ingress of service.status?.loadBalancer?.ingress ?? []) if (ingress.ip) ingress.ipMode ??= 'VIP';
-}
-
-/** The cluster has one family of addresses; asking for two where they are optional gives one. */
-function defaultFamilies({ spec }: Service): void {
-  if (!needsClusterIp(spec)) return;
-  spec.ipFamilyPolicy ??= 'SingleStack';
-  if ((spec.ipFamilies ?? []).length === 0) spec.ipFamilies = [spec.clusterIPs?.[0]?.includes(':') === true ? 'IPv6' : 'IPv4'];
-}
-
-function prepareForUpdate(next: Service, previous: Service): void {
-  keepStatus(next, previous);
-  normalizeClusterIps(next, previous);
-  keepAllocatedValues(next, previous);
-  dropUnusedFields(next, previous);
-  defaultFamilies(next);
 }
 
 function externalIpText({ spec, status }: Service): string {
@@ -76,12 +62,8 @@ export const serviceKind = defineKind<Service>({
     status: { verbs: ['get', 'patch', 'update'] },
   },
   applyDefaults,
-  prepareForCreate: (service) => {
-    service.status = { loadBalancer: {} };
-    normalizeClusterIps(service);
-    defaultFamilies(service);
-  },
-  prepareForUpdate,
+  prepareForCreate: (service) => { service.status = { loadBalancer: {} }; },
+  prepareForUpdate: keepStatus,
   prepareForStatusUpdate: keepSpec,
   validateName: dnsLabelProblems,
   validate: validateService,

@@ -1,9 +1,10 @@
 // What every create and update goes through between admission and storage: system fields, the kind's strategy, validation.
 // Source: apiserver pkg/registry/rest/{create,update,meta}.go.
 import type { AnyKind, KubernetesObject } from '#lib/kinds/define-kind.ts';
+import { validateCreate } from '#lib/kinds/validation.ts';
 import { semanticEqual } from '#lib/machinery/deep-equal.ts';
 import { invalid, type FieldError } from '#lib/machinery/field-error.ts';
-import { validateObjectMeta, validateObjectMetaUpdate } from '#lib/machinery/object-meta.ts';
+import { validateObjectMetaUpdate } from '#lib/machinery/object-meta.ts';
 import { conflict, failure, invalidObject, MODIFIED } from '#lib/machinery/status-error.ts';
 import { formatTime } from '#lib/machinery/time.ts';
 
@@ -30,12 +31,9 @@ export function prepareCreate(kind: AnyKind, object: KubernetesObject, { namespa
   metadata.creationTimestamp = formatTime(nowMs);
   metadata.uid = uid;
   if ((metadata.name ?? '') === '' && metadata.generateName) metadata.name = metadata.generateName.slice(0, MAX_GENERATED_PREFIX) + suffix;
-  if (kind.generation === 'spec-change') metadata.generation = 1;
+  if (kind.generation === 'spec-change' || kind.generation === 'constant') metadata.generation = 1;
   kind.prepareForCreate?.(object);
-  const errors = [
-    ...validateObjectMeta(metadata, { namespaced: kind.namespaced, validateName: kind.validateName }),
-    ...(kind.validate?.(object) ?? []),
-  ];
+  const errors = validateCreate(kind, object);
   if (errors.length > 0) throw invalidObject(kind, metadata.name ?? '', errors);
 }
 
@@ -55,11 +53,12 @@ export const mainRules: UpdateRules = {
       else (next as WithStatus).status = status;
     }
     kind.prepareForUpdate?.(next, previous);
-    if (kind.generation === 'spec-change' && next.metadata.generation === previous.metadata.generation && !semanticEqual(desired(next), desired(previous))) {
+    const isNewGeneration = (): boolean => !semanticEqual(desired(next), desired(previous)) || (kind.raisesGeneration?.(next, previous) ?? false);
+    if (kind.generation === 'spec-change' && next.metadata.generation === previous.metadata.generation && isNewGeneration()) {
       next.metadata.generation = (previous.metadata.generation ?? 0) + 1;
     }
   },
-  validate: (kind, next, previous) => kind.validateUpdate?.(next, previous) ?? [],
+  validate: (kind, next, previous) => [...(kind.validate?.(next) ?? []), ...(kind.validateUpdate?.(next, previous) ?? [])],
 };
 
 export const statusRules: UpdateRules = {
