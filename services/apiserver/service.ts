@@ -8,6 +8,7 @@ import { aborted } from '#lib/service/abort.ts';
 import type { HealthCheck } from '#lib/service/health-server.ts';
 import { newMetrics } from '#lib/service/health-server.ts';
 import { createAccess } from './access/access.ts';
+import { chainAdmission } from './core/admission/admission.ts';
 import { WatchCache } from './core/watch-cache.ts';
 import { buildApiserverApp } from './edge/app.ts';
 import { cachedObjects } from './edge/cached-objects.ts';
@@ -16,7 +17,10 @@ import { openEtcdStorage } from './edge/etcd-storage.ts';
 import { apiserverMetrics } from './edge/metrics.ts';
 import { ObjectStore } from './edge/object-store.ts';
 import { servedKinds } from './edge/served-kinds.ts';
+import { VERSION } from './edge/version.ts';
 import type { ApiserverFlags } from './flags.ts';
+import { openApiExtension } from './openapi/routes.ts';
+import { protobufBodyDecoder } from './protobuf/body-decoder.ts';
 
 /** Source: storagebackend config, DefaultHealthcheckTimeout and DefaultReadinessTimeout. */
 const ETCD_HEALTH_TIMEOUT_MS = 2_000;
@@ -47,9 +51,10 @@ export async function startApiserver(flags: ApiserverFlags, environment: Environ
   });
   const cache = new WatchCache(kinds, (key, error) => log.error({ key, err: error }, 'stored object cannot be read'));
   const objects = cachedObjects(cache, storage);
-  const [clientCaPem, requestHeaderCaPem, signingKeyPem, cert, key, ...keyPems] = await Promise.all([
+  const [clientCaPem, requestHeaderCaPem, signingKeyPem, cert, key, kubeletClientCertPem, kubeletClientKeyPem, kubeletCaPem, ...keyPems] = await Promise.all([
     pem(flags.clientCaFile, 'client-ca-file'), pem(flags.requestheaderClientCaFile, 'requestheader-client-ca-file'),
     pem(flags.serviceAccountSigningKeyFile, 'service-account-signing-key-file'), pem(flags.tlsCertFile, 'tls-cert-file'), pem(flags.tlsPrivateKeyFile, 'tls-private-key-file'),
+    pem(flags.kubeletClientCertificate, 'kubelet-client-certificate'), pem(flags.kubeletClientKey, 'kubelet-client-key'), pem(flags.kubeletCertificateAuthority, 'kubelet-certificate-authority'),
     ...flags.serviceAccountKeyFile.map((path) => pem(path, 'service-account-key-file')),
   ]);
   const orDefault = <K extends string>(name: K, values: readonly string[]) => (values.length === 0 ? {} : { [name]: values }) as { [key in K]?: readonly string[] };
@@ -60,9 +65,10 @@ export async function startApiserver(flags: ApiserverFlags, environment: Environ
     serviceAccountKeyPems: keyPems, serviceAccountSigningKeyPem: signingKeyPem, serviceAccountIssuers: flags.serviceAccountIssuer,
     serviceAccountExtendTokenExpiration: flags.serviceAccountExtendTokenExpiration, serviceAccountMaxTokenExpirationMs: flags.serviceAccountMaxTokenExpirationMs,
     serviceAccountJwksUri: flags.serviceAccountJwksUri, apiAudiences: flags.apiAudiences, authorizationModes: flags.authorizationMode, anonymousAuth: flags.anonymousAuth,
+    kubeletClientCertPem, kubeletClientKeyPem, kubeletCaPem, kubeletPreferredAddressTypes: flags.kubeletPreferredAddressTypes, fraction: () => random.fraction(),
   });
   const store = new ObjectStore({
-    storage, cache, admission: { admit: async () => undefined, validate: async () => undefined }, clock, random, eventTtlSeconds: Math.ceil(flags.eventTtlMs / 1000),
+    storage, cache, admission: chainAdmission([access.escalationPlugin]), clock, random, eventTtlSeconds: Math.ceil(flags.eventTtlMs / 1000),
   });
   const etcdCheck = (name: string): HealthCheck => ({
     name,
@@ -74,7 +80,8 @@ export async function startApiserver(flags: ApiserverFlags, environment: Environ
   const shutdown: HealthCheck = { name: 'shutdown', check: () => (signal.aborted ? 'process is shutting down' : undefined) };
   const advertiseAddress = flags.advertiseAddress || flags.bindAddress;
   const app = buildApiserverApp({
-    kinds, store, cache, storage, objects, clock, random, log, metrics, metricsRegistry: registry, extensions: [access.extension],
+    kinds, store, cache, storage, objects, clock, random, log, metrics, metricsRegistry: registry,
+    extensions: [access.extension, openApiExtension({ kinds, version: VERSION.gitVersion }), { bodyDecoders: [protobufBodyDecoder()] }],
     waitUntilFresh: (waiting) => waitUntilFresh({ storage, cache, clock }, waiting),
     authenticator: access.authenticator, authorizer: access.authorizer, impersonator: access.impersonator,
     health: {

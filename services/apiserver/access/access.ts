@@ -2,13 +2,15 @@
 // guard of RBAC writes, and the routes and kinds that belong to them.
 import type { ApiserverExtension } from '../edge/extension.ts';
 import type { Authenticator, Authorizer, Impersonator } from '../core/access.ts';
+import type { AdmissionPlugin } from '../core/admission/admission.ts';
 import type { ObjectReader } from '../core/object-reader.ts';
 import { createAuthenticator, type RequestHeaderOptions } from './authentication.ts';
 import { createAuthorizer } from './authorization.ts';
 import { parseCertificates } from './certificate-authentication.ts';
 import { createImpersonator } from './impersonation.ts';
 import { NodeGraph } from './node-authorization.ts';
-import { createEscalationGuard, type EscalationGuard } from './rbac-authorization.ts';
+import { connectHandlers } from './proxy/connect-handlers.ts';
+import { createEscalationGuard, escalationPlugin } from './rbac-authorization.ts';
 import { RbacIndex } from './rbac-index.ts';
 import { reviewHandlers } from './reviews.ts';
 import { ServiceAccountTokens } from './service-account-authentication.ts';
@@ -46,13 +48,22 @@ export interface AccessOptions {
   readonly authorizationModes: readonly string[];
   /** --anonymous-auth; default true. */
   readonly anonymousAuth?: boolean;
+  /** --kubelet-client-certificate, --kubelet-client-key, --kubelet-certificate-authority */
+  readonly kubeletClientCertPem: string;
+  readonly kubeletClientKeyPem: string;
+  readonly kubeletCaPem: string;
+  /** --kubelet-preferred-address-types */
+  readonly kubeletPreferredAddressTypes: readonly string[];
+  /** In [0, 1): which endpoint a proxied service is reached at. */
+  readonly fraction: () => number;
 }
 
 export interface Access {
   readonly authenticator: Authenticator;
   readonly authorizer: Authorizer;
   readonly impersonator: Impersonator;
-  readonly escalationGuard: EscalationGuard;
+  /** Refuses RBAC writes that would grant more than their user holds. Last of the admission plugins. */
+  readonly escalationPlugin: AdmissionPlugin;
   readonly extension: ApiserverExtension;
 }
 
@@ -75,7 +86,7 @@ export function createAccess(options: AccessOptions): Access {
     }),
     authorizer,
     impersonator: createImpersonator(authorizer),
-    escalationGuard: createEscalationGuard(rbac, authorizer),
+    escalationPlugin: escalationPlugin(createEscalationGuard(rbac, authorizer)),
     extension: {
       objectHandlers: [
         ...reviewHandlers({ authorizer, rbac, tokens, audiences }),
@@ -84,6 +95,10 @@ export function createAccess(options: AccessOptions): Access {
           maxExpirationSeconds: Math.floor((options.serviceAccountMaxTokenExpirationMs ?? 0) / 1000),
         }),
       ],
+      connectHandlers: connectHandlers({
+        certPem: options.kubeletClientCertPem, keyPem: options.kubeletClientKeyPem, caPem: options.kubeletCaPem,
+        preferredAddressTypes: options.kubeletPreferredAddressTypes, authorizer, fraction: options.fraction,
+      }),
       ...discoveryOfIssuer(issuer, options.serviceAccountJwksUri || `${issuer}/openid/v1/jwks`, jsonWebKeySet(keys), [...new Set(keys.map(({ algorithm }) => algorithm))]),
     },
   };

@@ -4,6 +4,7 @@ import type { KubernetesObject } from '#lib/kinds/define-kind.ts';
 import type { ClusterRole, ClusterRoleBinding, PolicyRule, Role, RoleBinding } from '#lib/kinds/types/rbac-v1.ts';
 import { forbidden } from '#lib/machinery/status-error.ts';
 import type { AuthorizationAttributes, AuthorizationDecision, Authorizer, User } from '../core/access.ts';
+import type { AdmissionPlugin } from '../core/admission/admission.ts';
 import type { RbacIndex } from './rbac-index.ts';
 import { compactRules, ruleAllows, rulesNotCovered, ruleText } from './rbac-rules.ts';
 
@@ -33,6 +34,17 @@ export interface RbacWrite {
   readonly object: KubernetesObject;
   /** Undefined on create. */
   readonly previous?: KubernetesObject | undefined;
+}
+
+/** The guard in the place where writes are looked at last. */
+export function escalationPlugin(guard: EscalationGuard): AdmissionPlugin {
+  return {
+    name: 'RBACEscalation',
+    async validate({ operation, kind, subresource, object, previous, user }) {
+      if (kind.group !== RBAC_GROUP || subresource !== '' || operation === 'DELETE' || !object) return;
+      await guard.check({ user, resource: kind.plural, object, previous });
+    },
+  };
 }
 
 export interface EscalationGuard {
