@@ -1,4 +1,5 @@
 // kube-apiserver: storage and watch cache, then access, admission and the HTTP app; last the hooks that run once it serves.
+import { randomUUID } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import type { AddressInfo } from 'node:net';
 import { hostname } from 'node:os';
@@ -9,11 +10,18 @@ import type { HealthCheck } from '#lib/service/health-server.ts';
 import { newMetrics } from '#lib/service/health-server.ts';
 import { createAccess } from './access/access.ts';
 import { chainAdmission } from './core/admission/admission.ts';
-import { WatchCache } from './core/watch-cache.ts';
+import { admissionPlugins } from './core/admission/default-plugins.ts';
+import { serviceReservations } from './core/services/reservations.ts';
+import { parsePortRange, ServiceNetworking } from './core/services/service-networking.ts';
+import { EVENT_WINDOW, WatchCache } from './core/watch-cache.ts';
 import { buildApiserverApp } from './edge/app.ts';
 import { cachedObjects } from './edge/cached-objects.ts';
 import { feedCache, waitUntilFresh } from './edge/cache-feed.ts';
 import { openEtcdStorage } from './edge/etcd-storage.ts';
+import { bootstrapHooks, runBootstrap, type Hook } from './edge/hooks/bootstrap.ts';
+import { runCompaction } from './edge/hooks/compaction.ts';
+import { runIdentityLease } from './edge/hooks/identity-lease.ts';
+import { runKubernetesService } from './edge/hooks/kubernetes-service.ts';
 import { apiserverMetrics } from './edge/metrics.ts';
 import { ObjectStore } from './edge/object-store.ts';
 import { servedKinds } from './edge/served-kinds.ts';
@@ -39,7 +47,8 @@ export async function startApiserver(flags: ApiserverFlags, environment: Environ
   if (flags.etcdServers.length === 0) throw new Error('--etcd-servers must be specified');
   const kinds = servedKinds(allKinds);
   const registry = newMetrics();
-  const metrics = apiserverMetrics(registry);
+  const cache = new WatchCache(kinds, (key, error) => log.error({ key, err: error }, 'stored object cannot be read'));
+  const metrics = apiserverMetrics(registry, () => [...cache.resources].map(({ kind, size }) => ({ resource: kind.group === '' ? kind.plural : `${kind.plural}.${kind.group}`, count: size })));
   const storage = openEtcdStorage({
     endpoints: flags.etcdServers, caFile: flags.etcdCafile, certFile: flags.etcdCertfile, keyFile: flags.etcdKeyfile, clock,
     onCall: (operation, resource, durationMs, failed) => {
@@ -49,7 +58,6 @@ export async function startApiserver(flags: ApiserverFlags, environment: Environ
       if (failed) metrics.etcdErrors.inc(labels);
     },
   });
-  const cache = new WatchCache(kinds, (key, error) => log.error({ key, err: error }, 'stored object cannot be read'));
   const objects = cachedObjects(cache, storage);
   const [clientCaPem, requestHeaderCaPem, signingKeyPem, cert, key, kubeletClientCertPem, kubeletClientKeyPem, kubeletCaPem, ...keyPems] = await Promise.all([
     pem(flags.clientCaFile, 'client-ca-file'), pem(flags.requestheaderClientCaFile, 'requestheader-client-ca-file'),
@@ -67,9 +75,13 @@ export async function startApiserver(flags: ApiserverFlags, environment: Environ
     serviceAccountJwksUri: flags.serviceAccountJwksUri, apiAudiences: flags.apiAudiences, authorizationModes: flags.authorizationMode, anonymousAuth: flags.anonymousAuth,
     kubeletClientCertPem, kubeletClientKeyPem, kubeletCaPem, kubeletPreferredAddressTypes: flags.kubeletPreferredAddressTypes, fraction: () => random.fraction(),
   });
+  const networking = new ServiceNetworking({ cidr: flags.serviceClusterIpRange.split(',')[0] ?? '', nodePorts: parsePortRange(flags.serviceNodePortRange), random });
+  const plugins = admissionPlugins({ objects, clock, random, enabled: flags.enableAdmissionPlugins, disabled: flags.disableAdmissionPlugins });
   const store = new ObjectStore({
-    storage, cache, admission: chainAdmission([access.escalationPlugin]), clock, random, eventTtlSeconds: Math.ceil(flags.eventTtlMs / 1000),
+    storage, cache, admission: chainAdmission([...plugins, access.escalationPlugin]), reservations: [serviceReservations(networking, objects)],
+    clock, random, eventTtlSeconds: Math.ceil(flags.eventTtlMs / 1000),
   });
+  const hooks = { ...bootstrapHooks(), kubernetesService: { name: 'bootstrap-controller', isDone: false } };
   const etcdCheck = (name: string): HealthCheck => ({
     name,
     check: () => storage.checkHealth(ETCD_HEALTH_TIMEOUT_MS).then(() => undefined, (error: unknown) => `error getting data from etcd: ${error instanceof Error ? error.message : String(error)}`),
@@ -78,6 +90,7 @@ export async function startApiserver(flags: ApiserverFlags, environment: Environ
   const logging: HealthCheck = { name: 'log', check: () => undefined };
   const informers: HealthCheck = { name: 'informer-sync', check: () => (cache.isSynced ? undefined : 'informers have not synced yet') };
   const shutdown: HealthCheck = { name: 'shutdown', check: () => (signal.aborted ? 'process is shutting down' : undefined) };
+  const hookChecks = [informersStarted(cache), ...Object.values(hooks).map(hookCheck)];
   const advertiseAddress = flags.advertiseAddress || flags.bindAddress;
   const app = buildApiserverApp({
     kinds, store, cache, storage, objects, clock, random, log, metrics, metricsRegistry: registry,
@@ -85,8 +98,8 @@ export async function startApiserver(flags: ApiserverFlags, environment: Environ
     waitUntilFresh: (waiting) => waitUntilFresh({ storage, cache, clock }, waiting),
     authenticator: access.authenticator, authorizer: access.authorizer, impersonator: access.impersonator,
     health: {
-      healthz: [ping, logging, etcdCheck('etcd')], livez: [ping, logging, etcdCheck('etcd')],
-      readyz: [ping, logging, etcdCheck('etcd'), etcdCheck('etcd-readiness'), informers, shutdown],
+      healthz: [ping, logging, etcdCheck('etcd'), ...hookChecks], livez: [ping, logging, etcdCheck('etcd'), ...hookChecks],
+      readyz: [ping, logging, etcdCheck('etcd'), etcdCheck('etcd-readiness'), informers, ...hookChecks, shutdown],
     },
     serverAddress: `${advertiseAddress}:${flags.securePort}`, minRequestTimeoutMs: flags.minRequestTimeout * 1000,
     maxRequestsInflight: flags.maxRequestsInflight, maxMutatingRequestsInflight: flags.maxMutatingRequestsInflight, requestTimeoutMs: flags.requestTimeoutMs,
@@ -96,10 +109,27 @@ export async function startApiserver(flags: ApiserverFlags, environment: Environ
   });
   const feeding = feedCache({ storage, cache, clock, log, signal });
   await cache.waitFor(1, signal);
+  for (const resource of cache.resources) metrics.watchCacheCapacity.set({ resource: resource.kind.plural }, EVENT_WINDOW);
   await app.listen({ host: flags.bindAddress, port: flags.securePort });
-  log.info({ host: hostname(), port: (app.server.address() as AddressInfo).port }, 'serving securely');
-  await aborted(signal);
-  await app.close();
-  await feeding;
+  const port = (app.server.address() as AddressInfo).port;
+  log.info({ host: hostname(), port }, 'serving securely');
+  const services = { store, objects, clock, log, signal };
+  const trust = {
+    clientCaPem, requestHeaderCaPem, allowedNames: flags.requestheaderAllowedNames, usernameHeaders: flags.requestheaderUsernameHeaders,
+    uidHeaders: flags.requestheaderUidHeaders, groupHeaders: flags.requestheaderGroupHeaders, extraHeaderPrefixes: flags.requestheaderExtraHeadersPrefix,
+  };
+  await Promise.all([
+    feeding,
+    runBootstrap({ ...services, trust }, hooks),
+    runKubernetesService({ ...services, storage, advertiseAddress, port, clusterIP: networking.firstAddress }, hooks.kubernetesService),
+    runIdentityLease({ ...services, host: hostname(), uid: randomUUID() }),
+    runCompaction({ client: storage.client, periodMs: flags.etcdCompactionIntervalMs, clock, log, signal }),
+    aborted(signal).then(() => app.close()),
+  ]);
   storage.close();
 }
+
+const informersStarted = (cache: WatchCache): HealthCheck =>
+  ({ name: 'poststarthook/generic-apiserver-start-informers', check: () => (cache.isSynced ? undefined : 'not finished') });
+
+const hookCheck = (hook: Hook): HealthCheck => ({ name: `poststarthook/${hook.name}`, check: () => (hook.isDone ? undefined : 'not finished') });

@@ -42,7 +42,6 @@ export function bindPod(pod: Readonly<Pod>, binding: Binding, nowMs: number): Po
       ...pod.metadata,
       ...(Object.keys(annotations).length > 0 ? { annotations } : {}),
       ...(Object.keys(labels).length > 0 ? { labels } : {}),
-      ...(pod.metadata.generation === undefined ? {} : { generation: pod.metadata.generation + 1 }),
     },
     spec: { ...pod.spec, nodeName: binding.target.name },
     status: { ...pod.status, conditions: [...(pod.status?.conditions ?? []).filter(({ type }) => type !== 'PodScheduled'), condition] },

@@ -98,7 +98,7 @@ class Decoder {
   readonly unknownFields: string[] = [];
 
   decode(value: unknown, type: SchemaType, at: Position): unknown {
-    if (value === null) return undefined;
+    if (value === null || value === undefined) return undefined;
     switch (type.is) {
       case 'scalar': return this.scalar(value, type, at);
       case 'list':

@@ -39,6 +39,7 @@ export function tableRows(kind: AnyKind, objects: readonly KubernetesObject[], {
   const columns = columnsOf(kind);
   return objects.map((object) => ({
     cells: columns.map(({ value }) => value(object, nowMs)),
+    ...(kind.rowConditions && kind.rowConditions(object).length > 0 ? { conditions: kind.rowConditions(object) } : {}),
     object: includeObject === 'None' ? null : includeObject === 'Object' ? object : partialMetadata(object, apiVersion),
   }));
 }

@@ -6,7 +6,8 @@ const ETCD_SECONDS = [0.005, 0.025, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1, 1.25, 1.5,
 
 const REQUEST_LABELS = ['verb', 'group', 'version', 'resource', 'subresource', 'scope', 'component'] as const;
 
-export function apiserverMetrics(registry: Registry) {
+/** `countObjects` is asked whenever somebody reads the metrics. */
+export function apiserverMetrics(registry: Registry, countObjects: () => Iterable<{ readonly resource: string; readonly count: number }>) {
   const registers = [registry];
   return {
     requestTotal: new Counter({
@@ -33,6 +34,9 @@ export function apiserverMetrics(registry: Registry) {
     etcdErrors: new Counter({ name: 'etcd_request_errors_total', help: 'Etcd failed request counts for each operation and object type.', labelNames: ['operation', 'group', 'resource'], registers }),
     storageObjects: new Gauge({
       name: 'apiserver_storage_objects', help: 'Number of stored objects at the time of last check split by kind.', labelNames: ['resource'], registers,
+      collect() {
+        for (const { resource, count } of countObjects()) this.set({ resource }, count);
+      },
     }),
     registeredWatchers: new Gauge({
       name: 'apiserver_registered_watchers', help: 'Number of currently registered watchers for a given resource', labelNames: ['group', 'version', 'kind'], registers,

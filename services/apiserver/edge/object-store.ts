@@ -168,6 +168,7 @@ export class ObjectStore {
       let release = (): void => undefined;
       try {
         const next = await change(view);
+        if (next.metadata === view.metadata) next.metadata = { ...next.metadata }; // what is stored stays as it is
         checkIdentity(kind, next, { namespace, name });
         await admission.admit({ operation: 'UPDATE', kind, subresource, namespace, name, object: next, previous: view, user: context.user });
         release = this.#reserve(kind, next, view, context.dryRun);

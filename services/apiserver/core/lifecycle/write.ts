@@ -53,13 +53,17 @@ export const mainRules: UpdateRules = {
       else (next as WithStatus).status = status;
     }
     kind.prepareForUpdate?.(next, previous);
-    const isNewGeneration = (): boolean => !semanticEqual(desired(next), desired(previous)) || (kind.raisesGeneration?.(next, previous) ?? false);
-    if (kind.generation === 'spec-change' && next.metadata.generation === previous.metadata.generation && isNewGeneration()) {
-      next.metadata.generation = (previous.metadata.generation ?? 0) + 1;
-    }
+    raiseGeneration(kind, next, previous);
   },
   validate: (kind, next, previous) => [...(kind.validate?.(next) ?? []), ...(kind.validateUpdate?.(next, previous) ?? [])],
 };
+
+/** One more for every change of what is asked for. */
+export function raiseGeneration(kind: AnyKind, next: KubernetesObject, previous: KubernetesObject): void {
+  if (kind.generation !== 'spec-change' || next.metadata.generation !== previous.metadata.generation) return;
+  const isNew = !semanticEqual(desired(next), desired(previous)) || (kind.raisesGeneration?.(next, previous) ?? false);
+  if (isNew) next.metadata.generation = (previous.metadata.generation ?? 0) + 1;
+}
 
 export const statusRules: UpdateRules = {
   prepare: (kind, next, previous) => {
