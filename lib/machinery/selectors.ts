@@ -91,15 +91,20 @@ export function labelSelector(selector: Readonly<LabelSelector> | undefined): Se
     .map(([key, value]) => ({ key, operator: '=', values: [value] }));
   for (const { key, operator, values } of selector.matchExpressions ?? []) {
     const known = OBJECT_OPERATORS[operator];
-    if (known === undefined) throw new SelectorError(`${JSON.stringify(operator)} is not a valid label selector operator`);
+    if (known === undefined) throw new SelectorError(`${JSON.stringify(operator ?? '')} is not a valid label selector operator`);
     requirements.push({ key, operator: known, values: values ?? [] });
   }
   return requirements.length === 0 ? everything : new Selector(requirements);
 }
 
-/** A LabelSelector as text: `app=web,tier in (a,b)`; `<none>` when empty. Source: metav1.FormatLabelSelector. */
+/** A LabelSelector as text: `app=web,tier in (a,b)`; `<none>` when empty, `<error>` when invalid. Source: metav1.FormatLabelSelector. */
 export function labelSelectorText(selector: Readonly<LabelSelector> | undefined): string {
-  return labelSelector(selector).toString() || '<none>';
+  try {
+    return labelSelector(selector).toString() || '<none>';
+  } catch (error) {
+    if (!(error instanceof SelectorError)) throw error;
+    return '<error>';
+  }
 }
 
 // ---- Label selectors as text -----------------------------------------------------------------------------------

@@ -10,9 +10,10 @@ import { notNegative } from '../validation.ts';
 function controllerText(revision: ControllerRevision): string {
   const controller = controllerOf(revision);
   if (controller === undefined) return NONE;
-  const slash = controller.apiVersion.indexOf('/');
-  const group = slash < 0 ? '' : `.${controller.apiVersion.slice(0, slash)}`;
-  return `${controller.kind.toLowerCase()}${group}/${controller.name}`;
+  const { apiVersion = '', kind = '', name } = controller;
+  const slash = apiVersion.indexOf('/');
+  const group = slash < 0 ? '' : `.${apiVersion.slice(0, slash)}`;
+  return `${kind.toLowerCase()}${group}/${name}`;
 }
 
 function validate({ data, revision }: ControllerRevision): FieldError[] {

@@ -41,8 +41,9 @@ function endpointsText({ subsets }: Endpoints): string {
   if (subsets === undefined || subsets.length === 0) return NONE;
   const shown: string[] = [];
   for (const { addresses = [], ports = [] } of subsets) {
-    if (ports.length === 0) shown.push(...addresses.map(({ ip }) => ip));
-    for (const { port } of ports) shown.push(...addresses.map(({ ip }) => (ip.includes(':') ? `[${ip}]:${port}` : `${ip}:${port}`)));
+    const hosts = addresses.map(({ ip = '' }) => ip);
+    if (ports.length === 0) shown.push(...hosts);
+    for (const { port } of ports) shown.push(...hosts.map((ip) => (ip.includes(':') ? `[${ip}]:${port}` : `${ip}:${port}`)));
   }
   return shown.length > 3 ? `${shown.slice(0, 3).join(',')} + ${shown.length - 3} more...` : shown.join(',');
 }

@@ -12,8 +12,8 @@ import { validatePod, validatePodCreate, validatePodStatusUpdate, validatePodUpd
 import { podWarnings } from './pod-warnings.ts';
 
 /** Turns `matchLabelKeys` into requirements with the pod's own values, so that the scheduler need not know them. */
-function addOwnLabels(term: PodAffinityTerm | TopologySpreadConstraint, labels: Readonly<Record<string, string>>): void {
-  if (term.labelSelector === undefined) return;
+function addOwnLabels(term: PodAffinityTerm | TopologySpreadConstraint | undefined, labels: Readonly<Record<string, string>>): void {
+  if (term?.labelSelector === undefined) return;
   const requirements: LabelSelectorRequirement[] = [];
   const add = (keys: readonly string[] | undefined, operator: string): void => {
     for (const key of keys ?? []) {

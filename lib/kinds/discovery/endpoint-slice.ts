@@ -38,8 +38,8 @@ function validateEndpoint({ addresses = [], nodeName, hostname, hints }: Endpoin
   addresses.forEach((address, index) => errors.push(...validateAddress(address, addressType, `${path}.addresses[${index}]`)));
   if (nodeName !== undefined) errors.push(...checked(`${path}.nodeName`, nodeName, dnsSubdomainProblems));
   if (hostname !== undefined) errors.push(...checked(`${path}.hostname`, hostname, dnsLabelProblems));
-  if (hints?.forZones !== undefined) errors.push(...validateHints(hints.forZones.map(({ name }) => name), `${path}.hints.forZones`, labelValueProblems));
-  if (hints?.forNodes !== undefined) errors.push(...validateHints(hints.forNodes.map(({ name }) => name), `${path}.hints.forNodes`, dnsSubdomainProblems));
+  if (hints?.forZones !== undefined) errors.push(...validateHints(hints.forZones.map(({ name = '' }) => name), `${path}.hints.forZones`, labelValueProblems));
+  if (hints?.forNodes !== undefined) errors.push(...validateHints(hints.forNodes.map(({ name = '' }) => name), `${path}.hints.forNodes`, dnsSubdomainProblems));
   return errors;
 }
 
@@ -83,7 +83,7 @@ export const endpointSliceKind = defineKind<EndpointSlice>({
   raisesGeneration: (next, previous) => !semanticEqual(next.metadata.labels, previous.metadata.labels),
   columns: [
     nameColumn(),
-    textColumn('AddressType', ({ addressType }) => addressType),
+    textColumn('AddressType', ({ addressType }) => addressType ?? ''),
     textColumn('Ports', ({ ports }) => firstThree((ports ?? []).map(({ port, name }) => (port === undefined ? name || '*' : String(port))), '<unset>')),
     textColumn('Endpoints', ({ endpoints }) => firstThree((endpoints ?? []).flatMap(({ addresses }) => addresses ?? []), '<unset>')),
     ageColumn(),
