@@ -22,7 +22,7 @@ interface BindingData {
   readonly name: string;
   readonly namespace?: string;
   readonly roleRef: RoleBinding['roleRef'];
-  readonly subjects: readonly Subject[];
+  readonly subjects?: readonly Subject[];
 }
 
 const metadataOf = (one: RoleData | BindingData) => ({
@@ -35,7 +35,7 @@ const clusterRole = (one: RoleData): ClusterRole => ({
   ...(one.aggregationRule ? { aggregationRule: one.aggregationRule } : {}), rules: [...(one.rules ?? [])],
 });
 const clusterRoleBinding = (one: BindingData): ClusterRoleBinding => ({
-  apiVersion: `${GROUP}/v1`, kind: 'ClusterRoleBinding', metadata: metadataOf(one), roleRef: one.roleRef, subjects: [...one.subjects],
+  apiVersion: `${GROUP}/v1`, kind: 'ClusterRoleBinding', metadata: metadataOf(one), roleRef: one.roleRef, subjects: [...(one.subjects ?? [])],
 });
 
 const clusterRoleData = [...data.clusterRoles, ...data.controllerClusterRoles] as readonly RoleData[];
@@ -51,7 +51,7 @@ export function bootstrapRbac() {
     clusterRoles: structuredClone(clusterRoleData).map(clusterRole),
     clusterRoleBindings: [...copy.clusterRoleBindings, ...copy.controllerClusterRoles.map(controllerBinding)].map(clusterRoleBinding),
     roles: copy.roles.map((one): Role => ({ apiVersion: `${GROUP}/v1`, kind: 'Role', metadata: metadataOf(one), rules: [...(one.rules ?? [])] })),
-    roleBindings: copy.roleBindings.map((one): RoleBinding => ({ apiVersion: `${GROUP}/v1`, kind: 'RoleBinding', metadata: metadataOf(one), roleRef: one.roleRef, subjects: [...one.subjects] })),
+    roleBindings: copy.roleBindings.map((one): RoleBinding => ({ apiVersion: `${GROUP}/v1`, kind: 'RoleBinding', metadata: metadataOf(one), roleRef: one.roleRef, subjects: [...(one.subjects ?? [])] })),
   };
 }
 

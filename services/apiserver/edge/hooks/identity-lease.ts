@@ -4,10 +4,12 @@ import type { Logger } from 'pino';
 import type { Clock } from '#lib/environment/clock.ts';
 import { leaseKind } from '#lib/kinds/coordination/lease.ts';
 import type { Lease } from '#lib/kinds/types/coordination-v1.ts';
+import { isNotFound } from '#lib/machinery/status-error.ts';
 import { formatMicroTime } from '#lib/machinery/time.ts';
 import { ensure, type EnsureServices } from './ensure.ts';
 
 const RENEW_MS = 10_000;
+const RETRY_MS = 200;
 const DURATION_SECONDS = 3_600;
 const BASE32 = 'abcdefghijklmnopqrstuvwxyz234567';
 
@@ -34,9 +36,11 @@ export async function runIdentityLease(options: IdentityLeaseOptions): Promise<v
   while (!signal.aborted) {
     const spec: Lease['spec'] = { holderIdentity: `${name}_${uid}`, leaseDurationSeconds: DURATION_SECONDS, renewTime: formatMicroTime(clock.nowMs()) };
     const lease: Lease = { apiVersion: 'coordination.k8s.io/v1', kind: 'Lease', metadata: { namespace: 'kube-system', name, labels }, spec };
+    let waitMs = RENEW_MS;
     await ensure(options, leaseKind, lease, (existing) => ({ ...existing, spec })).catch((error: unknown) => {
-      log.warn({ err: error }, 'cannot renew the identity lease');
+      if (isNotFound(error)) waitMs = RETRY_MS; // its namespace is being made
+      else log.warn({ err: error }, 'cannot renew the identity lease');
     });
-    await clock.sleep(RENEW_MS, signal).catch(() => undefined);
+    await clock.sleep(waitMs, signal).catch(() => undefined);
   }
 }

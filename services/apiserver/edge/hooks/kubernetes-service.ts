@@ -16,7 +16,7 @@ const LEASES = '/registry/masterleases/';
 /** Source: pkg/controlplane/instance.go, DefaultEndpointReconcilerInterval and TTL. */
 const PERIOD_MS = 10_000;
 const LEASE_SECONDS = 15;
-const RETRY_MS = 500;
+const RETRY_MS = 100;
 
 export interface KubernetesServiceOptions extends EnsureServices {
   readonly storage: Storage;
