@@ -200,7 +200,6 @@ function authorizePod(request: AuthorizationAttributes, related: (resource: Refe
 
 function listOfOwnPods({ user, fieldSelector }: AuthorizationAttributes): AuthorizationDecision {
   const node = nodeIdentity(user) ?? '';
-  if (fieldSelector === undefined) return allow;
-  const isScoped = fieldSelector.split(',').some((term) => /^spec\.nodeName==?([^=].*)$/.exec(term.trim())?.[1] === node);
+  const isScoped = (fieldSelector ?? '').split(',').some((term) => /^spec\.nodeName==?([^=].*)$/.exec(term.trim())?.[1] === node);
   return isScoped ? allow : deny('can only list/watch pods with spec.nodeName field selector');
 }

@@ -34,7 +34,7 @@ export interface AuthorizationAttributes {
   readonly name: string;
   /** Path of a non-resource request. */
   readonly path: string;
-  /** Of a list, watch or deletecollection, as in the query; undefined where nobody has read it. */
+  /** Of a list, watch or deletecollection, as in the query; absent without one. */
   readonly fieldSelector?: string;
 }
 
