@@ -16,6 +16,7 @@ interface Change {
 }
 interface Watcher {
   readonly collection: string;
+  readonly name: string | undefined;
   readonly response: ServerResponse;
 }
 
@@ -100,7 +101,8 @@ export class ObjectServer {
       return json(response, 201, this.#objects.get(target));
     }
     if (isCollection(path) && request.method === 'GET') {
-      const items = [...this.#objects].filter(([name]) => belongsTo(name, path)).map(([, object]) => object);
+      const name = nameSelected(url);
+      const items = [...this.#objects].filter(([item, object]) => belongsTo(item, path) && (name === undefined || object.metadata.name === name)).map(([, object]) => object);
       return json(response, 200, { kind: 'List', apiVersion: 'v1', metadata: { resourceVersion: String(this.#version) }, items });
     }
     if (!known) return status(response, 404, 'NotFound', `"${path}" not found`);
@@ -120,7 +122,7 @@ export class ObjectServer {
   #watch(path: string, url: URL, response: ServerResponse): void {
     response.writeHead(200, { 'content-type': 'application/json' });
     response.flushHeaders();
-    const watcher = { collection: path, response };
+    const watcher = { collection: path, name: nameSelected(url), response };
     this.#watchers.add(watcher);
     response.once('close', () => this.#watchers.delete(watcher));
     const since = Number(url.searchParams.get('resourceVersion') ?? '0');
@@ -135,10 +137,13 @@ function belongsTo(path: string, collection: string): boolean {
   return own === collection || own.replace(/\/namespaces\/[^/]+(?=\/[^/]+$)/, '') === collection;
 }
 
+/** Of selectors only `metadata.name=` is understood. */
+const nameSelected = (url: URL): string | undefined => /^metadata\.name=(.+)$/.exec(url.searchParams.get('fieldSelector') ?? '')?.[1];
+
 const isCollection = (path: string): boolean => /^\/(api|apis\/[^/]+)\/[^/]+(\/namespaces\/[^/]+)?\/[^/]+$/.test(path) && !/\/namespaces\/[^/]+$/.test(path);
 
-function send({ collection, response }: Watcher, { path, type, object }: Change): void {
-  if (belongsTo(path, collection)) response.write(`${JSON.stringify({ type, object })}\n`);
+function send({ collection, name, response }: Watcher, { path, type, object }: Change): void {
+  if (belongsTo(path, collection) && (name === undefined || object.metadata.name === name)) response.write(`${JSON.stringify({ type, object })}\n`);
 }
 
 /** JSON merge patch; good enough for strategic ones whose lists are replaced as a whole. */
