@@ -91,7 +91,7 @@ function bind(server: TcpServer, url: URL, text: string): Promise<void> {
 function tlsServer({ tls, onGrpcConnection, log, urls }: ListenOptions, http: HttpServer): TcpServer {
   if (tls === undefined) throw new ListenError(`cannot listen on TLS for ${urls.join(',')}: --cert-file and --key-file are not provided`);
   const tlsOptions: TlsOptions = {
-    cert: tls.cert, key: tls.key, minVersion: 'TLSv1.2', handshakeTimeout: HANDSHAKE_TIMEOUT_MS,
+    cert: tls.cert, key: tls.key, minVersion: 'TLSv1.2', noDelay: true, handshakeTimeout: HANDSHAKE_TIMEOUT_MS,
     ALPNCallback: ({ protocols }) => (protocols.includes('http/1.1') || onGrpcConnection === undefined ? 'http/1.1' : protocols.includes('h2') ? 'h2' : undefined),
     ...(tls.clientCa === undefined ? {} : { ca: tls.clientCa, requestCert: true, rejectUnauthorized: true }),
   };
@@ -107,7 +107,7 @@ function tlsServer({ tls, onGrpcConnection, log, urls }: ListenOptions, http: Ht
 }
 
 function tcpServer({ onGrpcConnection }: ListenOptions, http: HttpServer): TcpServer {
-  return createTcpServer((socket) => {
+  return createTcpServer({ noDelay: true }, (socket) => {
     if (onGrpcConnection === undefined) http.emit('connection', socket);
     else route(socket, onGrpcConnection, http);
   });
