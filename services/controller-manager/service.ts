@@ -4,7 +4,7 @@ import { setMaxListeners } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { Gauge } from 'prom-client';
-import { connectToApiserver } from '#lib/api-client/client.ts';
+import { ApiClient, connectToApiserver } from '#lib/api-client/client.ts';
 import { EventRecorder } from '#lib/api-client/event-recorder.ts';
 import { runAsLeader } from '#lib/api-client/leader-election.ts';
 import { runControllers } from '#lib/controller/run-controllers.ts';
@@ -20,6 +20,8 @@ import { configz } from './edge/configz.ts';
 import type { controllerManagerFlags } from './flags.ts';
 
 const NAME = 'kube-controller-manager';
+/** Metadata where the server offers it, whole objects else. */
+const METADATA_ONLY = 'application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json';
 
 /** Settles when the signal has aborted and everything has ended; throws LeadershipLost when the lease is lost. */
 export async function startControllerManager(flags: Flags<typeof controllerManagerFlags>, { clock, random, log }: Environment, signal: AbortSignal): Promise<void> {
@@ -27,6 +29,7 @@ export async function startControllerManager(flags: Flags<typeof controllerManag
   const access = await loadKubeconfig(flags.kubeconfig);
   const rootCaPem = flags.rootCaFile === '' ? '' : await readFile(flags.rootCaFile, 'utf8');
   const root = connectToApiserver(access, NAME);
+  const metadataApi = new ApiClient({ ...access, accept: METADATA_ONLY }, `${NAME}/v1.36.2 (linux/amd64) kubernetes/kubreak/metadata-informers`);
   const metrics = newMetrics();
   const leaderStatus = new Gauge({
     name: 'leader_election_master_status', registers: [metrics], labelNames: ['name'],
@@ -43,7 +46,7 @@ export async function startControllerManager(flags: Flags<typeof controllerManag
     setMaxListeners(0, leading);
     leaderStatus.set({ name: lease }, 1);
     const cache = new SharedCache({ api: root, clock, random, log });
-    const controllers = allControllers({ flags, rootCaPem }).filter(({ name }) => isEnabled(name, flags.controllers));
+    const controllers = allControllers({ flags, rootCaPem, metadataApi }).filter(({ name }) => isEnabled(name, flags.controllers));
     const clientFor = clientsByServiceAccount({ access, root, useServiceAccounts: flags.useServiceAccountCredentials, clock, log });
     await runControllers({ controllers, cache, clientFor, metrics, clock, random, log, signal: leading });
   };
@@ -61,7 +64,7 @@ export async function startControllerManager(flags: Flags<typeof controllerManag
     });
   } finally {
     leaderStatus.set({ name: lease }, 0);
-    await root.close();
+    await Promise.all([root.close(), metadataApi.close()]);
   }
 }
 

@@ -1,13 +1,19 @@
 // Every controller, on by default. A new one: its folder, its test, one line here.
+import type { ApiClient } from '#lib/api-client/client.ts';
 import type { Controller } from '#lib/controller/define-controller.ts';
 import type { Flags } from '#lib/service/flags.ts';
 import type { controllerManagerFlags } from '../flags.ts';
+import { clusterRoleAggregation } from './clusterrole-aggregation/controller.ts';
 import { daemonSetController } from './daemonset/controller.ts';
 import { deploymentController } from './deployment/controller.ts';
+import { disruptionControllers } from './disruption/controller.ts';
 import { endpointsController } from './endpoints/controller.ts';
 import { endpointSliceController } from './endpointslice/controller.ts';
+import { garbageCollector } from './garbage-collector/controller.ts';
+import { namespaceController } from './namespace/controller.ts';
 import { nodeIpamController } from './node-ipam/controller.ts';
 import { nodeLifecycleControllers } from './node-lifecycle/controller.ts';
+import { podGcController } from './pod-gc/controller.ts';
 import { replicaSetController } from './replicaset/controller.ts';
 import { rootCaPublisher } from './root-ca-publisher/controller.ts';
 import { serviceAccountController } from './serviceaccount/controller.ts';
@@ -18,9 +24,11 @@ export interface ControllerSettings {
   readonly flags: Flags<typeof controllerManagerFlags>;
   /** Contents of --root-ca-file; empty: nothing is published. */
   readonly rootCaPem: string;
+  /** Asks for metadata of objects only. */
+  readonly metadataApi: ApiClient;
 }
 
-export function allControllers({ flags, rootCaPem }: ControllerSettings): Controller[] {
+export function allControllers({ flags, rootCaPem, metadataApi }: ControllerSettings): Controller[] {
   const maskBits = flags.nodeCidrMaskSizeIpv4 || flags.nodeCidrMaskSize || 24;
   return [
     replicaSetController(flags.concurrentReplicasetSyncs),
@@ -37,6 +45,11 @@ export function allControllers({ flags, rootCaPem }: ControllerSettings): Contro
     endpointSliceController(flags.concurrentServiceEndpointSyncs, flags.maxEndpointsPerSlice),
     endpointsController(flags.concurrentEndpointSyncs),
     serviceAccountController,
+    namespaceController(flags.concurrentNamespaceSyncs),
+    podGcController(flags.terminatedPodGcThreshold),
+    ...disruptionControllers(),
+    clusterRoleAggregation,
+    ...(flags.enableGarbageCollector ? [garbageCollector({ workers: flags.concurrentGcSyncs, metadataApi })] : []),
     ...(rootCaPem === '' ? [] : [rootCaPublisher(rootCaPem)]),
   ];
 }

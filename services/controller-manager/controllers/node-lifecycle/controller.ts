@@ -62,7 +62,7 @@ export function nodeLifecycleControllers(settings: NodeLifecycleSettings): Contr
     // A node that comes back is welcome at once; everything else can wait for the next round.
     wokenBy: [{
       kind: anyKind(nodeKind),
-      isRelevant: (next, previous) => readyCondition(next as Node)?.status !== (previous && readyCondition(previous as Node)?.status),
+      isRelevant: (next, previous) => previous === undefined || readyCondition(next as Node)?.status !== readyCondition(previous as Node)?.status,
     }],
     run: (context) => monitor.run(context),
   })];
