@@ -114,7 +114,7 @@ inOwnNetwork(import.meta.url, () => {
   test('a node port with policy Local keeps the client\'s address and drops where there is no endpoint', async () => {
     putService('web', '10.96.0.50', { type: 'NodePort', externalTrafficPolicy: 'Local', ports: [{ name: 'http', port: 80, nodePort: 30080, protocol: 'TCP' }] });
     putEndpoints('web', [{ ip: POD_A, node: 'w1' }]);
-    await eventually(() => /drop/.test(ruleset('w2').split('map no-endpoint-nodeports')[1]?.split('}')[0] ?? ''), { what: 'the drop' });
+    await eventually(() => /: drop/.test(ruleset('w2').split('map no-endpoint-nodeports')[1]?.split('}')[0] ?? ''), { what: 'the drop' });
     await eventually(async () => (await fromOutside(W1)) === `poda ${lab.gateway}`);
     await assert.rejects(fromOutside(W2, 300));
     assert.match(await curl('podc', `${W2}:30080`), /^poda/); // pods are served from anywhere
