@@ -8,6 +8,7 @@ import { serviceDefinition } from '#lib/cri/codec.ts';
 import type { ContainerEventResponse, Image, ImageServiceMethods, RuntimeServiceMethods, Sent } from '#lib/cri/messages.ts';
 import { containerMatches, sandboxMatches } from '../core/filters.ts';
 import type { Cgroups } from './cgroups.ts';
+import { execStartText } from './exec-error.ts';
 import { ExecDeadlineExceeded, type Execs } from './exec.ts';
 import { ImageError, STAND_IN_ANNOTATION, type ImageStore, type StoredImage } from './images.ts';
 import { NetworkNotReady, type PodNetwork } from './network.ts';
@@ -166,9 +167,6 @@ function imageHandlers({ images, now }: CriDependencies): Handlers<ImageServiceM
     },
   };
 }
-
-export const execStartText = (error: string): string =>
-  `failed to exec in container: failed to start exec: OCI runtime exec failed: exec failed: unable to start container process: ${error}`;
 
 function codeOf(error: unknown): number {
   if (error instanceof NotFound) return grpcStatus.NOT_FOUND;
