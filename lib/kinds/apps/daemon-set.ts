@@ -47,7 +47,7 @@ function validateUpdateStrategy(strategy: DaemonSetUpdateStrategy | undefined): 
   const path = 'spec.updateStrategy';
   const { type = '', rollingUpdate } = strategy ?? {};
   if (type === 'OnDelete') return [];
-  if (type !== 'RollingUpdate') return [notSupported(path, strategy ?? {}, ['RollingUpdate', 'OnDelete'])];
+  if (type !== 'RollingUpdate') return [notSupported(path, { Type: type, RollingUpdate: rollingUpdate ?? null }, ['RollingUpdate', 'OnDelete'])];
   if (rollingUpdate === undefined) return [required(`${path}.rollingUpdate`)];
   const { maxUnavailable, maxSurge } = rollingUpdate;
   const errors = [

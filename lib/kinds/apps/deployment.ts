@@ -48,7 +48,7 @@ function validateStrategy(strategy: DeploymentStrategy | undefined): FieldError[
       ];
     }
     default:
-      return [notSupported(path, strategy ?? {}, ['Recreate', 'RollingUpdate'])];
+      return [notSupported(path, { Type: type, RollingUpdate: rollingUpdate ?? null }, ['Recreate', 'RollingUpdate'])];
   }
 }
 

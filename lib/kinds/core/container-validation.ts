@@ -203,7 +203,7 @@ function validateCommon(container: Container | EphemeralContainer, path: string,
   else if (!rules.isTemplate && container.image.trim() !== container.image) errors.push(invalid(`${path}.image`, container.image, 'must not have leading or trailing whitespace'));
   return [
     ...errors,
-    ...oneOf(container.terminationMessagePolicy, ['FallbackToLogsOnError', 'File'], `${path}.terminationMessagePolicy`),
+    ...oneOf(container.terminationMessagePolicy, ['File', 'FallbackToLogsOnError'], `${path}.terminationMessagePolicy`),
     ...validatePorts(container.ports, `${path}.ports`),
     ...validateEnvironment(container.env, `${path}.env`),
     ...validateEnvFrom(container.envFrom, `${path}.envFrom`),

@@ -120,9 +120,6 @@ function readinessGatesText(pod: Readonly<Pod>): string {
   return gates.length === 0 ? NONE : `${gates.filter(({ conditionType }) => hasCondition(pod, conditionType)).length}/${gates.length}`;
 }
 
-/** The Status column: `Running`, `CrashLoopBackOff`, `Init:0/1`, `Terminating`. */
-export const podStatusText = (pod: Readonly<Pod>): string => summarize(pod).reason;
-
 export const podColumns: readonly Column<Pod>[] = [
   nameColumn(),
   textColumn('Ready', readyText),

@@ -7,7 +7,7 @@ import {
 } from '#lib/machinery/names.ts';
 import { checked, validateAnnotations, validateLabels } from '#lib/machinery/object-meta.ts';
 import type { Container, ContainerStatus, Pod, PodSpec, PodTemplateSpec, Toleration } from '../types/core-v1.ts';
-import { notNegative, oneOf } from '../validation.ts';
+import { oneOf } from '../validation.ts';
 import { validateContainers, validateEphemeralContainers, validateInitContainers } from './container-validation.ts';
 import { validateAffinity, validateTolerations, validateTopologySpread } from './scheduling-validation.ts';
 import { validatePodSecurityContext } from './security-validation.ts';
@@ -266,20 +266,24 @@ function validateTransitions(next: readonly ContainerStatus[] = [], previous: re
   });
 }
 
+function notNegativeInteger(value: number | undefined, path: string): FieldError[] {
+  return value !== undefined && value < 0 ? [invalid(path, value, 'must be a non-negative integer')] : [];
+}
+
 export function validatePodStatusUpdate(next: Pod, previous: Pod): FieldError[] {
   const errors = validateAnnotationUpdates(next, previous);
   const [status, old] = [next.status ?? {}, previous.status ?? {}];
   if (next.spec.nodeName !== previous.spec.nodeName) errors.push(forbidden('status.nodeName', 'may not be changed directly'));
   if (status.nominatedNodeName) errors.push(...checked('status.nominatedNodeName', status.nominatedNodeName, dnsSubdomainProblems));
   errors.push(
-    ...(status.observedGeneration !== undefined && status.observedGeneration < 0 ? [invalid('status.observedGeneration', status.observedGeneration, 'must be a non-negative integer')] : []),
+    ...notNegativeInteger(status.observedGeneration, 'status.observedGeneration'),
     ...validateTransitions(status.containerStatuses, old.containerStatuses, previous.spec, 'status.containerStatuses'),
     ...validateTransitions(status.initContainerStatuses, old.initContainerStatuses, { ...previous.spec, restartPolicy: previous.spec.restartPolicy === 'Always' ? 'OnFailure' : previous.spec.restartPolicy }, 'status.initContainerStatuses')
       .filter(({ field }) => !isSidecarStatus(field, next)),
   );
   if (old.qosClass !== undefined && status.qosClass !== old.qosClass) errors.push(invalid('status.qosClass', status.qosClass ?? '', FIELD_IS_IMMUTABLE));
   (status.conditions ?? []).forEach(({ type, observedGeneration }, index) => {
-    errors.push(...checked(`status.conditions[${index}].Type`, type ?? '', qualifiedNameProblems), ...notNegative(observedGeneration, `status.conditions[${index}].observedGeneration`));
+    errors.push(...checked(`status.conditions[${index}].Type`, type ?? '', qualifiedNameProblems), ...notNegativeInteger(observedGeneration, `status.conditions[${index}].observedGeneration`));
   });
   return errors;
 }

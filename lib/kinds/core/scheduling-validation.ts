@@ -111,6 +111,11 @@ export function validateTaintEffect(effect: string | undefined, path: string, { 
   return (EFFECTS as readonly string[]).includes(effect) ? [] : [notSupported(path, effect, EFFECTS)];
 }
 
+/** As upstream prints its internal type. */
+function internalToleration({ key = '', operator = '', value = '', effect = '', tolerationSeconds = null }: Omit<Toleration, 'tolerationSeconds'> & { tolerationSeconds?: number | null | undefined }): unknown {
+  return { Key: key, Operator: operator, Value: value, Effect: effect, TolerationSeconds: tolerationSeconds };
+}
+
 export function validateTolerations(tolerations: readonly Toleration[] | undefined, path: string): FieldError[] {
   return (tolerations ?? []).flatMap((toleration, index) => {
     const { key = '', operator = '', value = '', effect = '', tolerationSeconds } = toleration;
@@ -126,7 +131,7 @@ export function validateTolerations(tolerations: readonly Toleration[] | undefin
       const problems = labelValueProblems(value);
       if (problems.length > 0) errors.push(invalid(`${at}.operator`, value, problems.join(';')));
     } else if (operator === 'Exists') {
-      if (value !== '') errors.push(invalid(`${at}.operator`, toleration, "value must be empty when `operator` is 'Exists'"));
+      if (value !== '') errors.push(invalid(`${at}.operator`, internalToleration(toleration), "value must be empty when `operator` is 'Exists'"));
     } else {
       errors.push(notSupported(`${at}.operator`, operator, ['Equal', 'Exists']));
     }

@@ -51,11 +51,12 @@ function validateNodePorts({ type, ports = [] }: ServiceSpec): FieldError[] {
   });
 }
 
+/** The duplicate is shown as upstream prints its internal type. */
 function validateDistinctPorts(ports: readonly ServicePort[]): FieldError[] {
   const seen = new Set<string>();
   return ports.flatMap(({ port, protocol }, index) => {
     const key = `${protocol}/${port}`;
-    const errors = seen.has(key) ? [duplicate(`spec.ports[${index}]`, { protocol, port })] : [];
+    const errors = seen.has(key) ? [duplicate(`spec.ports[${index}]`, { Name: '', Protocol: protocol, AppProtocol: null, Port: port, TargetPort: 0, NodePort: 0 })] : [];
     seen.add(key);
     return errors;
   });

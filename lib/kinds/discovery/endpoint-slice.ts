@@ -59,7 +59,7 @@ function validatePorts(ports: readonly EndpointPort[]): FieldError[] {
 
 function validate({ addressType, endpoints = [], ports = [] }: EndpointSlice): FieldError[] {
   return [
-    ...oneOf(addressType, ['FQDN', 'IPv4', 'IPv6'], 'addressType'),
+    ...oneOf(addressType, ['IPv4', 'IPv6', 'FQDN'], 'addressType'),
     ...(endpoints.length > MAX_ENDPOINTS
       ? [tooMany('endpoints', endpoints.length, MAX_ENDPOINTS)]
       : endpoints.flatMap((endpoint, index) => validateEndpoint(endpoint, addressType, `endpoints[${index}]`))),

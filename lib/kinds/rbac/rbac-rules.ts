@@ -61,8 +61,11 @@ export function validateBinding({ roleRef, subjects = [] }: Binding, kinds: read
   return [...validateRoleRef(roleRef, kinds), ...subjects.flatMap((subject, index) => validateSubject(subject, `subjects[${index}]`, namespaced))];
 }
 
+/** As upstream prints its internal type. */
+const internalRoleRef = ({ apiGroup, kind, name }: RoleRef): unknown => ({ APIGroup: apiGroup, Kind: kind, Name: name });
+
 export function validateBindingUpdate(next: Binding, previous: Binding): FieldError[] {
-  return semanticEqual(next.roleRef, previous.roleRef) ? [] : [invalid('roleRef', next.roleRef, 'cannot change roleRef')];
+  return semanticEqual(next.roleRef, previous.roleRef) ? [] : [invalid('roleRef', internalRoleRef(next.roleRef), 'cannot change roleRef')];
 }
 
 export function bindingColumns<T extends Binding>(): Column<T>[] {
