@@ -1,0 +1,70 @@
+// A real etcd process for tests, with certificates and data in a temporary folder.
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import { createCertificateAuthority, issueCertificate, type KeyAndCertificate } from '#lib/pki/certificate.ts';
+
+export interface EtcdProcess {
+  /** What it listens on, the client URL first and then the metrics URL. */
+  readonly urls: readonly [string, string];
+  readonly process: ChildProcess;
+  /** Resolves with the exit code. */
+  readonly end: (signal: 'SIGTERM' | 'SIGKILL') => Promise<number | null>;
+}
+
+/** Rejects with its output when it ends before it serves. */
+export async function spawnEtcd(flags: readonly string[], scheme: 'http' | 'https' = 'http'): Promise<EtcdProcess> {
+  const main = fileURLToPath(new URL('./main.ts', import.meta.url));
+  const child = spawn(process.execPath, ['--import', 'tsx', main, `--listen-client-urls=${scheme}://127.0.0.1:0`, '--listen-metrics-urls=http://127.0.0.1:0', ...flags], { stdio: ['ignore', 'pipe', 'pipe'] });
+  const exited = once(child, 'exit');
+  let errors = '';
+  child.stderr.on('data', (text) => { errors += String(text); });
+  const urls = await new Promise<string[]>((resolve, reject) => {
+    createInterface(child.stdout).on('line', (line) => {
+      const entry = JSON.parse(line) as { msg: string; urls?: string[] };
+      if (entry.msg === 'ready to serve client requests') resolve(entry.urls ?? []);
+    });
+    exited.then(() => reject(new Error(errors || 'etcd ended without a word')), reject);
+  });
+  const [client = '', metrics = ''] = urls;
+  return {
+    urls: [client, metrics], process: child,
+    end: async (signal) => {
+      child.kill(signal);
+      const [code] = await exited as [number | null];
+      return code;
+    },
+  };
+}
+
+export function temporaryFolder(): { readonly path: string; readonly remove: () => void } {
+  const path = mkdtempSync(join(tmpdir(), 'etcd-test-'));
+  return { path, remove: () => rmSync(path, { recursive: true, force: true }) };
+}
+
+/** Writes ca.crt, server.crt and .key, client.crt and .key, and a stranger's certificate of another authority. */
+export function writeCertificates(folder: string): void {
+  const nowMs = Date.now();
+  const write = (name: string, { certPem, keyPem }: KeyAndCertificate): void => {
+    writeFileSync(join(folder, `${name}.crt`), certPem);
+    writeFileSync(join(folder, `${name}.key`), keyPem);
+  };
+  const ca = createCertificateAuthority({ commonName: 'etcd-ca', nowMs });
+  const otherCa = createCertificateAuthority({ commonName: 'other-ca', nowMs });
+  write('ca', ca);
+  write('server', issueCertificate({ ca, commonName: 'm-k8s', dnsNames: ['localhost'], ipAddresses: ['127.0.0.1'], usages: ['server', 'client'], nowMs }));
+  write('client', issueCertificate({ ca, commonName: 'kube-etcd-healthcheck-client', usages: ['client'], nowMs }));
+  write('stranger', issueCertificate({ ca: otherCa, commonName: 'stranger', usages: ['client'], nowMs }));
+}
+
+/** Resolves when `holds` does; rejects after ten seconds. */
+export async function until(what: string, holds: () => boolean | Promise<boolean>): Promise<void> {
+  for (const deadline = Date.now() + 10_000; !(await holds());) {
+    if (Date.now() > deadline) throw new Error(`not within 10 s: ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
