@@ -1,0 +1,368 @@
+// One pod's life on this node: synced while it should run, then terminated, then finished. Everything done for one pod
+// goes through its worker, one thing at a time. Source: pkg/kubelet/pod_workers.go and kubelet.go, syncPod and its kin.
+import type { Environment } from '#lib/environment/environment.ts';
+import { jitterMs } from '#lib/environment/random.ts';
+import type { Pod, PodCondition, PodStatus } from '#lib/kinds/types/core-v1.ts';
+import { parseTimeOrUndefined } from '#lib/machinery/time.ts';
+import { computePodActions, type PodActions, type ProbeResults } from '../core/compute-actions.ts';
+import type { FieldContext } from '../core/downward-api.ts';
+import type { ReferencedObjects } from '../core/environment-variables.ts';
+import { DEFAULT_GRACE_SECONDS, fullNameOf, isStaticPod, isTerminalPhase, namespaceOf, uidOf, usesHostNetwork } from '../core/pod-spec.ts';
+import { podStatus, terminatedStatus, type WaitingReason } from '../core/pod-status.ts';
+import { emptyRuntimePod, liveContainers, type RuntimePod } from '../core/runtime-pod.ts';
+import { VolumeError } from '../core/volume-payload.ts';
+import { FAILED_SYNC_MS, type PodRunner } from './pod-runner.ts';
+import type { ProbeManager } from './probe-manager.ts';
+import type { Runtime } from './runtime.ts';
+import type { StatusWriter } from './status-writer.ts';
+import type { Volumes } from './volumes.ts';
+
+/** Wait before a sync that found no network is tried again. Milliseconds. Source: backOffOnTransientErrorPeriod. */
+const NETWORK_RETRY_MS = 1_000;
+/** Waits between attempts to set up volumes. Milliseconds. Source: exponentialbackoff of the operation executor. */
+const VOLUME_RETRY_FIRST_MS = 500;
+const VOLUME_RETRY_LONGEST_MS = 122_000;
+/** After so long without its volumes a pod gets an event that says so. Milliseconds. Source: podAttachAndMountTimeout. */
+const VOLUME_TIMEOUT_MS = 123_000;
+
+export interface WorkerServices extends Environment {
+  readonly runtime: Runtime;
+  readonly runner: PodRunner;
+  readonly volumes: Volumes;
+  readonly probes: ProbeManager;
+  readonly statuses: StatusWriter;
+  readonly objects: (pod: Pod) => Promise<ReferencedObjects>;
+  /** Why the pod network is not ready; undefined: it is. */
+  readonly networkProblem: () => string | undefined;
+  readonly context: () => FieldContext;
+  /** The status that the API server shows for the pod (or its mirror). */
+  readonly knownStatus: (pod: Pod) => PodStatus | undefined;
+  readonly keepMirror: (pod: Pod) => void;
+  readonly onEvent: (pod: Pod, container: string | undefined, type: 'Normal' | 'Warning', reason: string, message: string) => void;
+  /** Nothing of the pod is left but its record: release what it used. */
+  readonly onFinished: (worker: PodWorker) => Promise<void>;
+  readonly syncFrequencyMs: number;
+  readonly signal: AbortSignal;
+}
+
+export interface EndReason {
+  readonly reason: string;
+  readonly message: string;
+  readonly conditions?: readonly PodCondition[];
+  /** Grace given at most; undefined: the pod's own. */
+  readonly graceSeconds?: number;
+}
+
+export type WorkerStage = 'syncing' | 'terminating' | 'terminated' | 'finished';
+
+export class PodWorker {
+  pod: Pod;
+  stage: WorkerStage = 'syncing';
+  /** No source has this pod any more: it is forgotten once finished. */
+  isRemoved = false;
+  runtimePod: RuntimePod;
+  readonly #services: WorkerServices;
+  readonly #startFailures = new Map<string, WaitingReason>();
+  #ended: EndReason | undefined;
+  #graceSeconds: number | undefined;
+  #isWorking = false;
+  #isWanted = false;
+  #step = new AbortController();
+  #timer: NodeJS.Timeout | undefined;
+  /** When the runtime was last asked; events older than that hold no news. Nanoseconds. */
+  #observedAt = 0n;
+  #volumeFailures = 0;
+  #volumesWantedMs: number | undefined;
+  #saidTimeout = false;
+
+  constructor(pod: Pod, services: WorkerServices) {
+    this.pod = pod;
+    this.#services = services;
+    this.runtimePod = emptyRuntimePod(uidOf(pod), namespaceOf(pod), pod.metadata.name);
+    services.signal.addEventListener('abort', () => {
+      clearTimeout(this.#timer);
+      this.#step.abort(services.signal.reason);
+    }, { once: true });
+  }
+
+  get uid(): string {
+    return uidOf(this.pod);
+  }
+
+  /** The pod as its source has it now. */
+  update(pod: Pod): void {
+    this.pod = pod;
+    if (pod.metadata.deletionTimestamp !== undefined) this.#beginTermination();
+    if (this.stage === 'finished') this.#services.statuses.wake(this.uid);
+    else this.wake();
+  }
+
+  /** The pod's source has it no more. */
+  remove(last: Pod): void {
+    this.pod = last;
+    this.isRemoved = true;
+    this.#beginTermination();
+    this.wake();
+  }
+
+  /** The kubelet itself ends the pod: refused, evicted, past its deadline. */
+  end(reason: EndReason): void {
+    if (this.stage !== 'syncing') return;
+    this.#ended = reason;
+    this.#beginTermination();
+    this.wake();
+  }
+
+  /** Something changed: look at the pod again. */
+  wake(): void {
+    if (this.#services.signal.aborted) return;
+    this.#isWanted = true;
+    if (!this.#isWorking) void this.#work();
+  }
+
+  /** The runtime saw something at this time (nanoseconds). */
+  wakeForEvent(at: bigint): void {
+    if (at > this.#observedAt && this.stage !== 'finished') this.wake();
+  }
+
+  /** Computes the status anew from what is known, without asking the runtime: a probe has a new verdict. */
+  refreshStatus(): void {
+    if (this.stage === 'syncing' || this.stage === 'terminating') this.#publish(false);
+  }
+
+  #beginTermination(): void {
+    const shorter = this.#effectiveGrace();
+    const isShorter = this.#graceSeconds !== undefined && shorter < this.#graceSeconds;
+    this.#graceSeconds = shorter;
+    if (this.stage === 'syncing') this.stage = 'terminating';
+    else if (this.stage !== 'terminating' || !isShorter) return;
+    // Whatever is being waited for (a pull, a hook, a longer grace) is of no use any more.
+    const step = this.#step;
+    this.#step = new AbortController();
+    step.abort(new Error('the pod is to end'));
+  }
+
+  /** Source: calculateEffectiveGracePeriod: it may only shrink, and is at least a second. */
+  #effectiveGrace(): number {
+    const asked = [this.#graceSeconds, this.pod.metadata.deletionGracePeriodSeconds, this.#ended?.graceSeconds].filter((seconds) => seconds !== undefined);
+    const grace = asked.length > 0 ? Math.min(...asked) : this.pod.spec.terminationGracePeriodSeconds ?? DEFAULT_GRACE_SECONDS;
+    return Math.max(1, grace);
+  }
+
+  async #work(): Promise<void> {
+    const { signal, log, random } = this.#services;
+    this.#isWorking = true;
+    try {
+      while (this.#isWanted && !signal.aborted && this.stage !== 'finished') {
+        this.#isWanted = false;
+        clearTimeout(this.#timer);
+        const step = this.#step;
+        try {
+          const comeBackMs = await this.#stepOnce(step.signal);
+          if (comeBackMs !== undefined) this.#scheduleWake(comeBackMs);
+        } catch (error) {
+          if (signal.aborted) return;
+          if (step.signal.aborted) {
+            this.#isWanted = true;
+            continue;
+          }
+          log.warn({ err: error, pod: fullNameOf(this.pod), stage: this.stage }, 'error syncing pod, trying again');
+          this.#scheduleWake(jitterMs(random, FAILED_SYNC_MS, 0.5));
+        }
+      }
+    } finally {
+      this.#isWorking = false;
+    }
+  }
+
+  #scheduleWake(delayMs: number): void {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.wake(), delayMs);
+  }
+
+  /** Resolves with the time after which to look again; undefined: something has to happen first. */
+  async #stepOnce(signal: AbortSignal): Promise<number | undefined> {
+    switch (this.stage) {
+      case 'syncing': return this.#sync(signal);
+      case 'terminating': return this.#terminate(signal);
+      case 'terminated': return this.#finish();
+      case 'finished': return undefined;
+    }
+  }
+
+  async #observe(): Promise<RuntimePod> {
+    const { runtime, clock } = this.#services;
+    const at = BigInt(clock.nowMs()) * 1_000_000n;
+    this.runtimePod = await runtime.pod(this.uid, namespaceOf(this.pod), this.pod.metadata.name);
+    this.#observedAt = at;
+    return this.runtimePod;
+  }
+
+  readonly #probeResults: ProbeResults = (type, containerId) => this.#services.probes.verdictById(this.uid, type, containerId);
+
+  async #sync(signal: AbortSignal): Promise<number | undefined> {
+    const { probes, runner, random, syncFrequencyMs, networkProblem, keepMirror, onEvent } = this.#services;
+    const { pod } = this;
+    await this.#observe();
+    probes.addPod(pod, this.#previousStatus());
+    const status = this.#publish(false);
+    if (isTerminalPhase(status.phase)) return this.#terminateNow();
+    const deadlineMs = this.#remainingDeadlineMs(status);
+    if (deadlineMs !== undefined && deadlineMs <= 0) {
+      const text = 'Pod was active on the node longer than the specified deadline';
+      onEvent(pod, undefined, 'Normal', 'DeadlineExceeded', text);
+      this.end({ reason: 'DeadlineExceeded', message: text });
+      return 0;
+    }
+    if (isStaticPod(pod)) keepMirror(pod);
+    const problem = usesHostNetwork(pod) ? undefined : networkProblem();
+    if (problem !== undefined) {
+      onEvent(pod, undefined, 'Warning', 'NetworkNotReady', `network is not ready: ${problem}`);
+      return NETWORK_RETRY_MS;
+    }
+    const objects = await this.#setUpVolumes();
+    if (!objects) return Math.min(VOLUME_RETRY_FIRST_MS * 2 ** (this.#volumeFailures - 1), VOLUME_RETRY_LONGEST_MS);
+    signal.throwIfAborted();
+
+    const actions = computePodActions(pod, this.runtimePod, this.#probeResults);
+    let retryAfterMs: number | undefined;
+    if (hasWork(actions, this.runtimePod)) {
+      const outcome = await runner.carryOut({ pod, runtimePod: this.runtimePod, actions, objects, context: this.#services.context(), signal }).catch(async (error: unknown) => {
+        await this.#observe();
+        this.#publish(false);
+        throw error;
+      });
+      for (const [name, failure] of outcome.starts) {
+        if (failure) this.#startFailures.set(name, failure);
+        else this.#startFailures.delete(name);
+      }
+      if (outcome.retryAfterMs !== undefined) retryAfterMs = outcome.retryAfterMs === FAILED_SYNC_MS ? jitterMs(random, FAILED_SYNC_MS, 0.5) : outcome.retryAfterMs;
+      signal.throwIfAborted();
+      await this.#observe();
+      const after = this.#publish(false);
+      if (isTerminalPhase(after.phase)) return this.#terminateNow();
+      probes.trigger(this.uid);
+      const next = withoutFailed(computePodActions(pod, this.runtimePod, this.#probeResults), this.#startFailures);
+      if (hasWork(next, this.runtimePod)) this.#isWanted = true;
+    } else {
+      probes.trigger(this.uid);
+    }
+    const resyncMs = jitterMs(random, syncFrequencyMs, 0.5);
+    return Math.max(0, Math.min(retryAfterMs ?? Infinity, deadlineMs ?? Infinity, resyncMs));
+  }
+
+  #terminateNow(): number {
+    this.#beginTermination();
+    return 0;
+  }
+
+  /** Undefined after a failure, which has been told in events. */
+  async #setUpVolumes(): Promise<ReferencedObjects | undefined> {
+    const { volumes, objects: read, context, clock, onEvent } = this.#services;
+    const { pod } = this;
+    this.#volumesWantedMs ??= clock.nowMs();
+    await volumes.preparePod(this.uid);
+    let objects: ReferencedObjects | undefined;
+    let failures: readonly { readonly volume: string; readonly message: string }[];
+    try {
+      objects = await read(pod);
+      failures = await volumes.setUp({ pod, objects, context: { ...context(), podIPs: this.#podIPs() } });
+    } catch (error) {
+      if (!(error instanceof VolumeError)) throw error;
+      failures = (pod.spec.volumes ?? []).filter(({ configMap, secret, projected }) => configMap ?? secret ?? projected).map(({ name }) => ({ volume: name, message: error.message }));
+      if (failures.length === 0) throw error;
+    }
+    // Volumes of a pod that runs already: what cannot be refreshed now is left as it is.
+    for (const { volume, message } of failures) onEvent(pod, undefined, 'Warning', 'FailedMount', `MountVolume.SetUp failed for volume ${JSON.stringify(volume)} : ${message}`);
+    if (failures.length === 0) {
+      this.#volumeFailures = 0;
+      this.#volumesWantedMs = undefined;
+      this.#saidTimeout = false;
+      return objects;
+    }
+    this.#volumeFailures += 1;
+    if (!this.#saidTimeout && clock.nowMs() - this.#volumesWantedMs > VOLUME_TIMEOUT_MS) {
+      this.#saidTimeout = true;
+      const names = failures.map(({ volume }) => volume).join(' ');
+      onEvent(pod, undefined, 'Warning', 'FailedMount', `Unable to attach or mount volumes: unmounted volumes=[${names}], unattached volumes=[], failed to process volumes=[]: context deadline exceeded`);
+    }
+    return objects && liveContainers(this.runtimePod).length > 0 ? objects : undefined;
+  }
+
+  #podIPs(): readonly string[] {
+    return this.runtimePod.sandboxes[0]?.ips ?? [];
+  }
+
+  #remainingDeadlineMs({ startTime }: PodStatus): number | undefined {
+    const { activeDeadlineSeconds } = this.pod.spec;
+    const startedMs = startTime === undefined ? undefined : parseTimeOrUndefined(startTime);
+    return activeDeadlineSeconds === undefined || startedMs === undefined ? undefined : startedMs + activeDeadlineSeconds * 1000 - this.#services.clock.nowMs();
+  }
+
+  async #terminate(signal: AbortSignal): Promise<number | undefined> {
+    const { probes, runner } = this.#services;
+    await this.#observe();
+    this.#publish(false);
+    probes.stopLivenessAndStartup(this.uid);
+    await runner.killPod(this.pod, this.runtimePod, this.#graceSeconds, signal);
+    await this.#observe();
+    const left = liveContainers(this.runtimePod).filter(({ state }) => state === 'running');
+    if (left.length > 0) throw new Error(`detected running containers after a successful KillPod: ${left.map(({ name }) => name).join(', ')}`);
+    probes.removePod(this.uid);
+    this.#publish(true);
+    this.stage = 'terminated';
+    this.#isWanted = true;
+    return undefined;
+  }
+
+  async #finish(): Promise<number | undefined> {
+    const { statuses, volumes, onFinished } = this.#services;
+    const status = statuses.get(this.uid) ?? this.#publish(true);
+    statuses.set(this.pod, terminatedStatus(status, isStaticPod(this.pod)));
+    await volumes.tearDownVolumes(this.uid);
+    await onFinished(this);
+    this.stage = 'finished';
+    statuses.wake(this.uid);
+    return undefined;
+  }
+
+  #previousStatus(): PodStatus {
+    const { statuses, knownStatus } = this.#services;
+    return statuses.get(this.uid) ?? knownStatus(this.pod) ?? this.pod.status ?? {};
+  }
+
+  #publish(isTerminal: boolean): PodStatus {
+    const { statuses, probes, clock, runtime, context } = this.#services;
+    const { pod, runtimePod } = this;
+    const status = podStatus({
+      pod, runtimePod, isTerminal, ended: this.#ended,
+      previous: this.#previousStatus(),
+      startFailures: this.#startFailures,
+      readiness: {
+        isStarted: ({ name, startupProbe }, id) => !startupProbe || probes.verdict(this.uid, name, 'startup', id) === 'success',
+        isReady: ({ name, readinessProbe }, id) => !readinessProbe || probes.verdict(this.uid, name, 'readiness', id) === 'success',
+      },
+      runtimeName: runtime.identity.name,
+      hostIPs: context().hostIPs,
+      nowMs: clock.nowMs(),
+    });
+    statuses.set(pod, status);
+    return status;
+  }
+}
+
+function hasWork({ killPod, createSandbox, containersToKill, ephemeralContainersToStart, initContainersToStart, containersToStart }: PodActions, runtimePod: RuntimePod): boolean {
+  const isAlive = liveContainers(runtimePod).length > 0 || runtimePod.sandboxes.some(({ isReady }) => isReady);
+  return (killPod && isAlive) || createSandbox || containersToKill.length + ephemeralContainersToStart.length + initContainersToStart.length + containersToStart.length > 0;
+}
+
+/** What would be done next but for what has just failed and waits for its time. */
+function withoutFailed(actions: PodActions, failures: ReadonlyMap<string, WaitingReason>): PodActions {
+  const due = <T extends { readonly name: string }>(containers: readonly T[]): T[] => containers.filter(({ name }) => !failures.has(name));
+  return {
+    ...actions,
+    ephemeralContainersToStart: due(actions.ephemeralContainersToStart),
+    initContainersToStart: due(actions.initContainersToStart),
+    containersToStart: due(actions.containersToStart),
+  };
+}

@@ -1,0 +1,6 @@
+// The kubelet process.
+import { runService } from '#lib/service/run-service.ts';
+import { kubeletFlags } from './flags.ts';
+import { startKubelet } from './service.ts';
+
+await runService('kubelet', kubeletFlags, startKubelet);

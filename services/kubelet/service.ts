@@ -1,0 +1,275 @@
+// Wires the kubelet: sources of pods, a worker for each, the runtime below, the API server above, its own server.
+import { mkdir, readFile } from 'node:fs/promises';
+import { hostname as osHostname } from 'node:os';
+import { join } from 'node:path';
+import { connectToApiserver, type ApiClient } from '#lib/api-client/client.ts';
+import { EventRecorder, referenceTo } from '#lib/api-client/event-recorder.ts';
+import { Informer } from '#lib/api-client/informer.ts';
+import type { Environment } from '#lib/environment/environment.ts';
+import { nodeKind } from '#lib/kinds/core/node.ts';
+import { podKind } from '#lib/kinds/core/pod.ts';
+import { serviceKind } from '#lib/kinds/core/service.ts';
+import type { KubernetesObject } from '#lib/kinds/define-kind.ts';
+import type { Node, Pod, Service } from '#lib/kinds/types/core-v1.ts';
+import { integerValue } from '#lib/machinery/quantity.ts';
+import { loadKubeconfig } from '#lib/pki/kubeconfig.ts';
+import { admit } from './core/admission.ts';
+import { parseResolvConf } from './core/dns.ts';
+import type { FieldContext } from './core/downward-api.ts';
+import { capacities, parseTaint, type Pressure } from './core/node-status.ts';
+import { fieldPathOf, fullNameOf, isMirrorPod, isStaticPod, namespaceOf, uidOf } from './core/pod-spec.ts';
+import { loadConfiguration } from './edge/configuration.ts';
+import { Housekeeping } from './edge/housekeeping.ts';
+import { ImagePuller } from './edge/image-puller.ts';
+import { readMachine, readPressures } from './edge/machine.ts';
+import { MirrorPods } from './edge/mirror-pods.ts';
+import { NodeAgent } from './edge/node-agent.ts';
+import { PodRunner } from './edge/pod-runner.ts';
+import type { WorkerServices } from './edge/pod-worker.ts';
+import { PodWorkers } from './edge/pod-workers.ts';
+import { ProbeManager } from './edge/probe-manager.ts';
+import { ReferencedObjectStore } from './edge/referenced-objects.ts';
+import { RuntimeEvents } from './edge/runtime-events.ts';
+import { RuntimeHealth } from './edge/runtime-health.ts';
+import { Runtime } from './edge/runtime.ts';
+import { startKubeletServers } from './edge/server/servers.ts';
+import { ServiceAccountTokens } from './edge/service-account-tokens.ts';
+import { watchStaticPods } from './edge/static-source.ts';
+import { StatusWriter } from './edge/status-writer.ts';
+import { Volumes } from './edge/volumes.ts';
+import type { KubeletFlags } from './flags.ts';
+
+/** Back-off of crashed containers and failed pulls; the longest is configurable for crashes. Milliseconds. */
+const BACK_OFF_FIRST_MS = 10_000;
+const PULL_BACK_OFF_LONGEST_MS = 300_000;
+/** How long a pod of the API waits for the services whose variables it gets. Milliseconds. */
+const SERVICES_WAIT_MS = 2_000;
+const PRESSURE_LOOK_MS = 10_000;
+/** Everything is written again so often, in case the server's copy went astray. Milliseconds. Source: syncPeriod of the status manager. */
+const STATUS_SYNC_MS = 10_000;
+
+const unmanaged = <T extends KubernetesObject>(object: T): T => {
+  delete object.metadata.managedFields; // large, and of no use here
+  return object;
+};
+
+export async function startKubelet(flags: KubeletFlags, environment: Environment, signal: AbortSignal): Promise<void> {
+  const { clock, random, log } = environment;
+  if (flags.v >= 4) log.level = 'debug';
+  const config = await loadConfiguration(flags.config);
+  const hostname = osHostname().toLowerCase();
+  const name = (flags.hostnameOverride === '' ? hostname : flags.hostnameOverride).toLowerCase();
+  const hostIPs = flags.nodeIp === '' ? [] : flags.nodeIp.split(',');
+  const cgroupRoot = flags.cgroupRoot !== '' ? flags.cgroupRoot : config.cgroupRoot !== '' ? config.cgroupRoot : '/';
+  await mkdir(join(flags.rootDir, 'pods'), { recursive: true, mode: 0o750 });
+  const facts = await readMachine(flags.rootDir);
+  const capacitySettings = {
+    maxPods: flags.maxPods > 0 ? flags.maxPods : config.maxPods, cpu: flags.emulatorCapacityCpu, memory: flags.emulatorCapacityMemory,
+    kubeReserved: config.kubeReserved, systemReserved: config.systemReserved, evictionHard: config.evictionHard,
+  };
+  const { capacity, allocatable } = capacities(facts, capacitySettings);
+
+  const runtime = new Runtime(flags.containerRuntimeEndpoint !== '' ? flags.containerRuntimeEndpoint : config.containerRuntimeEndpoint);
+  const api: ApiClient | undefined = flags.kubeconfig === '' ? undefined : connectToApiserver(await loadKubeconfig(flags.kubeconfig), 'kubelet');
+  const events = api && new EventRecorder({ api, component: 'kubelet', host: name, clock, log, signal });
+  const onEvent = (pod: Pod, container: string | undefined, type: 'Normal' | 'Warning', reason: string, message: string): void => {
+    log.debug({ pod: fullNameOf(pod), container, reason, message }, 'event');
+    events?.event(referenceTo({ ...pod, apiVersion: 'v1', kind: 'Pod' }, container === undefined ? undefined : fieldPathOf(pod, container)), type, reason, message);
+  };
+
+  const informerOptions = { clock, random, log, transform: unmanaged };
+  const pods = api && new Informer<Pod>({ ...informerOptions, api, kind: podKind, fieldSelector: `spec.nodeName=${name}` });
+  const services = api && new Informer<Service>({ ...informerOptions, api, kind: serviceKind });
+  const nodes = api && new Informer<Node>({ ...informerOptions, api, kind: nodeKind, fieldSelector: `metadata.name=${name}` });
+
+  const tokens = api && new ServiceAccountTokens(api, clock);
+  const volumes = new Volumes({ root: flags.rootDir, tokens });
+  let pressures: ReadonlySet<Pressure> = new Set();
+  let isStaticSourceRead = config.staticPodPath === '';
+  const sourcesReady = (): boolean => isStaticSourceRead && (pods?.hasSynced ?? true);
+  const context = (): FieldContext => ({ podIPs: [], hostIPs, nodeName: name, nodeAllocatable: agent?.node?.status?.allocatable ?? allocatable });
+  const apiPod = (pod: Pod): Pod | undefined => {
+    const found = pods?.get(namespaceOf(pod), pod.metadata.name);
+    return found && (isStaticPod(pod) && !isMirrorPod(pod)) === isMirrorPod(found) ? found : undefined;
+  };
+
+  const statuses = new StatusWriter({
+    ...environment, signal, apiPod,
+    api: api ?? noApi,
+    isFinished: (uid) => workers.get(uid)?.stage === 'finished',
+  });
+  const health = new RuntimeHealth({
+    ...environment, runtime, signal,
+    onChange: () => {
+      agent?.look();
+      for (const worker of workers.all()) if (worker.stage === 'syncing') worker.wake();
+    },
+  });
+  const probes = new ProbeManager({
+    ...environment, runtime, signal,
+    hostIPs: () => hostIPs,
+    statusOf: (uid) => statuses.get(uid),
+    onVerdict: (uid, type, verdict) => {
+      const worker = workers.get(uid);
+      worker?.refreshStatus();
+      if (verdict === 'failure' || type === 'startup') worker?.wake();
+      if (type === 'startup') probes.trigger(uid);
+    },
+    onEvent: (pod, container, reason, message) => onEvent(pod, container, 'Warning', reason, message),
+  });
+  const puller = new ImagePuller({ ...environment, runtime, limits: { firstMs: BACK_OFF_FIRST_MS, longestMs: PULL_BACK_OFF_LONGEST_MS }, onEvent });
+  const runner = new PodRunner({
+    ...environment, runtime, puller, volumes, onEvent, cgroupRoot, hostname,
+    crashLimits: { firstMs: Math.min(BACK_OFF_FIRST_MS, config.maxContainerRestartPeriodMs), longestMs: config.maxContainerRestartPeriodMs },
+    logsRoot: config.podLogsDir,
+    cgroupsPerQos: config.cgroupsPerQOS,
+    clusterDns: config.clusterDNS,
+    clusterDomain: config.clusterDomain,
+    hostDns: parseResolvConf(config.resolvConf === '' ? '' : await readFile(config.resolvConf, 'utf8')),
+    memoryCapacity: integerValue(capacity['memory']),
+    cpuPeriodUs: config.cpuCFSQuotaPeriodMs * 1000,
+    services: async (pod) => {
+      if (!services) return [];
+      if (!isStaticPod(pod)) await services.synced(AbortSignal.any([signal, AbortSignal.timeout(SERVICES_WAIT_MS)]));
+      return services.list();
+    },
+  });
+  const objects = api && new ReferencedObjectStore({
+    ...environment, api, signal,
+    onChange: (uids) => {
+      for (const uid of uids) workers.get(uid)?.wake();
+    },
+  });
+  const mirrors = api && new MirrorPods({
+    ...environment, api, signal,
+    apiPod: (namespace, podName) => pods?.get(namespace, podName),
+    isSynced: () => pods?.hasSynced === true,
+    node: () => agent?.node,
+  });
+  const workerServices: WorkerServices = {
+    ...environment, runtime, runner, volumes, probes, statuses, context, onEvent, signal,
+    syncFrequencyMs: config.syncFrequencyMs,
+    objects: async (pod) => (objects ? objects.of(pod) : { configMap: () => undefined, secret: () => undefined }),
+    networkProblem: () => health.networkProblem(),
+    knownStatus: (pod) => apiPod(pod)?.status,
+    keepMirror: (pod) => mirrors?.keep(pod),
+    onFinished: async (worker) => {
+      objects?.release(worker.uid);
+      puller.forget(worker.uid);
+      runner.forget(worker.uid);
+      await housekeeping.removeCgroups(worker.uid);
+      queueMicrotask(() => workers.finished(worker));
+    },
+  };
+  const workers = new PodWorkers({
+    services: workerServices,
+    admit: (pod, others) => {
+      const node = agent?.node ?? { metadata: { name }, spec: {}, status: { allocatable } };
+      return admit({ pod, node, others, pressures: [...pressures] });
+    },
+    onGone: () => void housekeeping.collect().catch((error: unknown) => log.error({ err: error }, 'housekeeping failed')),
+  });
+  const housekeeping = new Housekeeping({
+    ...environment, runtime, runner, workers, volumes, cgroupRoot, sourcesReady, signal,
+    logsRoot: config.podLogsDir,
+    logMaxBytes: integerValue(config.containerLogMaxSize),
+    logMaxFiles: config.containerLogMaxFiles,
+  });
+  const runtimeEvents = new RuntimeEvents({
+    ...environment, runtime, signal,
+    onPod: (uid, at) => workers.get(uid)?.wakeForEvent(at),
+    onList: (list) => housekeeping.killOrphans(list),
+  });
+  const agent = api && events && new NodeAgent({
+    ...environment, api, events, runtime, name, hostname: name, facts, signal,
+    addresses: hostIPs,
+    port: config.port,
+    labels: flags.nodeLabels,
+    taints: [...config.registerWithTaints, ...flags.registerWithTaints.map(parseTaint)],
+    registers: flags.registerNode && config.registerNode,
+    capacity: capacitySettings,
+    maxImages: config.nodeStatusMaxImages,
+    updateFrequencyMs: config.nodeStatusUpdateFrequencyMs,
+    reportFrequencyMs: config.nodeStatusReportFrequencyMs,
+    leaseDurationSeconds: config.nodeLeaseDurationSeconds,
+    problems: () => [...health.problems(), ...[runtimeEvents.problem()].filter((problem) => problem !== undefined)],
+    pressures: () => pressures,
+    volumesInUse: () => [],
+    onNode: () => {
+      for (const { pod, isRemoved, stage } of workers.all()) if (isStaticPod(pod) && !isRemoved && stage === 'syncing') mirrors?.keep(pod);
+    },
+  });
+
+  const mirrorChanged = (mirror: Pod): void => {
+    const owner = workers.staticByName(fullNameOf(mirror));
+    if (owner) {
+      mirrors?.keep(owner.pod);
+      statuses.wake(owner.uid);
+    } else if (isStaticSourceRead) {
+      void mirrors?.delete(mirror).catch((error: unknown) => log.warn({ err: error, pod: fullNameOf(mirror) }, 'cannot delete mirror pod of a static pod that is gone'));
+    }
+  };
+  const podChanged = (pod: Pod): void => {
+    if (isMirrorPod(pod)) return mirrorChanged(pod);
+    workers.apply(pod);
+    statuses.wake(uidOf(pod));
+  };
+  pods?.addHandler({
+    added: podChanged,
+    updated: podChanged,
+    deleted: (pod) => {
+      if (!isMirrorPod(pod)) return workers.remove(pod);
+      const owner = workers.staticByName(fullNameOf(pod));
+      if (owner) mirrors?.keep(owner.pod);
+    },
+  });
+  nodes?.addHandler({ added: (node) => agent?.observe(node), updated: (node) => agent?.observe(node) });
+
+  let staticPods: readonly Pod[] = [];
+  const takeStaticPods = (next: readonly Pod[]): void => {
+    const gone = staticPods.filter((pod) => !next.some((one) => uidOf(one) === uidOf(pod)));
+    staticPods = next;
+    isStaticSourceRead = true;
+    for (const pod of gone) {
+      workers.remove(pod);
+      const mirror = apiPod(pod);
+      if (mirror && !next.some((one) => fullNameOf(one) === fullNameOf(pod))) void mirrors?.delete(mirror).catch((error: unknown) => log.warn({ err: error, pod: fullNameOf(pod) }, 'cannot delete mirror pod'));
+    }
+    for (const pod of next) workers.apply(pod);
+  };
+
+  const every = async (periodMs: number, work: () => void | Promise<void>): Promise<void> => {
+    while (!signal.aborted) {
+      await work();
+      await clock.sleep(periodMs, signal).catch(() => undefined);
+    }
+  };
+
+  const servers = startKubeletServers({ ...environment, config, flags, name, hostIPs, runtime, api, workers, statuses, volumes, facts, capacity, health, runtimeEvents, signal });
+  const work: Promise<unknown>[] = [servers, health.run(), every(PRESSURE_LOOK_MS, async () => {
+    pressures = await readPressures(flags.rootDir, '/var/lib/containerd', config.evictionHard);
+  })];
+  // Nothing can be done for pods before the runtime answers.
+  await Promise.race([health.answered(), new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }))]);
+  if (!signal.aborted) {
+    log.info({ node: name, runtime: runtime.identity, staticPods: config.staticPodPath, api: api?.server }, 'kubelet starts');
+    if (config.staticPodPath !== '') work.push(watchStaticPods({ ...environment, path: config.staticPodPath, nodeName: name, checkFrequencyMs: config.fileCheckFrequencyMs, onPods: takeStaticPods, signal }));
+    work.push(runtimeEvents.run(), housekeeping.run());
+    for (const informer of [pods, services, nodes]) if (informer) work.push(informer.run(signal));
+    if (agent) work.push(agent.run());
+    if (api) work.push(every(STATUS_SYNC_MS, () => statuses.wakeAll()));
+    void pods?.synced(signal).then(async () => {
+      runtimeEvents.listNow(); // now it is known which of the running pods are wanted
+      for (const { pod, isRemoved } of workers.all()) if (isStaticPod(pod) && !isRemoved) mirrors?.keep(pod);
+      await housekeeping.collect();
+    }).catch((error: unknown) => {
+      if (!signal.aborted) log.error({ err: error }, 'housekeeping failed');
+    });
+  }
+  await Promise.all(work);
+  runtime.close();
+  await api?.close();
+}
+
+/** Stands in where there is no API server: no pod is known to it, so nothing is ever asked of this. */
+const noApi = undefined as unknown as ApiClient;
