@@ -82,7 +82,9 @@ export interface KindDefinition<T extends KubernetesObject> {
   /** What an update must satisfy besides. */
   readonly validateUpdate?: (next: T, previous: T) => FieldError[];
   readonly validateStatusUpdate?: (next: T, previous: T) => FieldError[];
-  /** Texts for `Warning` response headers. */
+  /** Text for a `Warning` header on every request, reads included. */
+  readonly deprecation?: string;
+  /** Texts for `Warning` response headers of writes. */
   readonly warnings?: (object: T, previous?: T) => string[];
   /** Returns what is wrong with a name, in upstream's words. Default: DNS-1123 subdomain. */
   readonly validateName?: (name: string) => string[];

@@ -58,7 +58,7 @@ export const endpointsKind = defineKind<Endpoints>({
     for (const { ports } of subsets ?? []) for (const port of ports ?? []) port.protocol ||= 'TCP';
   },
   validate,
-  warnings: () => ['v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice'],
+  deprecation: 'v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice',
   allowCreateOnUpdate: true,
   columns: [nameColumn(), textColumn('Endpoints', endpointsText), ageColumn()],
 });

@@ -99,6 +99,7 @@ export class ResourceRoutes {
     const kind = this.#kinds.get(`${apiVersion}/${info.resource}`);
     if (info.resource === 'bindings' && apiVersion === 'v1') return this.#runBindings(request, reply);
     if (!kind || info.parts.length > 3) throw resourceNotServed();
+    if (kind.deprecation !== undefined) warn(request, kind.deprecation);
     const isInNamespace = info.namespace !== '' && info.resource !== 'namespaces';
     if (isInNamespace && !kind.namespaced) throw resourceNotServed();
     const [, name = '', subresource = ''] = info.parts;
