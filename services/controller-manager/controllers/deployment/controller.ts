@@ -136,7 +136,8 @@ class DeploymentSync {
   }
 
   async #finish(status: NonNullable<Deployment['status']>): Promise<Outcome> {
-    if (!semanticEqual(status, this.#written.status)) await writeStatus(this.#deployment, status, this.#context);
+    const hasNewRevision = this.#written.metadata.annotations?.[REVISION] !== this.#deployment.metadata.annotations?.[REVISION];
+    if (hasNewRevision || !semanticEqual(status, this.#written.status)) await writeStatus(this.#deployment, status, this.#context);
     const waitMs = timeToDeadlineMs(this.#deployment, status, this.#nowMs());
     return waitMs === undefined ? done : retryAfterMs(waitMs);
   }
@@ -154,7 +155,7 @@ class DeploymentSync {
       if (hasProgressDeadline(this.#deployment) && !conditionOf(this.#deployment.status, 'Progressing')) {
         this.#setCondition(newCondition('Progressing', 'True', 'FoundNewReplicaSet', `Found new replica set "${newReplicaSet.metadata.name}"`, this.#nowMs()));
       }
-      await this.#setRevision(annotations[REVISION]);
+      this.#setRevision(annotations[REVISION]);
     } else if (mayCreate) {
       await this.#createReplicaSet(revision);
     }
@@ -196,12 +197,14 @@ class DeploymentSync {
     if (isNew && hasProgressDeadline(this.#deployment)) {
       this.#setCondition(newCondition('Progressing', 'True', 'NewReplicaSetCreated', `Created new replica set "${name}"`, this.#nowMs()));
     }
-    await this.#setRevision(created.metadata.annotations?.[REVISION] ?? String(revision));
+    this.#setRevision(created.metadata.annotations?.[REVISION] ?? String(revision));
   }
 
-  async #setRevision(revision: string | undefined): Promise<void> {
-    if (revision === undefined || this.#deployment.metadata.annotations?.[REVISION] === revision) return;
-    await this.#updateDeployment({ ...this.#deployment.metadata.annotations, [REVISION]: revision });
+  /** Written together with the status, whose endpoint takes annotations too: that way the generation stays. */
+  #setRevision(revision: string | undefined): void {
+    if (revision === undefined) return;
+    const { metadata } = this.#deployment;
+    this.#deployment = { ...this.#deployment, metadata: { ...metadata, annotations: { ...metadata.annotations, [REVISION]: revision } } };
   }
 
   async #updateDeployment(annotations: Record<string, string>, template = this.#deployment.spec.template): Promise<void> {
