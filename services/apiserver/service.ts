@@ -73,6 +73,7 @@ export async function startApiserver(flags: ApiserverFlags, environment: Environ
     serviceAccountKeyPems: keyPems, serviceAccountSigningKeyPem: signingKeyPem, serviceAccountIssuers: flags.serviceAccountIssuer,
     serviceAccountExtendTokenExpiration: flags.serviceAccountExtendTokenExpiration, serviceAccountMaxTokenExpirationMs: flags.serviceAccountMaxTokenExpirationMs,
     serviceAccountJwksUri: flags.serviceAccountJwksUri, apiAudiences: flags.apiAudiences, authorizationModes: flags.authorizationMode, anonymousAuth: flags.anonymousAuth,
+    enableBootstrapTokenAuth: flags.enableBootstrapTokenAuth,
     kubeletClientCertPem, kubeletClientKeyPem, kubeletCaPem, kubeletPreferredAddressTypes: flags.kubeletPreferredAddressTypes, fraction: () => random.fraction(),
   });
   const networking = new ServiceNetworking({ cidr: flags.serviceClusterIpRange.split(',')[0] ?? '', nodePorts: parsePortRange(flags.serviceNodePortRange), random });

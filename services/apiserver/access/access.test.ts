@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { X509Certificate } from 'node:crypto';
 import { beforeEach, test } from 'node:test';
 import { podKind } from '#lib/kinds/core/pod.ts';
+import { secretKind } from '#lib/kinds/core/secret.ts';
 import { serviceAccountKind } from '#lib/kinds/core/service-account.ts';
 import { anyKind, type KubernetesObject } from '#lib/kinds/define-kind.ts';
 import { clusterRoleBindingKind } from '#lib/kinds/rbac/cluster-role-binding.ts';
@@ -32,7 +33,7 @@ beforeEach(() => {
   access = createAccess({
     objects, nowMs: () => nowMs, clientCaPem: ca.certPem, requestHeaderCaPem: proxyCa.certPem, requestHeaderAllowedNames: ['front-proxy-client'],
     serviceAccountKeyPems: [signing.publicKeyPem], serviceAccountSigningKeyPem: signing.privateKeyPem, serviceAccountIssuers: [ISSUER],
-    authorizationModes: ['Node', 'RBAC'], kubeletClientCertPem: '', kubeletClientKeyPem: '', kubeletCaPem: '', kubeletPreferredAddressTypes: ['InternalIP'], fraction: () => 0,
+    authorizationModes: ['Node', 'RBAC'], enableBootstrapTokenAuth: true, kubeletClientCertPem: '', kubeletClientKeyPem: '', kubeletCaPem: '', kubeletPreferredAddressTypes: ['InternalIP'], fraction: () => 0,
   });
 });
 
@@ -125,6 +126,24 @@ test('a token expires, and ends with its account', async () => {
   await assert.rejects(authenticate(), StatusError);
   await assert.rejects(call('/api/v1/namespaces/default/serviceaccounts/web/token', jane, { metadata: {}, spec: { expirationSeconds: 10 } }),
     /TokenRequest\.authentication\.k8s\.io "" is invalid: spec\.expirationSeconds: Invalid value: 10: may not specify a duration less than 10 minutes/);
+});
+
+test('a bootstrap token lets a node join until it expires', async () => {
+  const encode = (text: string) => Buffer.from(text).toString('base64');
+  objects.put(secretKind, {
+    metadata: { name: 'bootstrap-token-abcdef', namespace: 'kube-system' }, type: 'bootstrap.kubernetes.io/token',
+    data: {
+      'token-id': encode('abcdef'), 'token-secret': encode('0123456789abcdef'), 'usage-bootstrap-authentication': encode('true'),
+      'auth-extra-groups': encode('system:bootstrappers:kubeadm:default-node-token'), expiration: encode(new Date(nowMs + 60_000).toISOString()),
+    },
+  });
+  const authenticate = (token: string) => access.authenticator.authenticate(request({ authorization: `Bearer ${token}` }));
+  assert.deepEqual(await authenticate('abcdef.0123456789abcdef'), {
+    name: 'system:bootstrap:abcdef', groups: ['system:bootstrappers', 'system:bootstrappers:kubeadm:default-node-token', 'system:authenticated'],
+  });
+  await assert.rejects(authenticate('abcdef.0123456789abcdee'), StatusError);
+  nowMs += 61_000;
+  await assert.rejects(authenticate('abcdef.0123456789abcdef'), StatusError);
 });
 
 test('RBAC follows bindings as they come and go', async () => {

@@ -6,6 +6,7 @@ import type { AdmissionPlugin } from '../core/admission/admission.ts';
 import type { ObjectReader } from '../core/object-reader.ts';
 import { createAuthenticator, type RequestHeaderOptions } from './authentication.ts';
 import { createAuthorizer } from './authorization.ts';
+import { bootstrapUser } from './bootstrap-token-authentication.ts';
 import { parseCertificates } from './certificate-authentication.ts';
 import { createImpersonator } from './impersonation.ts';
 import { NodeGraph } from './node-authorization.ts';
@@ -46,6 +47,8 @@ export interface AccessOptions {
   readonly apiAudiences?: readonly string[];
   /** --authorization-mode */
   readonly authorizationModes: readonly string[];
+  /** --enable-bootstrap-token-auth; default false. */
+  readonly enableBootstrapTokenAuth?: boolean;
   /** --anonymous-auth; default true. */
   readonly anonymousAuth?: boolean;
   /** --kubelet-client-certificate, --kubelet-client-key, --kubelet-certificate-authority */
@@ -83,6 +86,7 @@ export function createAccess(options: AccessOptions): Access {
     authenticator: createAuthenticator({
       clientAuthorities: parseCertificates(options.clientCaPem), requestHeader: requestHeaderOptions(options), tokens, audiences, nowMs,
       anonymousAuth: options.anonymousAuth ?? true,
+      bootstrapTokens: options.enableBootstrapTokenAuth === true ? (token) => bootstrapUser(token, objects, nowMs()) : undefined,
     }),
     authorizer,
     impersonator: createImpersonator(authorizer),

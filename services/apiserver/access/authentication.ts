@@ -21,6 +21,8 @@ export interface AuthenticatorOptions {
   readonly requestHeader?: RequestHeaderOptions | undefined;
   readonly tokens: ServiceAccountTokens;
   readonly audiences: readonly string[];
+  /** --enable-bootstrap-token-auth */
+  readonly bootstrapTokens?: ((token: string) => User | undefined) | undefined;
   readonly anonymousAuth: boolean;
   readonly nowMs: () => number;
 }
@@ -55,7 +57,8 @@ export function createAuthenticator(options: AuthenticatorOptions): Authenticato
     if (token === undefined) return 'none';
     try {
       const identity = await options.tokens.authenticate(token, options.audiences);
-      return identity ? { user: identity.user } : 'failed';
+      const user = identity?.user ?? options.bootstrapTokens?.(token);
+      return user ? { user } : 'failed';
     } catch (error) {
       if (error instanceof TokenError) return 'failed';
       throw error;
