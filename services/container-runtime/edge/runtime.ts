@@ -30,6 +30,8 @@ const UNKNOWN_EXIT_CODE = 255;
 const UNKNOWN_REASON = 'Unknown';
 /** How often running processes are looked at whose shim may have been killed. Milliseconds. */
 const LIVENESS_CHECK_MS = 5_000;
+/** How long the output of an ended container is awaited. Milliseconds. */
+const DRAIN_TIMEOUT_MS = 1_000;
 /** How long a process may take to die of SIGKILL before stopping it counts as failed. Milliseconds. */
 const KILL_TIMEOUT_MS = 30_000;
 
@@ -550,9 +552,10 @@ export class Runtime {
       this.#openPump(container);
       const pump = this.#pumps.get(id);
       this.shims.endStdin(id);
-      this.shims.acknowledge(id);
+      const released = this.shims.release(id);
       // A process that outlived PID 1 (in a shared PID namespace) may hold the FIFOs open: its output is no longer awaited.
-      await Promise.race([pump?.ended, new Promise((resolve) => setTimeout(resolve, 1_000).unref())]);
+      await Promise.race([pump?.ended, new Promise((resolve) => setTimeout(resolve, DRAIN_TIMEOUT_MS).unref())]);
+      released.close();
       pump?.detach();
     }
     this.#pumps.delete(id);

@@ -120,13 +120,10 @@ export class Shims {
     return started && { process: started };
   }
 
-  /** Lets the shim end: its FIFOs are open here. */
-  acknowledge(id: string): void {
-    try {
-      closeSync(openSync(this.path(id, 'ack'), constants.O_WRONLY | constants.O_NONBLOCK));
-    } catch (error) {
-      if (!['ENXIO', 'ENOENT'].includes((error as NodeJS.ErrnoException).code ?? '')) throw error; // nobody waits: the shim is gone already
-    }
+  /** Lets the shim end, now that its FIFOs are open here too. Hold until it has: it may not have come to waiting yet. */
+  release(id: string): { close: () => void } {
+    const fd = openSync(this.path(id, 'ack'), constants.O_RDWR | constants.O_NONBLOCK);
+    return { close: () => closeSync(fd) };
   }
 
   shimIsAlive(id: string): boolean {
