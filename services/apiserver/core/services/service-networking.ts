@@ -2,6 +2,7 @@
 // Source: pkg/registry/core/service/storage/{alloc,storage}.go, pkg/registry/core/service/strategy.go.
 import type { Service, ServicePort, ServiceSpec } from '#lib/kinds/types/core-v1.ts';
 import type { Random } from '#lib/environment/random.ts';
+import { semanticEqual } from '#lib/machinery/deep-equal.ts';
 import { invalid, type FieldError } from '#lib/machinery/field-error.ts';
 import { internalError, invalidObject } from '#lib/machinery/status-error.ts';
 import { formatAddress, parseAddress, parseIpRange, type IpRange } from './ip-range.ts';
@@ -162,6 +163,8 @@ function keepAllocated(next: ServiceSpec, previous: ServiceSpec): void {
       next.clusterIPs ??= previous.clusterIPs;
     } else if (!next.clusterIPs && next.clusterIP === previous.clusterIP) {
       next.clusterIPs = previous.clusterIPs;
+    } else if (next.clusterIP !== previous.clusterIP && semanticEqual(next.clusterIPs, previous.clusterIPs)) {
+      next.clusterIPs = [next.clusterIP]; // old clients know only the one address
     }
     next.ipFamilyPolicy ??= previous.ipFamilyPolicy;
     next.ipFamilies ??= previous.ipFamilies;
