@@ -1,6 +1,7 @@
 // A client of etcd v3: typed calls with deadlines, one connection that grpc-js keeps alive and re-opens, resuming watches.
 import { readFileSync } from 'node:fs';
 import { isIP } from 'node:net';
+import { checkServerIdentity, type PeerCertificate } from 'node:tls';
 import { Client, credentials, status as grpcStatus, Metadata, type ChannelCredentials, type ServiceError } from '@grpc/grpc-js';
 import { systemClock, type Clock } from '#lib/environment/clock.ts';
 import { fromServiceError, isUnavailable } from './errors.ts';
@@ -68,7 +69,7 @@ const CHANNEL_OPTIONS = {
 /** Throws when a certificate file cannot be read. Does not wait for the connection. */
 export function connectToEtcd(options: EtcdClientOptions): EtcdClient {
   const { timeoutMs = DEFAULT_TIMEOUT_MS, clock = systemClock } = options;
-  const client = new Client(targetOf(options.endpoints), credentialsOf(options), CHANNEL_OPTIONS);
+  const client = new Client(targetOf(options.endpoints), credentialsOf(options), { ...CHANNEL_OPTIONS, ...serverNameOptions(options.endpoints) });
   const requireLeader = new Metadata({ waitForReady: true });
   requireLeader.set('hasleader', 'true');
 
@@ -136,19 +137,42 @@ export function prefixEnd(prefix: string | Uint8Array): Buffer {
   return Buffer.from([0]); // nothing but 0xff: to the end of all keys
 }
 
+interface Endpoint {
+  readonly host: string;
+  /** host:port, as gRPC writes it. */
+  readonly address: string;
+}
+
+function parseEndpoint(text: string): Endpoint {
+  const { hostname, port } = new URL(text.includes('://') ? text : `http://${text}`);
+  return { host: hostname.replace(/^\[|\]$/g, ''), address: `${hostname}:${port || '2379'}` };
+}
+
 function targetOf(endpoints: readonly string[]): string {
-  const urls = endpoints.map((endpoint) => new URL(endpoint.includes('://') ? endpoint : `http://${endpoint}`));
-  const hosts = urls.map(({ hostname, port }) => ({ address: hostname.replace(/^\[|\]$/g, ''), at: `${hostname}:${port || '2379'}` }));
+  const hosts = endpoints.map(parseEndpoint);
   const [first] = hosts;
   if (first === undefined) throw new Error('no etcd endpoint is given');
-  const versions = new Set(hosts.map(({ address }) => isIP(address)));
-  if (hosts.length === 1 && versions.has(0)) return `dns:${first.at}`;
+  const versions = new Set(hosts.map(({ host }) => isIP(host)));
+  if (hosts.length === 1 && versions.has(0)) return `dns:${first.address}`;
   if (versions.size > 1 || versions.has(0)) throw new Error(`several etcd endpoints must all be IPv4 or all be IPv6 addresses: ${endpoints.join(',')}`);
-  return `${versions.has(4) ? 'ipv4' : 'ipv6'}:${hosts.map(({ at }) => at).join(',')}`;
+  return `${versions.has(4) ? 'ipv4' : 'ipv6'}:${hosts.map(({ address }) => address).join(',')}`;
 }
+
+/**
+ * TLS has no server name for an IP address (RFC 6066), and grpc-js would send the first address to every endpoint. So a
+ * fixed name is sent, and the certificate is checked against the addresses (see credentialsOf).
+ */
+const serverNameOptions = (endpoints: readonly string[]): { 'grpc.ssl_target_name_override'?: string } =>
+  (endpoints.some((endpoint) => isIP(parseEndpoint(endpoint).host) !== 0) ? { 'grpc.ssl_target_name_override': 'etcd' } : {});
 
 function credentialsOf({ endpoints, caFile, certFile, keyFile }: EtcdClientOptions): ChannelCredentials {
   if (!endpoints.some((endpoint) => endpoint.startsWith('https:'))) return credentials.createInsecure();
   const file = (path: string | undefined): Buffer | null => (path === undefined || path === '' ? null : readFileSync(path));
-  return credentials.createSsl(file(caFile), file(keyFile), file(certFile));
+  return credentials.createSsl(file(caFile), file(keyFile), file(certFile), { checkServerIdentity: (_name, certificate) => checkIdentity(endpoints, certificate) });
+}
+
+/** The certificate must name one of the endpoints. */
+function checkIdentity(endpoints: readonly string[], certificate: PeerCertificate): Error | undefined {
+  const failures = endpoints.map((endpoint) => checkServerIdentity(parseEndpoint(endpoint).host, certificate));
+  return failures.includes(undefined) ? undefined : failures[0];
 }

@@ -110,6 +110,19 @@ test('a client that does not read its watch holds nobody up, and gets all of it 
   await server.end('SIGTERM');
 });
 
+test('a server whose certificate does not name the endpoint is not trusted', async () => {
+  const file = (name: string): string => `${folder.path}/${name}`;
+  const server = await spawnEtcd([
+    `--data-dir=${file('named')}`, '--listen-client-urls=https://127.0.0.2:0', `--cert-file=${file('server.crt')}`, `--key-file=${file('server.key')}`,
+  ], 'https');
+  const [named, unnamed] = server.urls.map((url) => connectToEtcd({ endpoints: [url], caFile: file('ca.crt') }));
+  assert.equal((await named?.status())?.version, '3.6.8');
+  await assert.rejects(unnamed?.status({ timeoutMs: 1_000 }) ?? assert.fail('the second URL is missing'), { code: 4 });
+  named?.close();
+  unnamed?.close();
+  await server.end('SIGTERM');
+});
+
 test('a call ends at its deadline when there is no server, and at once when it is aborted', async () => {
   const etcd = connectToEtcd({ endpoints: ['http://127.0.0.1:1'] });
   await assert.rejects(etcd.range({ key: 'k' }, { timeoutMs: 200 }), { code: 4 });
