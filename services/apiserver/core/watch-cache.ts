@@ -7,6 +7,8 @@ import type { StorageEvent, StoredItem } from './storage.ts';
 
 /** Events kept for each kind; a watch that asks for more gets 410. */
 export const EVENT_WINDOW = 1024;
+/** Bytes of stored values that the events of one kind may stand for: a few huge objects must not fill the memory. */
+const EVENT_WINDOW_BYTES = 8 * 1024 * 1024;
 
 export type EventType = 'ADDED' | 'MODIFIED' | 'DELETED';
 
@@ -17,13 +19,16 @@ export class CacheEntry {
   readonly key: string;
   readonly revision: number;
   readonly object: KubernetesObject;
+  /** Of the value in storage; 0 where nobody has counted. */
+  readonly sizeBytes: number;
   #json: string | undefined;
   #views: Map<AnyKind, CacheEntry> | undefined;
 
-  constructor(key: string, revision: number, object: KubernetesObject) {
+  constructor(key: string, revision: number, object: KubernetesObject, sizeBytes = 0) {
     this.key = key;
     this.revision = revision;
     this.object = object;
+    this.sizeBytes = sizeBytes;
   }
   /** As written to clients; made once. */
   json(): string {
@@ -90,6 +95,7 @@ export class ResourceCache {
   readonly #entries = new Map<string, CacheEntry>();
   #sortedKeys: string[] | undefined;
   #events: CacheEvent[] = [];
+  #eventBytes = 0;
   /** Every event after this revision is in the window. */
   #windowStart = 0;
   readonly #watchers = new Set<CacheWatcher>();
@@ -151,12 +157,19 @@ export class ResourceCache {
       ? new CacheEvent(previous ? 'MODIFIED' : 'ADDED', next, previous)
       : new CacheEvent('DELETED', tombstone(previous as CacheEntry, revision), previous);
     this.#events.push(event);
-    if (this.#events.length > EVENT_WINDOW * 1.25) {
-      const cut = this.#events.splice(0, this.#events.length - EVENT_WINDOW);
-      this.#windowStart = cut.at(-1)?.revision ?? this.#windowStart;
-    }
+    this.#eventBytes += event.entry.sizeBytes;
+    if (this.#events.length > EVENT_WINDOW * 1.25 || this.#eventBytes > EVENT_WINDOW_BYTES * 1.25) this.#shrinkWindow();
     for (const watcher of [...this.#watchers]) watcher.onEvent(event);
     return event;
+  }
+
+  #shrinkWindow(): void {
+    let count = Math.max(0, this.#events.length - EVENT_WINDOW);
+    let bytes = this.#eventBytes - this.#events.slice(0, count).reduce((sum, { entry }) => sum + entry.sizeBytes, 0);
+    for (; bytes > EVENT_WINDOW_BYTES && count < this.#events.length - 1; count += 1) bytes -= this.#events[count]?.entry.sizeBytes ?? 0;
+    const cut = this.#events.splice(0, count);
+    this.#eventBytes = bytes;
+    this.#windowStart = cut.at(-1)?.revision ?? this.#windowStart;
   }
 
   /** Takes over a fresh listing; whoever watches has to start again. Returns what changed, as events. */
@@ -173,6 +186,7 @@ export class ResourceCache {
     for (const gone of before.values()) changes.push(new CacheEvent('DELETED', tombstone(gone, revision), gone));
     this.#sortedKeys = undefined;
     this.#events = [];
+    this.#eventBytes = 0;
     this.#windowStart = revision;
     for (const watcher of [...this.#watchers]) watcher.onReset();
     return changes;
@@ -233,7 +247,7 @@ export class WatchCache {
     const known = cache.get(item.key);
     if (known?.revision === item.modRevision) return known;
     try {
-      return new CacheEntry(item.key, item.modRevision, decodeStored(cache.kind, item.value, item.modRevision));
+      return new CacheEntry(item.key, item.modRevision, decodeStored(cache.kind, item.value, item.modRevision), item.value.byteLength);
     } catch (error) {
       this.#onBadValue(item.key, error);
       return undefined;

@@ -43,6 +43,8 @@ export interface ApiserverDependencies extends ResourceServices {
 const MUTATING: ReadonlySet<string> = new Set(['POST', 'PUT', 'PATCH', 'DELETE']);
 /** Answered whatever the state of things: never counted against the limits. */
 const ALWAYS_ADMITTED = /^\/(healthz|livez|readyz)(\/|$)/;
+/** Made once: an abort without a reason would make an exception with a stack for every request. */
+const ENDED = new Error('the request has ended');
 const NO_CALL = undefined as unknown as ApiCall;
 
 export function buildApiserverApp(dependencies: ApiserverDependencies): FastifyInstance {
@@ -177,23 +179,29 @@ function sendStatus(request: FastifyRequest, reply: FastifyReply, { status, code
   return sendPlainObject(reply, code, status, format);
 }
 
+/** DER chains by connection: reading one out of TLS costs as much as the rest of a request. */
+const chains = new WeakMap<object, readonly Uint8Array[]>();
+
+function certificateChain(socket: Socket): readonly Uint8Array[] {
+  if (!(socket instanceof TLSSocket)) return [];
+  let chain = chains.get(socket);
+  if (!chain) {
+    const found: Uint8Array[] = [];
+    const seen = new Set<string>();
+    let at = socket.getPeerCertificate(true);
+    while (at?.raw && !seen.has(at.fingerprint256)) {
+      seen.add(at.fingerprint256);
+      found.push(at.raw);
+      at = at.issuerCertificate;
+    }
+    chains.set(socket, (chain = found));
+  }
+  return chain;
+}
+
 function authenticationRequest(raw: IncomingMessage): AuthenticationRequest {
   const { socket } = raw;
-  return {
-    headers: raw.headers, remoteAddress: socket.remoteAddress ?? '', connection: socket,
-    clientCertificates: () => {
-      if (!(socket instanceof TLSSocket)) return [];
-      const chain: Uint8Array[] = [];
-      const seen = new Set<string>();
-      let at = socket.getPeerCertificate(true);
-      while (at?.raw && !seen.has(at.fingerprint256)) {
-        seen.add(at.fingerprint256);
-        chain.push(at.raw);
-        at = at.issuerCertificate;
-      }
-      return chain;
-    },
-  };
+  return { headers: raw.headers, remoteAddress: socket.remoteAddress ?? '', connection: socket, clientCertificates: () => certificateChain(socket) };
 }
 
 async function readBody(payload: IncomingMessage, { api }: FastifyRequest): Promise<Buffer> {
@@ -240,7 +248,7 @@ function watchForEnd(request: FastifyRequest, reply: FastifyReply, { metrics }: 
   };
   if (api.isLongRunning) metrics.longRunning.inc(labels);
   const end = (): void => {
-    api.abort.abort();
+    api.abort.abort(ENDED);
     if (api.isLongRunning) metrics.longRunning.dec(labels);
     const dryRun = api.query.get('dryRun') ?? '';
     metrics.requestTotal.inc({ ...labels, dry_run: dryRun, code: String(reply.raw.statusCode) });
