@@ -1,10 +1,12 @@
 // Wires the kubelet: sources of pods, a worker for each, the runtime below, the API server above, its own server.
+import { setMaxListeners } from 'node:events';
 import { mkdir, readFile } from 'node:fs/promises';
 import { hostname as osHostname } from 'node:os';
 import { join } from 'node:path';
-import { connectToApiserver, type ApiClient } from '#lib/api-client/client.ts';
+import { connectToApiserver, TransportError, type ApiClient } from '#lib/api-client/client.ts';
 import { EventRecorder, referenceTo } from '#lib/api-client/event-recorder.ts';
 import { Informer } from '#lib/api-client/informer.ts';
+import type { Clock } from '#lib/environment/clock.ts';
 import type { Environment } from '#lib/environment/environment.ts';
 import { nodeKind } from '#lib/kinds/core/node.ts';
 import { podKind } from '#lib/kinds/core/pod.ts';
@@ -12,6 +14,7 @@ import { serviceKind } from '#lib/kinds/core/service.ts';
 import type { KubernetesObject } from '#lib/kinds/define-kind.ts';
 import type { Node, Pod, Service } from '#lib/kinds/types/core-v1.ts';
 import { integerValue } from '#lib/machinery/quantity.ts';
+import { StatusError } from '#lib/machinery/status-error.ts';
 import { loadKubeconfig } from '#lib/pki/kubeconfig.ts';
 import { admit } from './core/admission.ts';
 import { parseResolvConf } from './core/dns.ts';
@@ -47,6 +50,10 @@ const SERVICES_WAIT_MS = 2_000;
 const PRESSURE_LOOK_MS = 10_000;
 /** Everything is written again so often, in case the server's copy went astray. Milliseconds. Source: syncPeriod of the status manager. */
 const STATUS_SYNC_MS = 10_000;
+/** How often the API server is asked at first whether it is ready. Milliseconds, and number of times. */
+const READY_FAST_MS = 150;
+const READY_FAST_LOOKS = 400;
+const READY_SLOW_MS = 1_000;
 
 const unmanaged = <T extends KubernetesObject>(object: T): T => {
   delete object.metadata.managedFields; // large, and of no use here
@@ -55,6 +62,7 @@ const unmanaged = <T extends KubernetesObject>(object: T): T => {
 
 export async function startKubelet(flags: KubeletFlags, environment: Environment, signal: AbortSignal): Promise<void> {
   const { clock, random, log } = environment;
+  setMaxListeners(0, signal); // every pod, probe and watch waits for it
   if (flags.v >= 4) log.level = 'debug';
   const config = await loadConfiguration(flags.config);
   const hostname = osHostname().toLowerCase();
@@ -255,9 +263,11 @@ export async function startKubelet(flags: KubeletFlags, environment: Environment
     log.info({ node: name, runtime: runtime.identity, staticPods: config.staticPodPath, api: api?.server }, 'kubelet starts');
     if (config.staticPodPath !== '') work.push(watchStaticPods({ ...environment, path: config.staticPodPath, nodeName: name, checkFrequencyMs: config.fileCheckFrequencyMs, onPods: takeStaticPods, signal }));
     work.push(runtimeEvents.run(), housekeeping.run());
-    for (const informer of [pods, services, nodes]) if (informer) work.push(informer.run(signal));
-    if (agent) work.push(agent.run());
-    if (api) work.push(every(STATUS_SYNC_MS, () => statuses.wakeAll()));
+    if (api) {
+      work.push(untilReady(api, clock, signal).then(() => Promise.all([
+        ...[pods, services, nodes].map((informer) => informer?.run(signal)), agent?.run(), every(STATUS_SYNC_MS, () => statuses.wakeAll()),
+      ])));
+    }
     void pods?.synced(signal).then(async () => {
       runtimeEvents.listNow(); // now it is known which of the running pods are wanted
       for (const { pod, isRemoved } of workers.all()) if (isStaticPod(pod) && !isRemoved) mirrors?.keep(pod);
@@ -269,6 +279,24 @@ export async function startKubelet(flags: KubeletFlags, environment: Environment
   await Promise.all(work);
   runtime.close();
   await api?.close();
+}
+
+/**
+ * The kubelet of a control plane starts its own API server, and asking that every moment finds it ready sooner than the
+ * back-off of the watches would.
+ */
+async function untilReady(api: ApiClient, clock: Clock, signal: AbortSignal): Promise<void> {
+  for (let attempt = 0; !signal.aborted; attempt += 1) {
+    try {
+      return void await api.request('GET', '/readyz', undefined, { signal });
+    } catch (error) {
+      if (signal.aborted) return;
+      // Refused or not found: it answers, and knows no such check or does not tell us.
+      if (error instanceof StatusError && error.code < 500) return;
+      if (!(error instanceof StatusError) && !(error instanceof TransportError)) throw error;
+    }
+    await clock.sleep(attempt < READY_FAST_LOOKS ? READY_FAST_MS : READY_SLOW_MS, signal).catch(() => undefined);
+  }
 }
 
 /** Stands in where there is no API server: no pod is known to it, so nothing is ever asked of this. */

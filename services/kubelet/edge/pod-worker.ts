@@ -79,11 +79,14 @@ export class PodWorker {
     this.pod = pod;
     this.#services = services;
     this.runtimePod = emptyRuntimePod(uidOf(pod), namespaceOf(pod), pod.metadata.name);
-    services.signal.addEventListener('abort', () => {
-      clearTimeout(this.#timer);
-      this.#step.abort(services.signal.reason);
-    }, { once: true });
+    services.signal.addEventListener('abort', this.#stop, { once: true });
   }
+
+  /** The process ends: what is under way is let go. */
+  readonly #stop = (): void => {
+    clearTimeout(this.#timer);
+    this.#step.abort(this.#services.signal.reason);
+  };
 
   get uid(): string {
     return uidOf(this.pod);
@@ -322,6 +325,7 @@ export class PodWorker {
     await volumes.tearDownVolumes(this.uid);
     await onFinished(this);
     this.stage = 'finished';
+    this.#services.signal.removeEventListener('abort', this.#stop);
     statuses.wake(this.uid);
     return undefined;
   }
