@@ -62,7 +62,8 @@ function validateUpdateStrategy(strategy: DaemonSetUpdateStrategy | undefined): 
 }
 
 const validate = ({ spec }: DaemonSet): FieldError[] => [
-  ...validateSelector(spec.selector, 'daemonset'),
+  // That it is missing shows only in what it does not match, as upstream has it.
+  ...(spec.selector === undefined ? [] : validateSelector(spec.selector, 'daemonset')),
   ...validateWorkloadTemplate(spec.template, spec.selector, 'DaemonSet'),
   ...notNegative(spec.minReadySeconds, 'spec.minReadySeconds'),
   ...notNegative(spec.revisionHistoryLimit, 'spec.revisionHistoryLimit'),

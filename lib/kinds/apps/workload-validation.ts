@@ -16,13 +16,15 @@ export function validateSelector(selector: LabelSelector | undefined, emptyName:
   return errors;
 }
 
+const isUsable = (selector: LabelSelector | undefined): boolean => validateLabelSelector(selector, '').length === 0;
+
 /** The template must be found by the selector and run for ever. `kind` as in the message on activeDeadlineSeconds. */
 export function validateWorkloadTemplate(template: PodTemplateSpec | undefined, selector: LabelSelector | undefined, kind: string): FieldError[] {
   const path = 'spec.template';
   const errors: FieldError[] = [];
   const labels = template?.metadata?.labels;
-  const isUsable = selector !== undefined && validateLabelSelector(selector, '').length === 0;
-  if (isUsable && !labelSelector(selector).isEmpty && !labelSelector(selector).matches(labels)) {
+  // An absent selector selects nothing, hence not these pods either.
+  if (isUsable(selector) && !labelSelector(selector).matches(labels)) {
     errors.push(invalid(`${path}.metadata.labels`, labels ?? null, '`selector` does not match template `labels`'));
   }
   errors.push(...validatePodTemplate(template, path));

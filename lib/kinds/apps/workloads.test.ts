@@ -29,7 +29,7 @@ test('a deployment gets replicas, a rolling update and limits to its patience', 
 
 for (const [what, spec, expected] of [
   ['all right', {}, []],
-  ['no selector', { selector: undefined as never }, ['spec.selector: Required value']],
+  ['no selector', { selector: undefined as never }, ['spec.selector: Required value', 'spec.template.metadata.labels: Invalid value: {"app":"web"}: `selector` does not match template `labels`']],
   ['an empty selector', { selector: {} }, ['spec.selector: Invalid value: {}: empty selector is invalid for deployment']],
   ['labels that the selector does not find', { selector: { matchLabels: { app: 'other' } } }, ['spec.template.metadata.labels: Invalid value: {"app":"web"}: `selector` does not match template `labels`']],
   ['fewer than no replicas', { replicas: -1 }, ['spec.replicas: Invalid value: -1: must be greater than or equal to 0']],
