@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { existsSync, mkdirSync, readdirSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { isNotFound } from '#lib/cri/client.ts';
 import type { ContainerEventResponse } from '#lib/cri/messages.ts';
 import { canRun, eventually, Playground } from './testing/playground.ts';
@@ -229,6 +230,30 @@ describe('the runtime', { skip: !canRun && 'needs root and nginx', timeout: 180_
     assert.notEqual(next.ip, ip);
     await host.runContainer(next.id, 'nginx', { metadata: { name: 'main', attempt: 1 } });
   });
+
+  for (const delayMs of [5, 25, 45, 65]) {
+    test(`a kill -9 of the runtime ${delayMs} ms into the making of a pod leaves nothing half-made`, async () => {
+      const name = `crash-${delayMs}`;
+      const making = (async () => {
+        const { id } = await host.runSandbox(name);
+        await host.runContainer(id, SHELL, { command: ['sleep', '4242'] });
+      })().catch(() => undefined);
+      await sleep(delayMs);
+      await host.killRuntime();
+      await making;
+      await host.startRuntime();
+      const { items } = await host.connection.runtime.listPodSandbox({ filter: { labelSelector: { 'io.kubernetes.pod.name': name } } });
+      for (const { id, state } of items) {
+        assert.equal(state, 'SANDBOX_READY');
+        const { status } = await host.connection.runtime.podSandboxStatus({ podSandboxId: id });
+        assert.notEqual(status?.network?.ip, '');
+      }
+      for (const { id } of items) await host.connection.runtime.removePodSandbox({ podSandboxId: id });
+      assert.equal((await host.run('sh', '-c', "ps -eo args | grep -c '^sleep 4242'; true")).trim(), '0');
+      const again = await host.runSandbox(name, { metadata: { name, uid: 'again', namespace: 'default', attempt: 1 } });
+      await host.runContainer(again.id, SHELL, { command: ['true'] });
+    });
+  }
 
   test('removing all sandboxes leaves no process, mount, namespace or group behind', async () => {
     const { items } = await host.connection.runtime.listPodSandbox({});

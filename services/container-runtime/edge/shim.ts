@@ -12,7 +12,8 @@ import { stepRunnerText } from './step-runner.ts';
 const SHIM = `# shim.sh FOLDER EXITS ID PIPES: runs the steps in FOLDER, writes the exit code to EXITS/ID.
 exec 7<>"$1/stdout" 8<>"$1/stderr"
 if [ "$4" = terminal ]; then
-  perl "$0.steps.pl" "$1/steps" 7>&- 8>&- <&0 &
+  exec 4<&0 # a shell gives what it starts in the background /dev/null, before it looks at <&0
+  perl "$0.steps.pl" "$1/steps" 7>&- 8>&- <&4 4<&- &
 elif [ -e "$1/stdin" ]; then
   perl "$0.steps.pl" "$1/steps" 7>&- 8>&- 9<&- <"$1/stdin" >"$1/stdout" 2>"$1/stderr" &
 else
@@ -132,11 +133,13 @@ export class Shims {
     return pid !== '' && existsSync(`/proc/${pid}/cmdline`) && readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes(id);
   }
 
-  /** Ends a shim and what it holds open; for containers that are removed. */
+  /**
+   * Ends a shim and what it holds open; for containers that are removed or whose start was never finished. Its process group
+   * holds whatever it has started that has not yet become a container of its own session.
+   */
   end(id: string): void {
     this.endStdin(id);
-    const path = this.path(id, 'shim');
-    if (this.shimIsAlive(id)) signalQuietly(Number(readFileSync(path, 'utf8')), 'SIGKILL');
+    if (this.shimIsAlive(id)) signalQuietly(-Number(readFileSync(this.path(id, 'shim'), 'utf8')), 'SIGKILL');
   }
 
   /** The container reads the end of its standard input. */

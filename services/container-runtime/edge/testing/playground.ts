@@ -36,6 +36,12 @@ export class Playground {
   #hostPid = 0;
   #runtime: ChildProcess | undefined;
   runtimeOutput = '';
+  readonly #command: readonly string[];
+
+  /** `command` starts the runtime; by default its sources. */
+  constructor(command: readonly string[] = [process.execPath, '--import', import.meta.resolve('tsx'), MAIN]) {
+    this.#command = command;
+  }
 
   async boot(): Promise<void> {
     const script = 'read pid rest </proc/self/stat; mount -t proc proc /proc; mount -t tmpfs tmpfs /run; mkdir /run/netns; ip link set lo up; ip address add 10.250.0.1/32 dev lo; echo $pid; while :; do sleep 1000 & wait $!; done';
@@ -62,7 +68,7 @@ export class Playground {
   async startRuntime(): Promise<void> {
     const flags = ['--address', this.socket, '--root', join(this.folder, 'root'), '--state', '/run/containerd', '--cgroup-parent', this.cgroupParent,
       '--cni-conf-dir', join(this.folder, 'net.d'), '--emulator-catalogue', join(REPOSITORY, 'images'), '--emulator-bundle-dir', REPOSITORY];
-    const runtime = spawn('nsenter', [...this.#enter, process.execPath, '--import', import.meta.resolve('tsx'), MAIN, ...flags], { stdio: ['ignore', 'pipe', 'pipe'], cwd: REPOSITORY });
+    const runtime = spawn('nsenter', [...this.#enter, ...this.#command, ...flags], { stdio: ['ignore', 'pipe', 'pipe'], cwd: REPOSITORY });
     for (const stream of [runtime.stdout, runtime.stderr]) stream.on('data', (chunk: Buffer) => { this.runtimeOutput += chunk.toString(); });
     this.#runtime = runtime;
     await eventually('the runtime to serve', async () => {
