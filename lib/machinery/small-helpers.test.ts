@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { controllerOf, controllerReference, isControlledBy } from './controller-ref.ts';
-import { semanticEqual } from './deep-equal.ts';
+import { sameContent, semanticEqual } from './deep-equal.ts';
 import { fnv1a32, podTemplateHash, safeEncode } from './hash.ts';
 import { ageOf, humanDuration } from './human-duration.ts';
 import { resolveIntOrPercent } from './int-or-percent.ts';
@@ -54,6 +54,12 @@ test('the controller of an object is recognised by uid', () => {
   assert.equal(controllerOf(owned)?.name, 'web');
   assert.equal(isControlledBy(owned, owner), true);
   assert.equal(isControlledBy(owned, { metadata: { name: 'web', uid: '2' } }), false);
+});
+
+test('an empty selector is not an absent one where content counts', () => {
+  assert.equal(sameContent({ selector: {} }, {}), false);
+  assert.equal(sameContent({ list: [], gone: undefined }, {}), true);
+  assert.equal(sameContent({ a: { b: [{ c: 1 }] } }, { a: { b: [{ c: 1 }] } }), true);
 });
 
 test('absent, null and empty are equal', () => {

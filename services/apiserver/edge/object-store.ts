@@ -5,7 +5,7 @@ import type { Clock } from '#lib/environment/clock.ts';
 import { randomSuffix, type Random } from '#lib/environment/random.ts';
 import type { AnyKind, KubernetesObject } from '#lib/kinds/define-kind.ts';
 import type { DeleteOptions } from '#lib/kinds/types/meta-v1.ts';
-import { semanticEqual } from '#lib/machinery/deep-equal.ts';
+import { sameContent } from '#lib/machinery/deep-equal.ts';
 import { alreadyExists, failure, isConflict, notFound, qualifiedResource, StatusError } from '#lib/machinery/status-error.ts';
 import type { User } from '../core/access.ts';
 import type { Admission } from '../core/admission/admission.ts';
@@ -187,7 +187,7 @@ export class ObjectStore {
           fresh = true;
           continue;
         }
-        if (semanticEqual(next, view)) {
+        if (sameContent(next, view)) {
           release();
           if (fresh || context.dryRun) return { entry: base.as(kind), created: false };
           const latest = await this.#read(kind, key, true); // nothing to write only holds against what is really stored

@@ -2,7 +2,7 @@
 // Source: apiserver pkg/registry/rest/{create,update,meta}.go.
 import type { AnyKind, KubernetesObject } from '#lib/kinds/define-kind.ts';
 import { validateCreate } from '#lib/kinds/validation.ts';
-import { semanticEqual } from '#lib/machinery/deep-equal.ts';
+import { sameContent } from '#lib/machinery/deep-equal.ts';
 import { invalid, type FieldError } from '#lib/machinery/field-error.ts';
 import { validateObjectMetaUpdate } from '#lib/machinery/object-meta.ts';
 import { conflict, failure, invalidObject, MODIFIED } from '#lib/machinery/status-error.ts';
@@ -61,7 +61,7 @@ export const mainRules: UpdateRules = {
 /** One more for every change of what is asked for. */
 export function raiseGeneration(kind: AnyKind, next: KubernetesObject, previous: KubernetesObject): void {
   if (kind.generation !== 'spec-change' || next.metadata.generation !== previous.metadata.generation) return;
-  const isNew = !semanticEqual(desired(next), desired(previous)) || (kind.raisesGeneration?.(next, previous) ?? false);
+  const isNew = !sameContent(desired(next), desired(previous)) || (kind.raisesGeneration?.(next, previous) ?? false);
   if (isNew) next.metadata.generation = (previous.metadata.generation ?? 0) + 1;
 }
 
