@@ -1,6 +1,6 @@
 // Bundles every program into dist/NAME.js: one file a process, so that it starts in milliseconds and reads no sources.
 // Native packages stay outside the bundle and are loaded from node_modules.
-import { existsSync, readdirSync, rmSync } from 'node:fs';
+import { cpSync, existsSync, readdirSync, rmSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
 
@@ -39,3 +39,6 @@ await build({
   banner: { js: "#!/usr/bin/env node\nimport { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);" },
   logLevel: 'warning',
 });
+
+// The built-in images go where the bundles go; their links (logs to /dev/stdout) stay links.
+cpSync(`${root}images`, `${root}dist/images`, { recursive: true, verbatimSymlinks: true });

@@ -36,7 +36,6 @@ function sh(script: string): void {
 function buildNetwork({ hosts, gateway, prefixLength }: LabConfig): void {
   sh(`mount --make-rprivate /
 mount -t tmpfs -o mode=755 tmpfs /run
-mount -t sysfs sysfs /sys || :
 ip link set lo up
 ip link add ${BRIDGE} type bridge
 ip addr add ${gateway}/${prefixLength} dev ${BRIDGE}
