@@ -75,7 +75,7 @@ async function healthOf(component: Component, process: ProcessFacts | undefined)
   if (component.healthUrl === undefined) return 'healthy';
   try {
     const { stdout } = await run('nsenter', ['-t', String(process.pid), '-n', 'curl', '-sk', '-m', String(HEALTH_TIMEOUT_S), '-o', '/dev/null', '-w', '%{http_code}', component.healthUrl]);
-    return stdout === '200' ? 'healthy' : 'unhealthy';
+    return stdout.startsWith('2') ? 'healthy' : 'unhealthy';
   } catch {
     return 'unhealthy'; // refused or timed out
   }
