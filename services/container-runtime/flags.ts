@@ -9,7 +9,7 @@ export const containerRuntimeFlags = {
   'cni-conf-dir': path({ default: '/etc/cni/net.d', help: 'Folder in which the network configuration appears.' }),
   'stream-server-address': text({ default: '127.0.0.1', help: 'Address of the streaming server for exec, attach and port-forward.' }),
   'emulator-bundle-dir': path({ default: '/opt/kubreak', help: 'Folder of this project\'s own bundles; the cluster\'s images see it at /opt/kubreak.' }),
-  'emulator-catalogue': path({ default: '/opt/kubreak/images', help: 'Folder of the built-in images: catalogue.json and layers.' }),
+  'emulator-catalogue': path({ default: '/opt/kubreak/dist/images', help: 'Folder of the built-in images: catalogue.json and layers.' }),
 };
 
 export type ContainerRuntimeFlags = Flags<typeof containerRuntimeFlags>;

@@ -26,7 +26,9 @@ export interface CatalogueEntry {
 
 export interface CatalogueFile {
   readonly path: string;
-  readonly text: string;
+  readonly text?: string;
+  /** Where it leads, when it is a symbolic link (which the layers, being packed by npm, cannot hold). */
+  readonly link?: string;
   /** Only where the node has this file. */
   readonly ifNodeHas?: string;
 }

@@ -1,6 +1,6 @@
 // Control groups: limits, usage and OOM kills, on cgroup v1 or v2, whichever the machine has; none where the host allows none.
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import type { Logger } from 'pino';
 import type { LinuxContainerResources } from '#lib/cri/messages.ts';
 import { cgroupWrites, type CgroupVersion } from '../core/resources.ts';
@@ -75,15 +75,13 @@ export class Cgroups {
     }
   }
 
-  /** Removes the group and, above it, the groups that have become empty, up to the base. Groups still in use stay. */
+  /** Removes the group; one still in use stays. */
   remove(path: string): void {
     for (const controller of this.controllers) {
-      for (let at = path; at !== '/' && at !== '.'; at = dirname(at)) {
-        try {
-          rmdirSync(this.#folder(controller, at));
-        } catch (error) {
-          if ((error as NodeJS.ErrnoException).code !== 'ENOENT') break;
-        }
+      try {
+        rmdirSync(this.#folder(controller, path));
+      } catch (error) {
+        if (!['ENOENT', 'EBUSY', 'ENOTEMPTY'].includes((error as NodeJS.ErrnoException).code ?? '')) throw error;
       }
     }
   }

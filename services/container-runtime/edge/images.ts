@@ -91,7 +91,7 @@ export class ImageStore {
         workingDirectory: entry.workingDirectory ?? '', user: entry.user ?? '', stopSignal: entry.stopSignal ?? '',
       },
       layers: entry.layers.map((layer) => join(this.#layersFolder, layer)).filter((path) => existsSync(path)),
-      files: (entry.files ?? []).map((file) => ({ ...file, text: fill(file.text) })),
+      files: (entry.files ?? []).map((file) => (file.text === undefined ? file : { ...file, text: fill(file.text) })),
       usesBundles: entry.bundles ?? false,
     };
     const id = `sha256:${createHash('sha256').update(JSON.stringify([entry.repositories, version, definition])).digest('hex')}`;

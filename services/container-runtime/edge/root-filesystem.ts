@@ -1,6 +1,6 @@
 // The layers of a container's root on disk: where its writable parts are, and how a path inside it is found without entering.
-import { lstatSync, mkdirSync, readlinkSync, readFileSync, writeFileSync, type Stats } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { lstatSync, mkdirSync, readlinkSync, readFileSync, symlinkSync, writeFileSync, type Stats } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
 import type { Overlay } from '../core/container-plan.ts';
 
 /** Symbolic links followed in one path. Source: Linux, MAXSYMLINKS. */
@@ -48,6 +48,14 @@ export class RootFilesystem {
     const resolved = this.resolve(path);
     this.#makeFolders(dirname(resolved));
     writeFileSync(this.#upperPath(resolved), text);
+  }
+
+  /** A symbolic link; what is there already stays. */
+  link(path: string, target: string): void {
+    const at = `${this.resolve(dirname(path))}/${basename(path)}`;
+    if (this.#find(at)) return;
+    this.#makeFolders(dirname(at));
+    symlinkSync(target, this.#upperPath(at));
   }
 
   /** Empty when there is no such file. */

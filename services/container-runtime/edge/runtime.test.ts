@@ -263,6 +263,9 @@ describe('the runtime', { skip: !canRun && 'needs root and nginx', timeout: 180_
     const processes = (await host.run('ps', '-eo', 'comm')).split('\n').map((line) => line.trim()).filter((name) => name !== '');
     assert.deepEqual([...new Set(processes)].filter((name) => !['COMMAND', 'sh', 'sleep', 'containerd', 'ps'].includes(name)), []);
     assert.deepEqual(readdirSync(join(host.folder, 'root/containers')), []);
-    assert.ok(!existsSync(`/sys/fs/cgroup/memory${host.cgroupParent}/kubepods`));
+    for (const controller of ['memory', 'cpu', 'pids', '']) {
+      const folder = `/sys/fs/cgroup/${controller}${host.cgroupParent}/kubepods`;
+      if (existsSync(folder)) assert.deepEqual(readdirSync(folder, { withFileTypes: true }).filter((entry) => entry.isDirectory()), []);
+    }
   });
 });

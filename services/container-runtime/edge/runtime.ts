@@ -222,7 +222,7 @@ export class Runtime {
     await this.#mutex.run(id, async () => {
       this.#records.sandboxes.delete(id);
       this.sandboxes.delete(id);
-      const parent = sandbox.config.linux?.cgroupParent ?? '';
+      const parent = sandbox.config.linux?.cgroupParent ?? ''; // the groups above it belong to the kubelet
       if (parent !== '') this.#options.cgroups.remove(parent);
       this.#tellSandbox(sandbox, 'CONTAINER_DELETED_EVENT');
     });
@@ -450,7 +450,11 @@ export class Runtime {
     const { config, id } = container;
     const image = this.#imageOf(container);
     const root = this.#rootOf(container, image);
-    for (const { path, text, ifNodeHas } of image.files) if (ifNodeHas === undefined || existsSync(ifNodeHas)) root.write(path, text);
+    for (const { path, text, link, ifNodeHas } of image.files) {
+      if (ifNodeHas !== undefined && !existsSync(ifNodeHas)) continue;
+      if (link !== undefined) root.link(path, link);
+      else root.write(path, text ?? '');
+    }
     const workingDirectory = config.workingDir || image.config.workingDirectory;
     if (workingDirectory !== '') root.ensure(workingDirectory, 'folder');
     return planContainer({
