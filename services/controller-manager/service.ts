@@ -15,6 +15,7 @@ import { loadKubeconfig } from '#lib/pki/kubeconfig.ts';
 import type { Flags } from '#lib/service/flags.ts';
 import { newMetrics, startHealthServer } from '#lib/service/health-server.ts';
 import { allControllers, isEnabled } from './controllers/registry.ts';
+import { tokenSigner } from './controllers/serviceaccount-token/secret-token.ts';
 import { clientsByServiceAccount } from './edge/service-account-clients.ts';
 import { configz } from './edge/configz.ts';
 import type { controllerManagerFlags } from './flags.ts';
@@ -28,6 +29,7 @@ export async function startControllerManager(flags: Flags<typeof controllerManag
   setMaxListeners(0, signal);
   const access = await loadKubeconfig(flags.kubeconfig);
   const rootCaPem = flags.rootCaFile === '' ? '' : await readFile(flags.rootCaFile, 'utf8');
+  const signer = flags.serviceAccountPrivateKeyFile === '' ? undefined : tokenSigner(await readFile(flags.serviceAccountPrivateKeyFile, 'utf8'));
   const root = connectToApiserver(access, NAME);
   const metadataApi = new ApiClient({ ...access, accept: METADATA_ONLY }, `${NAME}/v1.36.2 (linux/amd64) kubernetes/kubreak/metadata-informers`);
   const metrics = newMetrics();
@@ -46,7 +48,7 @@ export async function startControllerManager(flags: Flags<typeof controllerManag
     setMaxListeners(0, leading);
     leaderStatus.set({ name: lease }, 1);
     const cache = new SharedCache({ api: root, clock, random, log });
-    const controllers = allControllers({ flags, rootCaPem, metadataApi }).filter(({ name }) => isEnabled(name, flags.controllers));
+    const controllers = allControllers({ flags, rootCaPem, metadataApi, api: root, signer }).filter(({ name }) => isEnabled(name, flags.controllers));
     const clientFor = clientsByServiceAccount({ access, root, useServiceAccounts: flags.useServiceAccountCredentials, clock, log });
     await runControllers({ controllers, cache, clientFor, metrics, clock, random, log, signal: leading });
   };

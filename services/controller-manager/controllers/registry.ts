@@ -17,6 +17,8 @@ import { podGcController } from './pod-gc/controller.ts';
 import { replicaSetController } from './replicaset/controller.ts';
 import { rootCaPublisher } from './root-ca-publisher/controller.ts';
 import { serviceAccountController } from './serviceaccount/controller.ts';
+import { serviceAccountTokenController } from './serviceaccount-token/controller.ts';
+import type { TokenSigner } from './serviceaccount-token/secret-token.ts';
 import { taintEvictionController } from './taint-eviction/controller.ts';
 import { ttlController } from './ttl/controller.ts';
 
@@ -24,11 +26,15 @@ export interface ControllerSettings {
   readonly flags: Flags<typeof controllerManagerFlags>;
   /** Contents of --root-ca-file; empty: nothing is published. */
   readonly rootCaPem: string;
+  /** The process's own client. */
+  readonly api: ApiClient;
+  /** Undefined without --service-account-private-key-file: token secrets stay empty then. */
+  readonly signer: TokenSigner | undefined;
   /** Asks for metadata of objects only. */
   readonly metadataApi: ApiClient;
 }
 
-export function allControllers({ flags, rootCaPem, metadataApi }: ControllerSettings): Controller[] {
+export function allControllers({ flags, rootCaPem, metadataApi, api, signer }: ControllerSettings): Controller[] {
   const maskBits = flags.nodeCidrMaskSizeIpv4 || flags.nodeCidrMaskSize || 24;
   return [
     replicaSetController(flags.concurrentReplicasetSyncs),
@@ -45,6 +51,7 @@ export function allControllers({ flags, rootCaPem, metadataApi }: ControllerSett
     endpointSliceController(flags.concurrentServiceEndpointSyncs, flags.maxEndpointsPerSlice),
     endpointsController(flags.concurrentEndpointSyncs),
     serviceAccountController,
+    ...(signer ? [serviceAccountTokenController({ api, signer, rootCaPem, workers: flags.concurrentServiceaccountTokenSyncs })] : []),
     namespaceController(flags.concurrentNamespaceSyncs),
     podGcController(flags.terminatedPodGcThreshold),
     ...disruptionControllers(),
