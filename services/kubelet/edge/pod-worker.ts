@@ -3,6 +3,7 @@
 import type { Environment } from '#lib/environment/environment.ts';
 import { jitterMs } from '#lib/environment/random.ts';
 import type { Pod, PodCondition, PodStatus } from '#lib/kinds/types/core-v1.ts';
+import { semanticEqual } from '#lib/machinery/deep-equal.ts';
 import { parseTimeOrUndefined } from '#lib/machinery/time.ts';
 import { computePodActions, type PodActions, type ProbeResults } from '../core/compute-actions.ts';
 import type { FieldContext } from '../core/downward-api.ts';
@@ -65,12 +66,15 @@ export class PodWorker {
   readonly #startFailures = new Map<string, WaitingReason>();
   #ended: EndReason | undefined;
   #graceSeconds: number | undefined;
+  #hasBegun = false;
   #isWorking = false;
   #isWanted = false;
   #step = new AbortController();
   #timer: NodeJS.Timeout | undefined;
   /** When the runtime was last asked; events older than that hold no news. Nanoseconds. */
   #observedAt = 0n;
+  /** The latest event that came during the present step. */
+  #newsAt = 0n;
   #volumeFailures = 0;
   #volumesWantedMs: number | undefined;
   #saidTimeout = false;
@@ -92,9 +96,15 @@ export class PodWorker {
     return uidOf(this.pod);
   }
 
-  /** The pod as its source has it now. */
+  /** The pod as its source has it now. Of a change of its status alone, most often our own, nothing follows. */
   update(pod: Pod): void {
+    const before = this.pod;
     this.pod = pod;
+    if (this.#hasBegun && this.stage !== 'finished' && isSameButStatus(before, pod)) {
+      if ((pod.spec.readinessGates ?? []).length > 0) this.refreshStatus();
+      return;
+    }
+    this.#hasBegun = true;
     if (pod.metadata.deletionTimestamp !== undefined) this.#beginTermination();
     if (this.stage === 'finished') this.#services.statuses.wake(this.uid);
     else this.wake();
@@ -125,7 +135,10 @@ export class PodWorker {
 
   /** The runtime saw something at this time (nanoseconds). */
   wakeForEvent(at: bigint): void {
-    if (at > this.#observedAt && this.stage !== 'finished') this.wake();
+    if (at < this.#observedAt || this.stage === 'finished') return;
+    if (!this.#isWorking) return this.wake();
+    // Most often the echo of what is being done right now, which the look at its end will have seen.
+    if (at > this.#newsAt) this.#newsAt = at;
   }
 
   /** Computes the status anew from what is known, without asking the runtime: a probe has a new verdict. */
@@ -163,6 +176,8 @@ export class PodWorker {
         try {
           const comeBackMs = await this.#stepOnce(step.signal);
           if (comeBackMs !== undefined) this.#scheduleWake(comeBackMs);
+          if (this.#newsAt >= this.#observedAt && this.#newsAt !== 0n) this.#isWanted = true;
+          this.#newsAt = 0n;
         } catch (error) {
           if (signal.aborted) return;
           if (step.signal.aborted) {
@@ -353,6 +368,11 @@ export class PodWorker {
     statuses.set(pod, status);
     return status;
   }
+}
+
+function isSameButStatus(left: Pod, right: Pod): boolean {
+  const still = ({ metadata: { resourceVersion: _, managedFields: __, ...metadata }, spec }: Pod): unknown => ({ metadata, spec });
+  return semanticEqual(still(left), still(right));
 }
 
 function hasWork({ killPod, createSandbox, containersToKill, ephemeralContainersToStart, initContainersToStart, containersToStart }: PodActions, runtimePod: RuntimePod): boolean {
