@@ -32,6 +32,10 @@ await build({
   format: 'esm',
   target: 'node20',
   splitting: false,
+  // Small for memory (the source stays in it), in short lines so that an error shows a line and not a whole program.
+  minifySyntax: true,
+  minifyWhitespace: true,
+  lineLimit: 160,
   sourcemap: false,
   legalComments: 'linked',
   external: ['classic-level', '@lydell/node-pty', 'esbuild'],
@@ -40,5 +44,5 @@ await build({
   logLevel: 'warning',
 });
 
-// The built-in images go where the bundles go; their links (logs to /dev/stdout) stay links.
+// The built-in images go where the bundles go.
 cpSync(`${root}images`, `${root}dist/images`, { recursive: true, verbatimSymlinks: true });

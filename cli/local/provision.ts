@@ -19,7 +19,8 @@ export const HOST_DATA_FOLDERS = [
 
 /** Where the bundles and native packages are on every host; below /opt. */
 export const BUNDLE_FOLDER = '/opt/kubreak';
-const NODE_OPTIONS = '--max-semi-space-size=2';
+/** Many small processes: a small young generation and one allocator arena save some 15 MB each. */
+const LEAN = { NODE_OPTIONS: '--max-semi-space-size=1', MALLOC_ARENA_MAX: '1' };
 
 export async function provision(folder: ClusterFolder, nowMs: number): Promise<void> {
   if (folder.exists) return;
@@ -72,7 +73,7 @@ function provisionHost(folder: ClusterFolder, host: HostLayout, pki: PkiFiles): 
 
 function nodeConfig(host: HostLayout): unknown {
   const program = (name: string, ...args: string[]) => ['node', `${BUNDLE_FOLDER}/dist/${name}.js`, ...args];
-  const environment = { NODE_OPTIONS, HOME: '/root' };
+  const environment = { ...LEAN, HOME: '/root' };
   const socket = '/run/containerd/containerd.sock';
   return {
     hostName: host.name,

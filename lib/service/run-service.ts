@@ -1,4 +1,6 @@
 // The life of a process: flags, logger, start, signals, orderly stop, exit code.
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import pino from 'pino';
 import { systemClock } from '#lib/environment/clock.ts';
 import type { Environment } from '#lib/environment/environment.ts';
@@ -10,6 +12,18 @@ import { describeFlags, FlagError, parseFlags, type FlagDefinitions, type Flags 
  * Milliseconds; below the 30 s of grace that pods and host services get.
  */
 const STOP_DEADLINE_MS = 10_000;
+
+/**
+ * When the garbage of the start is collected; milliseconds. An idle process allocates too little for V8 to do it by
+ * itself, and would keep up to 20 MB for nothing: with some thirty processes that counts.
+ */
+const COLLECT_AFTER_MS = 8_000;
+
+function collectStartGarbage(): void {
+  setFlagsFromString('--expose-gc');
+  const collect = runInNewContext('gc') as () => void;
+  setTimeout(collect, COLLECT_AFTER_MS).unref();
+}
 
 /**
  * Parses the flags, runs `start` and keeps it running until it settles or SIGTERM/SIGINT aborts its signal; a second
@@ -29,6 +43,7 @@ export async function runService<D extends FlagDefinitions>(
   }
   const flags = parseOrExit(name, definitions, argv);
   const log = pino({ name, level: process.env['LOG_LEVEL'] ?? 'info', base: { name } }, pino.destination({ dest: 1, sync: true }));
+  collectStartGarbage();
   const stopping = new AbortController();
   for (const event of ['SIGTERM', 'SIGINT'] as const) {
     process.once(event, () => {

@@ -8,11 +8,12 @@ import { HOST_INIT_NAME, type LabConfig, type LabHost } from './lab-config.ts';
  */
 const INIT_LOOP = `trap 'exit 0' TERM INT
 while :; do
-  node /opt/kubreak/dist/node.js >>/var/log/node.log 2>&1 & pid=$!
+  MALLOC_ARENA_MAX=1 node --max-semi-space-size=1 /opt/kubreak/dist/node.js >>/var/log/node.log 2>&1 & pid=$!
   while kill -0 $pid 2>/dev/null; do wait $pid; done
   sleep 1 & wait $!
 done`;
 
+// Nothing of the environment in which `kubreak up` was typed reaches a host (see `env -i` below).
 const quoted = (text: string): string => `'${text.replaceAll("'", `'\\''`)}'`;
 
 /** Controllers of cgroup v1 and the single tree of v2: a host's processes are in a group of their own where possible. */
@@ -49,7 +50,6 @@ mount --bind run/kubreak/boot_id proc/sys/kernel/random/boot_id
 pivot_root . .
 umount -l .
 cd /
-export HOME=/root PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
-exec /bin/sh -c ${quoted(INIT_LOOP)} ${HOST_INIT_NAME} ${host.name}
+exec env -i HOME=/root LANG=C.UTF-8 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin /bin/sh -c ${quoted(INIT_LOOP)} ${HOST_INIT_NAME} ${host.name}
 `;
 }
