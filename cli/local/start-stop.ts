@@ -2,6 +2,9 @@
 // manifest of a static pod, or for pods a hold that the container runtime of the host respects.
 import { existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { systemClock } from '#lib/environment/clock.ts';
+import { connectToApiserver, TransportError } from '#lib/api-client/client.ts';
+import { podKind } from '#lib/kinds/core/pod.ts';
+import { loadKubeconfig } from '#lib/pki/kubeconfig.ts';
 import { UserError } from '../user-error.ts';
 import type { ClusterFolder } from './cluster-folder.ts';
 import { askHost, findInstances, hostInits, type Instance } from './instances.ts';
@@ -71,4 +74,20 @@ export async function startInstance(instance: Instance, folder: ClusterFolder, l
   // A pod that no process shows of may be held on any host.
   const inits = host === '' ? [...hostInits(labPid).values()] : [hostOf(instance, labPid)];
   for (const init of inits) rmSync(`/proc/${init}/root${HOLD_FOLDER}/${component.processTitle}`, { force: true });
+  await replaceWaitingPods(instance, folder);
+}
+
+/** Its pods wait out a crash back-off of up to five minutes by now: new ones start at once. */
+async function replaceWaitingPods({ component, host }: Instance, folder: ClusterFolder): Promise<void> {
+  const api = connectToApiserver(await loadKubeconfig(folder.kubeconfig), 'kubreak');
+  try {
+    const { items } = await api.list(podKind, { namespace: 'kube-system', labelSelector: `k8s-app=${component.unit}`, ...(host === '' ? {} : { fieldSelector: `spec.nodeName=${host}` }) });
+    const waiting = items.filter(({ status }) => status?.containerStatuses?.every(({ state }) => state?.running === undefined) ?? false);
+    await Promise.all(waiting.map(({ metadata }) => api.delete(podKind, metadata.namespace, metadata.name)));
+  } catch (error) {
+    if (!(error instanceof TransportError)) throw error;
+    process.stderr.write(`kubreak: the API server does not answer, so ${component.name} comes back only when its kubelet tries again (within five minutes)\n`);
+  } finally {
+    await api.close();
+  }
 }
