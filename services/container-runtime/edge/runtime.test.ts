@@ -173,6 +173,23 @@ describe('the runtime', { skip: !canRun && 'needs root and nginx', timeout: 180_
     for (const expected of [/uid=1234 gid=99.* groups=99.*,7/, / \/var\/made\/here$/m, /F hello world$/m, /F content$/m, /F refused$/m, /F readonly$/m, /NoNewPrivs:\s+1/]) assert.match(log, expected);
   });
 
+  test('containers of a pod that shares its PID namespace see each other, and each ends with all its processes', async () => {
+    const linux = { securityContext: { namespaceOptions: { pid: 'POD' as const } } };
+    const { id } = await host.runSandbox('shared', { linux: { cgroupParent: '/kubepods/podshared', ...linux } });
+    const first = await host.runContainer(id, SHELL, { ...sh('sleep 3333 & exec sleep 4444'), metadata: { name: 'first', attempt: 0 }, linux });
+    const second = await host.runContainer(id, SHELL, { command: ['sleep', '5555'], metadata: { name: 'second', attempt: 0 }, linux });
+    await host.killRuntime();
+    await host.startRuntime();
+    await eventually('all to run', async () => {
+      const { output } = await host.exec(second, 'ps', '-ef');
+      return ['3333', '4444', '5555'].every((text) => output.includes(text));
+    });
+    assert.match((await host.exec(first, 'ps', '-ef')).output, /sleep 5555/);
+    await host.connection.runtime.stopContainer({ containerId: first, timeout: 0 });
+    await eventually('the rest of it to end', async () => !(await host.exec(second, 'ps', '-ef')).output.includes('3333'));
+    assert.equal((await host.status(second)).state, 'CONTAINER_RUNNING');
+  });
+
   test('a container over its memory limit is killed, OOMKilled with 137', { timeout: 30_000 }, async (context) => {
     const { info } = await host.connection.runtime.status({ verbose: true });
     if (!String(info['limits']).includes('memory')) return context.skip('this machine allows no memory limits');

@@ -35,6 +35,12 @@ const DRAIN_TIMEOUT_MS = 1_000;
 /** How long a process may take to die of SIGKILL before stopping it counts as failed. Milliseconds. */
 const KILL_TIMEOUT_MS = 30_000;
 
+/** Sleeps for ever; a shell reaps while it waits. */
+const POD_INIT = 'trap "exit 0" TERM; while :; do sleep 2147483647 & wait $!; done';
+
+/** A file NAME in this folder keeps containers called NAME from starting. Written by `kubreak stop`. */
+const HOLD_FOLDER = '/run/kubreak/hold';
+
 export class NotFound extends Error {
   override readonly name = 'NotFound';
 }
@@ -86,7 +92,7 @@ export class Runtime {
     this.#watcher.on('error', (error) => log.error({ err: error }, 'cannot watch for ended containers'));
     for (const container of [...this.containers.values()]) await this.#recoverContainer(container);
     for (const sandbox of [...this.sandboxes.values()]) await this.#recoverSandbox(sandbox);
-    for (const id of readdirSync(this.shims.containersFolder)) if (!this.containers.has(id)) this.#discardState(id);
+    for (const id of readdirSync(this.shims.containersFolder)) if (!this.containers.has(id) && !this.#isPodInit(id)) this.#discardState(id);
     for (const id of readdirSync(this.shims.exits)) if (!this.containers.has(id)) rmSync(join(this.shims.exits, id), { force: true });
     await network.sweep([...this.sandboxes.values()].filter(({ phase }) => phase === 'ready'));
     cgroups.sweep(new Set([...this.containers.values()].filter(({ phase }) => phase === 'running').map(({ id }) => id)));
@@ -183,6 +189,7 @@ export class Runtime {
         this.#records.sandboxes.save(sandbox);
         await Promise.all([onHost ? undefined : network.connect(sandbox), this.#makePodNamespaces(sandbox)]);
         this.#writePodFiles(sandbox);
+        if (config.linux?.securityContext?.namespaceOptions?.pid === 'POD') await this.#startPodInit(sandbox);
         sandbox.phase = 'ready';
         if (config.portMappings.some(({ hostPort }) => hostPort > 0)) await this.#publishHostPorts();
         this.#records.sandboxes.save(sandbox);
@@ -258,6 +265,28 @@ export class Runtime {
     }
   }
 
+  /** PID 1 of a PID namespace that the whole pod shares: it reaps what its containers leave behind, as a pause container does. */
+  async #startPodInit({ id }: Sandbox): Promise<void> {
+    const name = initName(id);
+    await this.shims.prepare(name, false);
+    const steps: Step[] = [
+      { do: 'report', paths: [this.shims.path(name, 'ready'), this.shims.path(name, 'report')] },
+      { do: 'session', terminal: false },
+      { do: 'environment', variables: ['PATH=/usr/sbin:/usr/bin:/sbin:/bin'] },
+      { do: 'program', argv: ['sh', '-c', POD_INIT] },
+    ];
+    writeFileSync(this.shims.path(name, 'steps'), encodeSteps(steps), { mode: 0o600 });
+    const result = await this.shims.start({ id: name, terminal: false, pidNamespace: 'own' });
+    if ('error' in result) throw new Error(`cannot make a PID namespace for the pod: ${result.error}`);
+  }
+
+  #endPodInit(id: string): void {
+    const init = this.shims.reported(initName(id));
+    if (init && 'process' in init && isAlive(init.process)) signalQuietly(init.process.pid, 'SIGKILL');
+    this.#discardState(initName(id));
+    rmSync(join(this.shims.exits, initName(id)), { force: true });
+  }
+
   #hostname(config: PodSandboxConfig): string {
     return config.hostname || readFileSync('/proc/sys/kernel/hostname', 'utf8').trim();
   }
@@ -274,6 +303,7 @@ export class Runtime {
   }
 
   async #takeDown(sandbox: Sandbox): Promise<void> {
+    this.#endPodInit(sandbox.id);
     await this.#options.network.disconnect(sandbox);
     const state = this.#sandboxState(sandbox.id);
     const mounted = ['ipc', 'uts'].map((kind) => join(state, kind)).filter((path) => readFileSync('/proc/self/mountinfo', 'utf8').includes(` ${path} `));
@@ -328,6 +358,7 @@ export class Runtime {
       if (sandbox.phase !== 'ready') throw new FailedPrecondition(`sandbox container "${sandbox.id}" is not running`);
       let failure: string;
       try {
+        this.#refuseIfHeld(container);
         const steps = this.#plan(container, sandbox);
         this.#options.cgroups.create(this.#cgroupOf(container), container.config.linux?.resources);
         writeFileSync(this.shims.path(container.id, 'steps'), encodeSteps(steps), { mode: 0o600 });
@@ -357,6 +388,12 @@ export class Runtime {
     });
   }
 
+  /** Somebody wants containers of this name to stay down on this host (`kubreak stop`), whatever the kubelet wants. */
+  #refuseIfHeld({ config }: Container): void {
+    const name = config.metadata?.name ?? '';
+    if (name !== '' && existsSync(`${HOLD_FOLDER}/${name}`)) throw new Error(`container "${name}" is held down on this host: ${HOLD_FOLDER}/${name} exists`);
+  }
+
   /** Signals, waits `timeoutSeconds`, then kills; resolves when the process has ended. May be repeated. */
   async stopContainer(id: string, timeoutSeconds: number): Promise<void> {
     const container = this.containers.get(id);
@@ -365,7 +402,6 @@ export class Runtime {
       signalQuietly(container.process.pid, this.stopSignalOf(container));
       if (await this.#waitForExit(container, timeoutSeconds * 1000)) return;
     }
-    if (this.#pidNamespace(container) !== 'own') for (const pid of this.#options.cgroups.processes(this.#cgroupOf(container))) signalQuietly(pid, 'SIGKILL');
     if (isAlive(container.process)) signalQuietly(container.process.pid, 'SIGKILL');
     if (!(await this.#waitForExit(container, KILL_TIMEOUT_MS))) throw new Error(`an error occurs during waiting for container "${id}" to be killed: wait container "${id}": context deadline exceeded`);
   }
@@ -474,7 +510,7 @@ export class Runtime {
     return [...(netns === '' ? [] : [netnsPath(netns), this.#podNamespace(id, 'uts')]), ...(ipcOnHost ? [] : [this.#podNamespace(id, 'ipc')])];
   }
 
-  #pidNamespace({ config }: Container): string {
+  #pidNamespace({ config, sandboxId }: Container): string {
     const { pid, targetId } = config.linux?.securityContext?.namespaceOptions ?? { pid: 'CONTAINER', targetId: '' };
     if (pid === 'NODE') return 'host';
     if (pid === 'TARGET') {
@@ -482,8 +518,10 @@ export class Runtime {
       if (!target.process || target.phase !== 'running') throw new FailedPrecondition(`failed to get target container "${targetId}": it is not running`);
       return `/proc/${target.process.pid}/ns/pid`;
     }
-    if (pid === 'POD') throw new FailedPrecondition('a PID namespace shared by a whole pod (shareProcessNamespace) is not supported by this runtime');
-    return 'own';
+    if (pid !== 'POD') return 'own';
+    const init = this.shims.reported(initName(sandboxId));
+    if (!init || !('process' in init) || !isAlive(init.process)) throw new FailedPrecondition(`the process that holds the PID namespace of sandbox "${sandboxId}" has ended`);
+    return `/proc/${init.process.pid}/ns/pid`;
   }
 
   #mountsOf({ config }: Container, sandbox: Sandbox, root: RootFilesystem, bundleFolder: string): ResolvedMount[] {
@@ -491,6 +529,7 @@ export class Runtime {
     const own = (source: string, path: string, readonly: boolean): void => {
       if (!wanted.some((mount) => mount.path === path)) wanted.push({ source, path, readonly, propagation: 'PROPAGATION_PRIVATE' });
     };
+    for (const { hostPath, containerPath } of config.devices) own(hostPath, containerPath, false);
     const files = this.#records.sandboxes.folder(sandbox.id);
     const isReadOnly = config.linux?.securityContext?.readonlyRootfs ?? false;
     for (const name of ['hosts', 'hostname', 'resolv.conf']) own(join(files, name), `/etc/${name}`, isReadOnly);
@@ -527,7 +566,7 @@ export class Runtime {
 
   #onExitFile(id: string): void {
     if (!this.containers.has(id)) return;
-    this.#onExit(id).catch((error: unknown) => this.#options.log.error({ container: id, err: error }, 'cannot record the end of a container'));
+    this.#mutex.run(id, () => this.#onExit(id)).catch((error: unknown) => this.#options.log.error({ container: id, err: error }, 'cannot record the end of a container'));
   }
 
   async #onExit(id: string): Promise<void> {
@@ -536,9 +575,13 @@ export class Runtime {
     if (container?.phase !== 'running' || !exit) return;
     const { cgroups, log } = this.#options;
     const cgroup = this.#cgroupOf(container);
+    // In a PID namespace that others share, its further processes outlive it: they go with it.
+    if (container.config.linux?.securityContext?.namespaceOptions?.pid !== 'CONTAINER') for (const pid of cgroups.processes(cgroup)) signalQuietly(pid, 'SIGKILL');
     const wasOutOfMemory = cgroups.oomKills(cgroup) > 0;
+    // A short run may have ended before its start was noticed.
+    const endedAt = nanosecondsOfMs(exit.atMs);
     Object.assign(container, {
-      phase: 'exited', exitCode: exit.code, finishedAt: nanosecondsOfMs(exit.atMs), reason: wasOutOfMemory ? 'OOMKilled' : exit.code === 0 ? 'Completed' : 'Error',
+      phase: 'exited', exitCode: exit.code, finishedAt: endedAt > container.startedAt ? endedAt : container.startedAt, reason: wasOutOfMemory ? 'OOMKilled' : exit.code === 0 ? 'Completed' : 'Error',
     });
     this.#records.containers.save(container);
     // The log is complete before anybody hears of the end: the kubelet reads it then.
@@ -589,6 +632,10 @@ export class Runtime {
     const { log, clock } = this.#options;
     const fifos = { stdout: this.shims.path(id, 'stdout'), ...(config.tty ? {} : { stderr: this.shims.path(id, 'stderr') }) };
     this.#pumps.set(id, new LogPump({ fifos, logPath: this.logPath(container), log: log.child({ container: id }), now: () => clock.nowMs() }));
+  }
+
+  #isPodInit(name: string): boolean {
+    return [...this.sandboxes.values()].some(({ id, phase }) => phase === 'ready' && initName(id) === name);
   }
 
   #discardState(id: string): void {
@@ -656,6 +703,9 @@ export class Runtime {
     return nanosecondsOfMs(this.#options.clock.nowMs());
   }
 }
+
+/** The state of a sandbox's own process lies among the containers'. */
+const initName = (sandboxId: string): string => `init-${sandboxId}`;
 
 const isFolder = (path: string): boolean => statSync(path).isDirectory();
 
