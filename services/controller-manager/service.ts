@@ -17,6 +17,7 @@ import { newMetrics, startHealthServer } from '#lib/service/health-server.ts';
 import { allControllers, isEnabled } from './controllers/registry.ts';
 import { tokenSigner } from './controllers/serviceaccount-token/secret-token.ts';
 import { clientsByServiceAccount } from './edge/service-account-clients.ts';
+import { delegatedAccess } from './edge/delegated-access.ts';
 import { configz } from './edge/configz.ts';
 import type { controllerManagerFlags } from './flags.ts';
 
@@ -41,6 +42,7 @@ export async function startControllerManager(flags: Flags<typeof controllerManag
   leaderStatus.set({ name: lease }, 0);
   await startHealthServer({
     host: flags.bindAddress, port: flags.securePort, tls: await servingCertificate(flags, clock.nowMs()), metrics, signal,
+    ...(flags.authenticationKubeconfig === '' ? {} : { authorize: delegatedAccess(root, clock) }),
     routes: { '/configz': configz(flags) },
   });
 
