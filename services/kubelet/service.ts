@@ -264,8 +264,13 @@ export async function startKubelet(flags: KubeletFlags, environment: Environment
     if (config.staticPodPath !== '') work.push(watchStaticPods({ ...environment, path: config.staticPodPath, nodeName: name, checkFrequencyMs: config.fileCheckFrequencyMs, onPods: takeStaticPods, signal }));
     work.push(runtimeEvents.run(), housekeeping.run());
     if (api) {
+      // Pods are taken only once the node's own object is known: whether a pod may stay is decided by its labels and taints.
+      const runPods = async (): Promise<void> => {
+        await nodes?.synced(signal).catch(() => undefined);
+        await pods?.run(signal);
+      };
       work.push(untilReady(api, clock, signal).then(() => Promise.all([
-        ...[pods, services, nodes].map((informer) => informer?.run(signal)), agent?.run(), every(STATUS_SYNC_MS, () => statuses.wakeAll()),
+        nodes?.run(signal), services?.run(signal), runPods(), agent?.run(), every(STATUS_SYNC_MS, () => statuses.wakeAll()),
       ])));
     }
     void pods?.synced(signal).then(async () => {
