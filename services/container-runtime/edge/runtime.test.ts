@@ -1,6 +1,6 @@
 // The runtime over its real socket, on a host of namespaces (testing/playground.ts). Needs root.
 import assert from 'node:assert/strict';
-import { existsSync, mkdirSync, readdirSync, renameSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -203,6 +203,26 @@ describe('the runtime', { skip: !canRun && 'needs root and nginx', timeout: 180_
     const status = await host.exited(eater);
     assert.equal(status.reason, 'OOMKilled');
     assert.equal(status.exitCode, 137);
+  });
+
+  test('use of CPU, memory and network is measured, and limits can be changed while it runs', async (context) => {
+    const { info } = await host.connection.runtime.status({ verbose: true });
+    const { id } = await host.runSandbox('measured');
+    const container = await host.runContainer(id, SHELL, { ...sh('while :; do :; done'), linux: { resources: { cpuQuota: 20_000, cpuPeriod: 100_000 } } });
+    const stats = await eventually('some use of the CPU', async () => {
+      const answer = await host.connection.runtime.containerStats({ containerId: container });
+      return (answer.stats?.cpu?.usageCoreNanoSeconds?.value ?? 0) > 0 && (answer.stats?.memory?.usageBytes?.value ?? 0) > 0 && answer.stats;
+    });
+    assert.equal(stats.attributes?.metadata?.name, 'main');
+    const pod = await host.connection.runtime.podSandboxStats({ podSandboxId: id });
+    assert.equal(pod.stats?.linux?.containers.length, 1);
+    assert.equal(pod.stats.linux.network?.defaultInterface?.name, 'eth0');
+    await host.connection.runtime.updateContainerResources({ containerId: container, linux: { memoryLimitInBytes: 33_554_432 } });
+    const { resources } = await host.status(container);
+    assert.deepEqual([resources?.linux?.memoryLimitInBytes, resources?.linux?.cpuQuota], [33_554_432, 20_000]);
+    if (!String(info['limits']).includes('"cgroupVersion":1') || !String(info['limits']).includes('memory')) return context.skip('the file below is that of cgroup v1');
+    assert.equal(readFileSync(`/sys/fs/cgroup/memory${host.cgroupParent}/kubepods/podmeasured/${container}/memory.limit_in_bytes`, 'utf8').trim(), '33554432');
+    await host.connection.runtime.stopContainer({ containerId: container, timeout: 0 });
   });
 
   test('an image that is nowhere fails as containerd fails', async () => {
