@@ -1,5 +1,6 @@
 // Wires the agent: informers and the kernel's own events wake two loops. One claims blocks in the API and tells the
 // container runtime and the Node object; the other keeps routes and NAT as they should be, whether the API answers or not.
+import { setMaxListeners } from 'node:events';
 import { connectToApiserver } from '#lib/api-client/client.ts';
 import { Informer } from '#lib/api-client/informer.ts';
 import type { Environment } from '#lib/environment/environment.ts';
@@ -14,7 +15,7 @@ import { DemandLoop } from '#lib/service/demand-loop.ts';
 import type { Flags } from '#lib/service/flags.ts';
 import { newMetrics, startHealthServer } from '#lib/service/health-server.ts';
 import { needsAnotherBlock } from './core/address-demand.ts';
-import { confirmedBlocks } from './core/block-claim.ts';
+import { confirmedBlocks, newestOf } from './core/block-claim.ts';
 import { CNI_CONFIG_NAME, cniConfigText } from './core/cni-config.ts';
 import { NAT_TABLE, natRules } from './core/nat-rules.ts';
 import { addressWithPrefix, leanNode, nodeAddress, nodeAnnouncement } from './core/node-record.ts';
@@ -38,6 +39,7 @@ const LIVENESS_LIMIT_MS = 3 * REFRESH_MS;
 export async function startCalicoNode(
   flags: Flags<typeof calicoNodeFlags>, variables: Readonly<Record<string, string | undefined>>, { clock, random, log }: Environment, signal: AbortSignal,
 ): Promise<void> {
+  setMaxListeners(0, signal); // informers, loops and servers all wait for it
   const settings = settingsFrom(variables);
   const { node } = settings;
   await switchForwardingOn();
@@ -47,9 +49,9 @@ export async function startCalicoNode(
   const pools = new Informer({ api, kind: ipPoolKind, clock, random, log });
   const affinities = new Informer({ api, kind: blockAffinityKind, clock, random, log });
   const nodes = new Informer<Node>({ api, kind: nodeKind, transform: leanNode, clock, random, log });
-  /** Claimed a moment ago, not yet heard of from the watch. */
+  /** Claimed a moment ago; the watch may not have told of it yet, or of an earlier state of it. */
   const justClaimed = new Map<string, BlockAffinity>();
-  const knownAffinities = (): BlockAffinity[] => [...affinities.list(), ...[...justClaimed.values()].filter(({ metadata }) => !affinities.getByKey(metadata.name))];
+  const knownAffinities = (): BlockAffinity[] => newestOf([...affinities.list(), ...justClaimed.values()]);
   const hasSynced = (): boolean => pools.hasSynced && affinities.hasSynced && nodes.hasSynced;
 
   let podAddresses: readonly string[] = [];
@@ -139,11 +141,15 @@ export async function startCalicoNode(
     dataplaneLoop.request();
   };
   pools.addHandler({ added: requestBoth, updated: requestBoth, deleted: requestBoth });
-  const onAffinity = ({ metadata }: BlockAffinity): void => {
-    justClaimed.delete(metadata.name);
+  const onAffinity = (affinity: BlockAffinity): void => {
+    const claimed = justClaimed.get(affinity.metadata.name);
+    if (claimed && newestOf([claimed, affinity])[0] === affinity) justClaimed.delete(affinity.metadata.name);
     requestBoth();
   };
-  affinities.addHandler({ added: onAffinity, updated: onAffinity, deleted: onAffinity });
+  affinities.addHandler({ added: onAffinity, updated: onAffinity, deleted: ({ metadata }) => {
+    justClaimed.delete(metadata.name);
+    requestBoth();
+  } });
   nodes.addHandler({
     added: requestBoth,
     deleted: requestBoth,

@@ -1,5 +1,6 @@
 // Wires the name server: the Corefile decides about ports and plugins, informers feed the names of the cluster. A changed
 // Corefile takes effect without closing sockets that stay.
+import { setMaxListeners } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import { connectToApiserver } from '#lib/api-client/client.ts';
 import type { Environment } from '#lib/environment/environment.ts';
@@ -36,6 +37,7 @@ export async function startCoreDns(
 
   // Questions are answered during the lame duck time after the signal, so everything runs until that is over.
   const serving = new AbortController();
+  setMaxListeners(0, serving.signal); // informers, servers and forwarders all wait for it
   const registry = newMetrics();
   const metrics = new DnsMetrics(registry, VERSION);
   const usesCluster = configuration.servers.some(({ kubernetes }) => kubernetes !== undefined);

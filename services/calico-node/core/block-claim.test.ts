@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { BlockAffinity, IPPool } from '#lib/kinds/types/calico-v1.ts';
-import { affinityName, affinitySpec, confirmedBlocks, nextCandidate, winsBlock } from './block-claim.ts';
+import { affinityName, affinitySpec, confirmedBlocks, newestOf, nextCandidate, winsBlock } from './block-claim.ts';
 
 const affinity = (node: string, cidr: string, state: 'pending' | 'confirmed', resourceVersion = '1'): BlockAffinity =>
   ({ metadata: { name: affinityName(node, cidr), resourceVersion }, spec: affinitySpec(node, cidr, state) });
@@ -45,4 +45,11 @@ test('only confirmed affinities of the node itself count as its blocks, oldest f
   const younger = affinity('w1', '10.0.0.0/26', 'confirmed');
   younger.metadata.creationTimestamp = '2026-01-02T00:00:00Z';
   assert.deepEqual(confirmedBlocks([younger, older, affinity('w1', '10.0.1.0/26', 'pending'), affinity('w2', '10.0.2.0/26', 'confirmed')], 'w1'), ['10.0.0.64/26', '10.0.0.0/26']);
+});
+
+test('of two states of an affinity the newer one counts', () => {
+  const pending = affinity('w1', '10.0.0.0/26', 'pending', '9');
+  const confirmed = affinity('w1', '10.0.0.0/26', 'confirmed', '10');
+  assert.deepEqual(newestOf([pending, confirmed]), [confirmed]);
+  assert.deepEqual(newestOf([confirmed, pending]), [confirmed]);
 });

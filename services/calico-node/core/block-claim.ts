@@ -41,6 +41,16 @@ export function winsBlock(own: BlockAffinity, affinities: readonly BlockAffinity
 
 const revision = ({ metadata }: BlockAffinity): bigint => BigInt(metadata.resourceVersion ?? '0');
 
+/** Of several states of one affinity the newest; of equally new ones the last. */
+export function newestOf(affinities: readonly BlockAffinity[]): BlockAffinity[] {
+  const newest = new Map<string, BlockAffinity>();
+  for (const affinity of affinities) {
+    const known = newest.get(affinity.metadata.name);
+    if (!known || revision(known) <= revision(affinity)) newest.set(affinity.metadata.name, affinity);
+  }
+  return [...newest.values()];
+}
+
 export interface Candidate {
   readonly cidr: string;
   /** A pending affinity of this node, left from an attempt that was cut short. */
