@@ -52,7 +52,8 @@ function provisionHost(folder: ClusterFolder, host: HostLayout, pki: PkiFiles): 
   for (const [path, text] of pki.get(host.name) ?? []) write(path, text, /\.(key|conf)$/.test(path) ? 0o600 : 0o644);
   write('/etc/hostname', `${host.name}\n`);
   write('/etc/machine-id', `${randomBytes(16).toString('hex')}\n`);
-  write('/etc/resolv.conf', '# this host has no upstream name server\n');
+  // The router of the network, as on most networks. It has no name service: what is not of the cluster fails at once.
+  write('/etc/resolv.conf', `nameserver ${GATEWAY}\n`);
   write('/etc/hosts', ['127.0.0.1 localhost', '::1 localhost ip6-localhost ip6-loopback', ...HOSTS.map(({ name, address }) => `${address} ${name}`), ''].join('\n'));
   write('/etc/sysctl.d/99-kubernetes.conf', 'net.bridge.bridge-nf-call-iptables = 1\nnet.bridge.bridge-nf-call-ip6tables = 1\nnet.ipv4.ip_forward = 1\n');
   write('/etc/kubreak/node.json', JSON.stringify(nodeConfig(host), null, 2));

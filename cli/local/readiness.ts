@@ -66,5 +66,6 @@ async function allNodesReady(api: ApiClient): Promise<boolean> {
 
 async function dnsRuns(api: ApiClient): Promise<boolean> {
   const { items } = await api.list(podKind, { namespace: 'kube-system', labelSelector: 'k8s-app=kube-dns' });
-  return items.length > 0 && items.every(({ status, metadata }) => metadata.deletionTimestamp === undefined && status?.phase === 'Running');
+  return items.length > 0 && items.every(({ status, metadata }) => metadata.deletionTimestamp === undefined
+    && status?.phase === 'Running' && status.conditions?.some(({ type, status: value }) => type === 'Ready' && value === 'True'));
 }
