@@ -22,7 +22,7 @@ export interface ListMetadata {
 
 export function sendJson(reply: FastifyReply, code: number, json: string, format: Accepted['format'] = 'json'): FastifyReply {
   if (format === 'yaml') return reply.code(code).header('content-type', 'application/yaml').send(toYaml(JSON.parse(json), { aliasDuplicateObjects: false }));
-  return reply.code(code).header('content-type', 'application/json').send(json);
+  return reply.code(code).header('content-type', 'application/json').send(Buffer.from(json)); // to a text fastify would add a charset
 }
 
 export function sendObject(reply: FastifyReply, code: number, kind: AnyKind, entry: CacheEntry, { accepted, includeObject, nowMs }: AnswerForm): FastifyReply {

@@ -18,7 +18,7 @@ function aggregatedVersion(accept: string | undefined): 'v2' | 'v2beta1' | undef
 }
 
 export function discoveryRoutes(app: FastifyInstance, documents: DiscoveryDocuments, morePaths: readonly string[]): void {
-  const aggregated = new Map<string, { body: string; etag: string }>();
+  const aggregated = new Map<string, { body: Buffer; etag: string }>();
   const root = (isCore: boolean) => (request: FastifyRequest, reply: FastifyReply): unknown => {
     void reply.header('vary', 'Accept');
     const version = aggregatedVersion(request.headers.accept);
@@ -26,7 +26,7 @@ export function discoveryRoutes(app: FastifyInstance, documents: DiscoveryDocume
     const key = `${isCore} ${version}`;
     let cached = aggregated.get(key);
     if (!cached) {
-      const body = JSON.stringify(documents.aggregated(isCore, version));
+      const body = Buffer.from(JSON.stringify(documents.aggregated(isCore, version)));
       aggregated.set(key, (cached = { body, etag: `"${createHash('sha512').update(body).digest('hex').toUpperCase()}"` }));
     }
     void reply.header('etag', cached.etag);
@@ -55,6 +55,6 @@ export function discoveryRoutes(app: FastifyInstance, documents: DiscoveryDocume
     }
   }
   plain('/version', VERSION);
-  const index = JSON.stringify({ paths: [...paths, ...morePaths].sort() }, null, 2);
-  app.get('/', (_request, reply) => reply.type('application/json').send(index));
+  const index = Buffer.from(JSON.stringify({ paths: [...paths, ...morePaths].sort() }, null, 2));
+  app.get('/', (_request, reply) => reply.header('content-type', 'application/json').send(index));
 }

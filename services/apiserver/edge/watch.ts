@@ -1,6 +1,5 @@
 // A client's watch: the state it asks for first, then events from the watch cache, over chunked HTTP or WebSocket.
 // Source: apiserver pkg/endpoints/handlers/watch.go, pkg/storage/cacher/cache_watcher.go.
-import { once } from 'node:events';
 import type { ServerResponse } from 'node:http';
 import type { WebSocket } from 'ws';
 import type { Clock } from '#lib/environment/clock.ts';
@@ -17,6 +16,8 @@ const BOOKMARK_PERIOD_MS = 60_000;
 const MAX_PENDING_EVENTS = 1_000;
 /** The last bookmark comes this long before the watch ends by its timeout. Source: cache_watcher.go. */
 const LAST_BOOKMARK_LEAD_MS = 2_000;
+/** Made once: an abort without a reason would make an exception with a stack. */
+const CUT_OFF = new Error('the watch has ended');
 
 export interface WatchRequest {
   readonly kind: AnyKind;
@@ -40,10 +41,15 @@ export interface WatchSink {
 }
 
 export function responseSink(response: ServerResponse): WatchSink {
+  let goOn: () => void = () => undefined;
+  response.on('drain', () => goOn());
+  response.on('close', () => goOn());
   return {
     async write(bytes) {
-      if (response.write(bytes)) return;
-      await Promise.race([once(response, 'drain'), once(response, 'close')]);
+      if (response.write(bytes) || response.destroyed) return;
+      await new Promise<void>((resolve) => {
+        goOn = resolve;
+      });
     },
     end: () => void response.end(),
     destroy: () => void response.destroy(),
@@ -169,11 +175,17 @@ export async function serveWatch(request: WatchRequest, services: WatchServices,
   const queue: CacheEvent[] = [];
   let wake: () => void = () => undefined;
   let isReset = false;
-  let isOverrun = false;
+  let sink: WatchSink | undefined;
+  const ended = new AbortController();
   const unsubscribe = cache.of(kind).addWatcher({
     onEvent: (event) => {
-      if (queue.length >= MAX_PENDING_EVENTS) isOverrun = true;
-      else queue.push(event);
+      if (ended.signal.aborted) return;
+      queue.push(event);
+      if (queue.length > MAX_PENDING_EVENTS) {
+        services.onCut(kind);
+        ended.abort(CUT_OFF);
+        sink?.destroy(); // also ends the write that waits for the client
+      }
       wake();
     },
     onReset: () => {
@@ -181,9 +193,8 @@ export async function serveWatch(request: WatchRequest, services: WatchServices,
       wake();
     },
   });
-  const ended = new AbortController();
   const stop = (): void => {
-    ended.abort();
+    ended.abort(CUT_OFF);
     wake();
   };
   signal.addEventListener('abort', stop, { once: true });
@@ -193,26 +204,27 @@ export async function serveWatch(request: WatchRequest, services: WatchServices,
   try {
     const start = refusedWhenTooOld(() => startOf(request, cache));
     if (start instanceof StatusError) {
-      const sink = open();
-      await sink.write(renderer.error(start));
-      return sink.end();
+      const refusal = open();
+      await refusal.write(renderer.error(start));
+      return refusal.end();
     }
-    const sink = open();
-    for (const entry of start.initial) await sink.write(renderer.initial(entry));
-    if (start.sendsEnd) await sink.write(renderer.bookmark(start.revision, true));
-    queue.unshift(...start.events);
+    sink = open();
     let told = start.revision;
+    const tell = async (to: WatchSink, event: CacheEvent): Promise<void> => {
+      if (event.revision <= told) return;
+      told = event.revision;
+      const type = typeFor(event, selection);
+      if (type) await to.write(renderer.event(event, type));
+    };
+    for (const entry of start.initial) {
+      if (ended.signal.aborted) return;
+      await sink.write(renderer.initial(entry));
+    }
+    if (start.sendsEnd) await sink.write(renderer.bookmark(start.revision, true));
+    for (const event of start.events) await tell(sink, event);
     while (!ended.signal.aborted) {
-      for (let event = queue.shift(); event && !ended.signal.aborted; event = queue.shift()) {
-        if (event.revision <= told) continue;
-        told = event.revision;
-        const type = typeFor(event, selection);
-        if (type) await sink.write(renderer.event(event, type));
-      }
-      if (isOverrun) {
-        services.onCut(kind);
-        return sink.destroy();
-      }
+      for (let event = queue.shift(); event && !ended.signal.aborted; event = queue.shift()) await tell(sink, event);
+      if (ended.signal.aborted) break;
       const nowMs = clock.nowMs();
       if (isReset || nowMs >= endMs) break;
       if (nowMs >= nextBookmarkMs) {
@@ -223,7 +235,7 @@ export async function serveWatch(request: WatchRequest, services: WatchServices,
       }
       if (queue.length > 0 || ended.signal.aborted) continue;
       const pause = new AbortController();
-      wake = () => pause.abort();
+      wake = () => pause.abort(CUT_OFF);
       await clock.sleep(Math.max(1, Math.min(endMs, nextBookmarkMs) - nowMs), pause.signal).catch(() => undefined); // woken
     }
     sink.end();

@@ -34,6 +34,10 @@ test('containers are merged by name', () => {
   });
 });
 
+test('an item that only the patch has goes before those that only the server has', () => {
+  assert.deepEqual(strategic({ spec: { containers: [{ name: 'a' }] } }, { spec: { containers: [{ name: 'new' }] } }), { spec: { containers: [{ name: 'new' }, { name: 'a' }] } });
+});
+
 test('$patch: delete removes an item, $patch: replace the whole', () => {
   const original = { spec: { containers: [{ name: 'a' }, { name: 'b' }] }, metadata: { labels: { x: '1', y: '2' } } };
   assert.deepEqual(strategic(original, { spec: { containers: [{ name: 'a', $patch: 'delete' }] } }), { spec: { containers: [{ name: 'b' }] }, metadata: { labels: { x: '1', y: '2' } } });

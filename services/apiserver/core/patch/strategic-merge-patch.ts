@@ -93,7 +93,7 @@ function mergeListField(result: Json, patch: Json, key: string, type: SchemaType
   const merged = mergeKey === undefined
     ? mergePrimitives(original, items, deleted ?? [])
     : mergeObjects(original, items, { mergeKey, itemType });
-  const sorted = order === undefined ? merged : inOrder(merged, { original, order, mergeKey });
+  const sorted = inOrder(merged, { original, order: order ?? items, mergeKey });
   if (sorted.length === 0 && result[key] === undefined && items.length === 0) return;
   result[key] = sorted;
 }
@@ -141,7 +141,7 @@ interface OrderRules {
   readonly mergeKey: string | undefined;
 }
 
-/** The patch's order wins; items only the server has keep their place relative to the ones both have. */
+/** The order that the patch states, or that of its items, wins; items only the server has keep their place relative to the ones both have. */
 function inOrder(merged: readonly unknown[], { original, order, mergeKey }: OrderRules): unknown[] {
   const identity = (item: unknown): unknown => (mergeKey !== undefined && isRecord(item) ? item[mergeKey] : item);
   const placeIn = (list: readonly unknown[], item: unknown): number => list.findIndex((one) => jsonEqual(identity(one), identity(item)));

@@ -6,8 +6,10 @@ export class MemoryStorage implements Storage {
   compacted = 0;
   readonly history: StorageEvent[] = [];
   readonly #watches = new Set<WatchOptions>();
+  readonly #current = new Map<string, StoredItem>();
 
   #stateAt(revision: number): Map<string, StoredItem> {
+    if (revision === this.revision) return this.#current;
     const state = new Map<string, StoredItem>();
     for (const { key, value, revision: at } of this.history) {
       if (at > revision) break;
@@ -20,6 +22,8 @@ export class MemoryStorage implements Storage {
     this.revision += 1;
     const event: StorageEvent = { key, revision: this.revision, ...(value ? { value } : {}) };
     this.history.push(event);
+    if (value) this.#current.set(key, { key, value, modRevision: this.revision });
+    else this.#current.delete(key);
     for (const watch of this.#watches) if (key.startsWith(watch.prefix)) watch.onEvents([event], this.revision);
     return this.revision;
   }
