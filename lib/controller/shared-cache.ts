@@ -26,6 +26,8 @@ export interface CacheReader {
   byIndex<T extends KubernetesObject>(kind: Kind<T>, index: string, value: string): Readonly<T>[];
 }
 
+const FIRST_LISTS_AT_ONCE = 6;
+const FIRST_LIST_PATIENCE_MS = 1_000;
 const CONTROLLER_UID = 'controller-uid';
 const ORPHAN_NAMESPACE = 'orphan-namespace';
 
@@ -91,10 +93,31 @@ export class SharedCache implements CacheReader {
     return informer as unknown as Informer<T>;
   }
 
-  /** Keeps all informers asked for so far running until the signal aborts. */
+  /** Keeps all informers asked for so far running until the signal aborts. Those asked for first are started first. */
   async run(signal: AbortSignal): Promise<void> {
-    await Promise.all([...this.#informers.values()].map((informer) => informer.run(signal)));
+    await runInformers([...this.#informers.values()], { atOnce: FIRST_LISTS_AT_ONCE, clock: this.#options.clock, signal });
   }
+}
+
+/**
+ * Runs informers, but lets only so many wait for their first list at once: connections and lists cost both sides
+ * processor time, and what is needed first should not stand in line with everything else.
+ */
+export async function runInformers(informers: readonly Informer<KubernetesObject>[], { atOnce, clock, signal }: { readonly atOnce: number; readonly clock: Clock; readonly signal: AbortSignal }): Promise<void> {
+  const running: Promise<void>[] = [];
+  const waiting = [...informers];
+  const starter = async (): Promise<void> => {
+    for (let informer = waiting.shift(); informer && !signal.aborted; informer = waiting.shift()) {
+      running.push(informer.run(signal));
+      const patience = new AbortController();
+      const limit = AbortSignal.any([signal, patience.signal]);
+      // A kind that is not served must not keep the others waiting.
+      await Promise.race([informer.synced(limit).catch(() => undefined), clock.sleep(FIRST_LIST_PATIENCE_MS, limit).catch(() => undefined)]);
+      patience.abort();
+    }
+  };
+  await Promise.all(Array.from({ length: atOnce }, starter));
+  await Promise.all(running);
 }
 
 /** Managed fields are the larger half of many objects, and no controller reads them. */

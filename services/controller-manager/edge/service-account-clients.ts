@@ -12,7 +12,8 @@ const LIFETIME_SECONDS = 3600;
 /** A token is renewed when this share of its life is left. */
 const RENEWAL_SHARE = 0.2;
 /** Writes of one controller in flight at once: enough for bursts, few enough for the memory of their TLS sessions. */
-const MAX_CONNECTIONS = 6;
+const MAX_CONNECTIONS = 4;
+const EARLY_TOKENS = 3;
 
 interface TokenRequest {
   readonly status?: { readonly token: string; readonly expirationTimestamp: string };
@@ -68,13 +69,19 @@ export interface ClientsOptions {
 export function clientsByServiceAccount({ access, root, useServiceAccounts, clock, log }: ClientsOptions): (serviceAccount: string) => ApiClient {
   if (!useServiceAccounts) return () => root;
   const clients = new Map<string, ApiClient>();
+  // The first controllers have the most urgent work in a new cluster: their tokens are fetched while the caches fill.
+  // A failure shows again, and is handled, at the first write.
+  const fetchEarly = (source: () => Promise<string>): void => {
+    if (clients.size < EARLY_TOKENS) source().catch((error: unknown) => log.debug({ err: error }, 'cannot get a token yet'));
+  };
   return (serviceAccount) => {
     let client = clients.get(serviceAccount);
     if (!client) {
       const { server, caPem, tlsServerName, insecureSkipTlsVerify } = access;
+      const source = tokenSource(root, serviceAccount, { clock, log });
+      fetchEarly(source);
       client = new ApiClient({
-        server, caPem, tlsServerName, insecureSkipTlsVerify, maxConnections: MAX_CONNECTIONS,
-        tokenSource: tokenSource(root, serviceAccount, { clock, log }),
+        server, caPem, tlsServerName, insecureSkipTlsVerify, maxConnections: MAX_CONNECTIONS, tokenSource: source,
       }, `kube-controller-manager/v1.36.2 (linux/amd64) kubernetes/kubreak/${serviceAccount}`);
       clients.set(serviceAccount, client);
     }

@@ -5,7 +5,12 @@ import { runWorkers, WorkQueue } from '#lib/api-client/work-queue.ts';
 import { TransportError } from '#lib/api-client/client.ts';
 import { defineLongRunning, type Controller, type LongRunningContext } from '#lib/controller/define-controller.ts';
 import { kindId } from '#lib/controller/shared-cache.ts';
-import type { AnyKind, KubernetesObject } from '#lib/kinds/define-kind.ts';
+import { daemonSetKind } from '#lib/kinds/apps/daemon-set.ts';
+import { deploymentKind } from '#lib/kinds/apps/deployment.ts';
+import { replicaSetKind } from '#lib/kinds/apps/replica-set.ts';
+import { nodeKind } from '#lib/kinds/core/node.ts';
+import { podKind } from '#lib/kinds/core/pod.ts';
+import { anyKind, type AnyKind, type KubernetesObject } from '#lib/kinds/define-kind.ts';
 import { isConflict, StatusError } from '#lib/machinery/status-error.ts';
 import { discover } from '../../edge/discovery.ts';
 import { Collector, UnknownKind } from './collector.ts';
@@ -15,6 +20,9 @@ import { Graph, type GraphNode } from './graph.ts';
 const DISCOVERY_PERIOD_MS = 30_000;
 /** Longest wait for all watches before work begins with those there are. */
 const SYNC_PATIENCE_MS = 30_000;
+/** Nothing here is urgent while a cluster comes up, and dozens of watches are a load. */
+const START_DELAY_MS = 1_000;
+const FIRST_LIST_PATIENCE_MS = 1_000;
 
 export interface GarbageCollectorOptions {
   readonly workers: number;
@@ -25,12 +33,14 @@ export interface GarbageCollectorOptions {
 export const garbageCollector = ({ workers, metadataApi }: GarbageCollectorOptions): Controller => defineLongRunning({
   name: 'garbage-collector-controller',
   serviceAccount: 'generic-garbage-collector',
-  reads: [],
+  // Nothing urgent: the watches of the controllers that build the cluster come first.
+  reads: [anyKind(podKind), anyKind(replicaSetKind), anyKind(deploymentKind), anyKind(daemonSetKind), anyKind(nodeKind)],
   start: (context) => collectGarbage(context, metadataApi, workers),
 });
 
 async function collectGarbage(context: LongRunningContext, metadataApi: ApiClient, workers: number): Promise<void> {
   const { api, clock, events, log, signal } = context;
+  await clock.sleep(START_DELAY_MS, signal).catch(() => undefined);
   const [deletions, orphanings] = [new WorkQueue({ clock }), new WorkQueue({ clock })];
   const graph = new Graph({
     attemptToDelete: (node) => deletions.add(node.identity.uid),
@@ -129,10 +139,11 @@ class Monitors {
       stop?.abort(new Error(`${id} is no longer served`));
       this.#watched.delete(id);
     }
-    for (const [id, kind] of wanted) if (!this.#watched.has(id)) this.#watch(id, kind);
+    for (const [id, kind] of wanted) if (!this.#watched.has(id)) await this.#watch(id, kind);
   }
 
-  #watch(id: string, kind: AnyKind): void {
+  /** Resolves when the watch has its first list, or after a moment: one by one they get in nobody's way. */
+  async #watch(id: string, kind: AnyKind): Promise<void> {
     const { cache, clock, random, log, signal } = this.#context;
     const shared = cache.has(kind);
     const stop = shared ? undefined : new AbortController();
@@ -146,6 +157,10 @@ class Monitors {
     if (!stop) return;
     const running = informer.run(AbortSignal.any([signal, stop.signal])).finally(() => this.#running.delete(running));
     this.#running.add(running);
+    const patience = new AbortController();
+    const limit = AbortSignal.any([signal, patience.signal]);
+    await Promise.race([informer.synced(limit).catch(() => undefined), clock.sleep(FIRST_LIST_PATIENCE_MS, limit).catch(() => undefined)]);
+    patience.abort();
   }
 }
 
