@@ -4,6 +4,7 @@ import { accessSync, constants, existsSync, readFileSync } from 'node:fs';
 import { UserError } from '../user-error.ts';
 
 interface Requirement {
+  /** A program to be found on the path, or the full path of a file. */
   readonly program: string;
   readonly debianPackage: string;
 }
@@ -15,7 +16,13 @@ const REQUIREMENTS: readonly Requirement[] = [
   { program: 'nsenter', debianPackage: 'util-linux' },
   { program: 'setpriv', debianPackage: 'util-linux' },
   { program: 'mount', debianPackage: 'mount' },
+  { program: 'script', debianPackage: 'bsdutils' },
+  { program: 'perl', debianPackage: 'perl-base' },
+  { program: 'busybox', debianPackage: 'busybox-static' },
+  { program: 'conntrack', debianPackage: 'conntrack' },
   { program: 'nginx', debianPackage: 'nginx-light' },
+  // With it the built-in nginx says the version of its tag (`Server: nginx/1.14.2`).
+  { program: '/usr/lib/nginx/modules/ngx_http_headers_more_filter_module.so', debianPackage: 'libnginx-mod-http-headers-more-filter' },
   { program: 'curl', debianPackage: 'curl' },
   { program: 'ps', debianPackage: 'procps' },
   { program: 'kubectl', debianPackage: 'kubernetes-client' },
@@ -34,7 +41,7 @@ export function findProgram(name: string): string | undefined {
 }
 
 export function missingRequirements(): readonly Requirement[] {
-  return REQUIREMENTS.filter(({ program }) => findProgram(program) === undefined);
+  return REQUIREMENTS.filter(({ program }) => (program.startsWith('/') ? !existsSync(program) : findProgram(program) === undefined));
 }
 
 function isDebian(): boolean {
