@@ -109,6 +109,8 @@ const deployment: Deployment = {
             { name: 'readiness-probe', containerPort: 8181, protocol: 'TCP' },
           ],
           livenessProbe: { httpGet: { path: '/health', port: 'liveness-probe', scheme: 'HTTP' }, initialDelaySeconds: 60, timeoutSeconds: 5, successThreshold: 1, failureThreshold: 5 },
+          // Not kubeadm's: a Node program takes longer to listen than the first readiness probe waits, and the next comes after 10 s.
+          startupProbe: { httpGet: { path: '/health', port: 'liveness-probe', scheme: 'HTTP' }, periodSeconds: 1, failureThreshold: 60 },
           readinessProbe: { httpGet: { path: '/ready', port: 'readiness-probe', scheme: 'HTTP' } },
           securityContext: { allowPrivilegeEscalation: false, capabilities: { add: ['NET_BIND_SERVICE'], drop: ['ALL'] }, readOnlyRootFilesystem: true },
           volumeMounts: [{ name: 'config-volume', mountPath: '/etc/coredns', readOnly: true }],

@@ -11,12 +11,15 @@ import { loadInClusterConfig, loadKubeconfig } from '#lib/pki/kubeconfig.ts';
 import { DemandLoop } from '#lib/service/demand-loop.ts';
 import type { Flags } from '#lib/service/flags.ts';
 import { newMetrics, startHealthServer } from '#lib/service/health-server.ts';
+import { readinessRoute } from '#lib/service/readiness-route.ts';
 import { staleAffinities } from './core/stale-affinities.ts';
 import type { calicoKubeControllersFlags } from './flags.ts';
 
 /** Source: kube-controllers ReconcilerPeriod. Milliseconds. */
 const RECONCILE_PERIOD_MS = 5 * 60_000;
 const RETRY_MS = 2_000;
+/** Below the 1 s that a probe waits. */
+const READY_HOLD_MS = 800;
 
 export async function startCalicoKubeControllers(
   flags: Flags<typeof calicoKubeControllersFlags>, variables: Readonly<Record<string, string | undefined>>, { clock, random, log }: Environment, signal: AbortSignal,
@@ -29,6 +32,7 @@ export async function startCalicoKubeControllers(
     transform: ({ metadata: { name, uid, resourceVersion } }) => ({ metadata: { name, uid, resourceVersion }, spec: {} }),
   });
   const hasSynced = (): boolean => affinities.hasSynced && nodes.hasSynced;
+  const readiness = (): string | undefined => (hasSynced() ? undefined : 'not synced with the API server yet');
 
   /** A cache may be behind: the server is asked before something is taken away. */
   const isNodeGone = (node: string): Promise<boolean> =>
@@ -58,7 +62,8 @@ export async function startCalicoKubeControllers(
   await Promise.all([
     startHealthServer({
       host: flags.emulatorHealthAddress, port: flags.emulatorHealthPort, metrics: newMetrics(), signal,
-      ready: [{ name: 'informer-sync', check: () => (hasSynced() ? undefined : 'not synced with the API server yet') }],
+      ready: [{ name: 'informer-sync', check: readiness }],
+      routes: { '/readiness': readinessRoute({ check: readiness, holdMs: READY_HOLD_MS, ok: { code: 200, text: 'ok' } }) },
     }),
     Promise.all([affinities.synced(signal), nodes.synced(signal)]).then(() => loop.request(), () => undefined),
     affinities.run(signal), nodes.run(signal), loop.run(signal),

@@ -14,6 +14,7 @@ import { loadInClusterConfig, loadKubeconfig } from '#lib/pki/kubeconfig.ts';
 import { DemandLoop } from '#lib/service/demand-loop.ts';
 import type { Flags } from '#lib/service/flags.ts';
 import { newMetrics, startHealthServer } from '#lib/service/health-server.ts';
+import { readinessRoute } from '#lib/service/readiness-route.ts';
 import { needsAnotherBlock } from './core/address-demand.ts';
 import { confirmedBlocks, newestOf } from './core/block-claim.ts';
 import { CNI_CONFIG_NAME, cniConfigText } from './core/cni-config.ts';
@@ -31,6 +32,8 @@ const ROUTE_INTERVAL_MS = 50;
 /** Everything is looked at again this often even when nothing was heard; milliseconds. Source: Felix RouteRefreshInterval, 90 s. */
 const REFRESH_MS = 30_000;
 const RETRY_MS = 1_000;
+/** Below the 10 s that a probe waits. */
+const READY_HOLD_MS = 5_000;
 const POD_COUNT_INTERVAL_MS = 1_000;
 const DEFAULT_POOL = 'default-ipv4-ippool';
 /** The kernel's state counts as unattended when no look at it succeeded for so long; milliseconds. */
@@ -162,14 +165,11 @@ export async function startCalicoNode(
 
   const liveness = (): string | undefined => (clock.nowMs() - routesSyncedMs > LIVENESS_LIMIT_MS && nodes.hasSynced ? 'routes could not be looked at for long' : undefined);
   const readiness = (): string | undefined => (!isNetworkReady ? 'no block of addresses yet' : !hasSyncedRoutes ? 'routes are not programmed yet' : liveness());
-  const answer = (check: () => string | undefined) => (_: unknown, response: { writeHead(code: number): { end(text: string): void } }): void => {
-    const problem = check();
-    response.writeHead(problem === undefined ? 204 : 503).end(problem ?? '');
-  };
+  const ok = { code: 204, text: '' };
   const health = startHealthServer({
     host: settings.healthHost, port: settings.healthPort, metrics: newMetrics(), signal,
     live: [{ name: 'routes', check: liveness }], ready: [{ name: 'network', check: readiness }],
-    routes: { '/liveness': answer(liveness), '/readiness': answer(readiness) },
+    routes: { '/liveness': readinessRoute({ check: liveness, holdMs: 0, ok }), '/readiness': readinessRoute({ check: readiness, holdMs: READY_HOLD_MS, ok }) },
   });
 
   await Promise.all([

@@ -12,6 +12,7 @@ import { systemRandom } from '#lib/environment/random.ts';
 import { parseFlags } from '#lib/service/flags.ts';
 import { eventually } from '#lib/testing/eventually.ts';
 import { ObjectServer } from '#lib/testing/object-server.ts';
+import { Forwarder } from './edge/forwarder.ts';
 import { coreDnsFlags } from './flags.ts';
 import { startCoreDns } from './service.ts';
 
@@ -132,6 +133,17 @@ test('other names are asked for elsewhere, and then remembered; aliases lead the
   assert.ok(((again.answers?.[0] as { ttl: number }).ttl) <= 30);
   assert.deepEqual(await data('elsewhere.default.svc.cluster.local'), ['example.org', '93.184.216.34']);
   assert.deepEqual(await data('8.8.8.8.in-addr.arpa', 'PTR'), ['93.184.216.34']);
+});
+
+test('when nobody listens at the other name server, failure comes at once, however often one asks', async () => {
+  const closed = createSocket('udp4');
+  await new Promise<void>((resolve) => closed.bind(0, '127.0.0.1', () => resolve()));
+  const { port } = closed.address();
+  closed.close();
+  const forwarder = new Forwarder({ from: '.', to: [`127.0.0.1:${port}`], except: [], policy: 'random', maxConcurrent: 1000, preferUdp: false, forceTcp: false }, { clock: systemClock, random: systemRandom });
+  const startedMs = performance.now();
+  for (let round = 0; round < 50; round += 1) assert.equal((await forwarder.ask({ name: `n${round}.org`, type: 'A', class: 'IN' }, 'udp')).rcode, 'SERVFAIL');
+  assert.ok(performance.now() - startedMs < 1_000);
 });
 
 test('garbage does not stop it', async () => {

@@ -8,6 +8,7 @@ import { loadInClusterConfig, loadKubeconfig } from '#lib/pki/kubeconfig.ts';
 import { aborted } from '#lib/service/abort.ts';
 import type { Flags } from '#lib/service/flags.ts';
 import { newMetrics, startHealthServer } from '#lib/service/health-server.ts';
+import { readinessRoute } from '#lib/service/readiness-route.ts';
 import type { ClusterView } from './core/cluster-records.ts';
 import { configurationFrom, type Configuration } from './core/configuration.ts';
 import { CorefileError } from './core/corefile.ts';
@@ -19,6 +20,8 @@ import { Resolver } from './edge/resolver.ts';
 import type { coreDnsFlags } from './flags.ts';
 
 const VERSION = '1.14.2';
+/** Below the 1 s that a probe waits. */
+const READY_HOLD_MS = 800;
 
 const NO_CLUSTER: ClusterView = {
   hasSynced: true, ownAddresses: [], hasNamespace: () => false, service: () => undefined, slicesOf: () => [], servicesByIp: () => [], slicesByIp: () => [],
@@ -93,7 +96,7 @@ export async function startCoreDns(
   await Promise.all([
     apply(configuration),
     serve(configuration.health?.address, { '/health': ok }),
-    serve(configuration.ready, { '/ready': (request, response) => (view === undefined || view.hasSynced ? ok(request, response) : void response.writeHead(503).end('kubernetes')) }),
+    serve(configuration.ready, { '/ready': readinessRoute({ check: () => (view === undefined || view.hasSynced ? undefined : 'kubernetes'), holdMs: READY_HOLD_MS, ok: { code: 200, text: 'OK' } }) }),
     serve(configuration.prometheus, {}),
   ]);
   for (const [port, resolver] of resolvers) {

@@ -11,15 +11,21 @@ import { decodeAnswer, encodeQuestion } from './wire.ts';
 /** Wait for one server, and for all of them together; milliseconds. Source: CoreDNS plugin/forward. */
 const READ_TIMEOUT_MS = 2_000;
 const DEADLINE_MS = 5_000;
-/** Failures in a row after which a server is passed over, and for how long. */
+/** Failures in a row after which a server is asked last, and for how long. */
 const MAX_FAILS = 2;
 const REST_MS = 500;
+/**
+ * Time for which a server is not asked at all after its host said that nobody listens there. Hosts say so once a second
+ * only (net.ipv4.icmp_ratelimit): asking more often would mean waiting for the timeout.
+ */
+const REFUSED_REST_MS = 1_500;
 
 interface Upstream {
   readonly host: string;
   readonly port: number;
   failures: number;
   restsUntilMs: number;
+  refusesUntilMs: number;
 }
 
 export class Forwarder {
@@ -60,10 +66,15 @@ export class Forwarder {
       for (const upstream of [...order, ...order]) {
         const timeoutMs = Math.min(READ_TIMEOUT_MS, endMs - this.#clock.nowMs());
         if (timeoutMs <= 0) break;
-        const reply = await exchange(upstream, question, way, { timeoutMs, id: integerBelow(this.#random, 65_536) });
-        if (reply) {
+        if (upstream.refusesUntilMs > this.#clock.nowMs()) continue;
+        const received = await exchange(upstream, question, way, { timeoutMs, id: integerBelow(this.#random, 65_536) });
+        if (received === 'refused') {
+          upstream.refusesUntilMs = this.#clock.nowMs() + REFUSED_REST_MS;
+          continue;
+        }
+        if (received) {
           upstream.failures = 0;
-          return reply;
+          return received;
         }
         upstream.failures += 1;
         if (upstream.failures >= MAX_FAILS) upstream.restsUntilMs = this.#clock.nowMs() + REST_MS;
@@ -89,8 +100,8 @@ export class Forwarder {
 function upstreamsOf(target: string): Upstream[] {
   const address = target.replace(/^dns:\/\//, '');
   const [, host = '', port] = isIP(address) === 6 ? [undefined, address] : (/^\[?([0-9a-fA-F:.]+?)\]?(?::(\d+))?$/.exec(address) ?? []);
-  if (isIP(host) !== 0) return [{ host, port: port === undefined ? 53 : Number(port), failures: 0, restsUntilMs: 0 }];
-  return [...readFileSync(target, 'utf8').matchAll(/^\s*nameserver\s+(\S+)/gm)].flatMap(([, name = '']) => (isIP(name.split('%')[0] ?? '') === 0 ? [] : [{ host: name, port: 53, failures: 0, restsUntilMs: 0 }]));
+  if (isIP(host) !== 0) return [{ host, port: port === undefined ? 53 : Number(port), failures: 0, restsUntilMs: 0, refusesUntilMs: 0 }];
+  return [...readFileSync(target, 'utf8').matchAll(/^\s*nameserver\s+(\S+)/gm)].flatMap(([, name = '']) => (isIP(name.split('%')[0] ?? '') === 0 ? [] : [{ host: name, port: 53, failures: 0, restsUntilMs: 0, refusesUntilMs: 0 }]));
 }
 
 interface Attempt {
@@ -98,13 +109,17 @@ interface Attempt {
   readonly id: number;
 }
 
-/** Resolves with undefined when there was no usable answer. */
-async function exchange(upstream: Upstream, question: Question, transport: 'udp' | 'tcp', attempt: Attempt): Promise<Reply | undefined> {
+/** `refused`: nobody listens there. Undefined: no usable answer in time. */
+type Received = ReturnType<typeof decodeAnswer> | 'refused' | undefined;
+
+async function exchange(upstream: Upstream, question: Question, transport: 'udp' | 'tcp', attempt: Attempt): Promise<Reply | 'refused' | undefined> {
   const reply = await (transport === 'udp' ? askByUdp : askByTcp)(upstream, question, attempt);
-  return reply?.isTruncated ? (await askByTcp(upstream, question, attempt)) ?? reply : reply;
+  if (reply === undefined || reply === 'refused' || !reply.isTruncated) return reply;
+  const whole = await askByTcp(upstream, question, attempt);
+  return whole === undefined || whole === 'refused' ? reply : whole;
 }
 
-type Received = ReturnType<typeof decodeAnswer> | undefined;
+const failureOf = (error: NodeJS.ErrnoException): Received => (error.code === 'ECONNREFUSED' ? 'refused' : undefined);
 
 function askByUdp({ host, port }: Upstream, question: Question, { timeoutMs, id }: Attempt): Promise<Received> {
   return new Promise((resolve) => {
@@ -117,7 +132,7 @@ function askByUdp({ host, port }: Upstream, question: Question, { timeoutMs, id 
       resolve(reply);
     };
     const timer = setTimeout(() => finish(undefined), timeoutMs);
-    socket.on('error', () => finish(undefined));
+    socket.on('error', (error) => finish(failureOf(error)));
     socket.on('message', (message) => {
       const reply = tryDecode(message, { id, question });
       if (reply) finish(reply); // anything else may be forged: the true answer may still come
@@ -136,7 +151,7 @@ function askByTcp({ host, port }: Upstream, question: Question, { timeoutMs, id 
       resolve(reply);
     };
     const timer = setTimeout(() => finish(undefined), timeoutMs);
-    socket.on('error', () => finish(undefined)).on('close', () => finish(undefined));
+    socket.on('error', (error) => finish(failureOf(error))).on('close', () => finish(undefined));
     socket.on('connect', () => {
       const message = encodeQuestion({ id, question });
       const length = Buffer.alloc(2);
@@ -151,7 +166,7 @@ function askByTcp({ host, port }: Upstream, question: Question, { timeoutMs, id 
   });
 }
 
-function tryDecode(message: Buffer, expected: { readonly id: number; readonly question: Question }): Received {
+function tryDecode(message: Buffer, expected: { readonly id: number; readonly question: Question }): ReturnType<typeof decodeAnswer> | undefined {
   try {
     return decodeAnswer(message, expected);
   } catch {
