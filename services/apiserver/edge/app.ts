@@ -40,6 +40,11 @@ export interface ApiserverDependencies extends ResourceServices {
   readonly tls?: ServerOptions;
 }
 
+/** For a client to send its headers, and the whole request. Milliseconds. */
+const HEADERS_TIMEOUT_MS = 60_000;
+const UPLOAD_TIMEOUT_MS = 300_000;
+/** Source: Go's net.ListenConfig. */
+const TCP_KEEPALIVE_MS = 15_000;
 const MUTATING: ReadonlySet<string> = new Set(['POST', 'PUT', 'PATCH', 'DELETE']);
 /** Answered whatever the state of things: never counted against the limits. */
 const ALWAYS_ADMITTED = /^\/(healthz|livez|readyz)(\/|$)/;
@@ -54,10 +59,11 @@ export function buildApiserverApp(dependencies: ApiserverDependencies): FastifyI
     bodyLimit: MAX_BODY_BYTES, requestTimeout: 0, forceCloseConnections: true, exposeHeadRoutes: false,
     routerOptions: { ignoreTrailingSlash: false, maxParamLength: 2048 },
     serverFactory: (handler) => {
-      const server = (tls ? createHttpsServer(tls, handler) : createHttpServer(handler)) as Server;
+      const probes = { keepAlive: true, keepAliveInitialDelay: TCP_KEEPALIVE_MS }; // finds clients whose host is gone
+      const server = (tls ? createHttpsServer({ ...probes, ...tls }, handler) : createHttpServer(probes, handler)) as Server;
       server.keepAliveTimeout = 0; // the client decides how long it keeps a connection
-      server.headersTimeout = 60_000;
-      server.requestTimeout = 0;
+      server.headersTimeout = HEADERS_TIMEOUT_MS;
+      server.requestTimeout = UPLOAD_TIMEOUT_MS;
       server.on('upgrade', (request: IncomingMessage, socket: Socket, head: Buffer) => {
         // through the same hooks as every request; whoever takes the connection over finds it here
         socket.on('error', () => socket.destroy());

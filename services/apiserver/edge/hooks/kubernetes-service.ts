@@ -17,6 +17,8 @@ const LEASES = '/registry/masterleases/';
 const PERIOD_MS = 10_000;
 const LEASE_SECONDS = 15;
 const RETRY_MS = 100;
+/** Longest time a stopping server spends on its farewell; its lease ends by itself soon after. */
+const LEAVE_MS = 2_000;
 
 export interface KubernetesServiceOptions extends EnsureServices {
   readonly storage: Storage;
@@ -29,9 +31,9 @@ export interface KubernetesServiceOptions extends EnsureServices {
   readonly signal: AbortSignal;
 }
 
-async function renewLease(storage: Storage, key: string): Promise<void> {
+async function renewLease(storage: Storage, key: string, nowMs: number): Promise<void> {
   const { item } = await storage.get(key);
-  const value = new TextEncoder().encode(JSON.stringify({ kind: 'Endpoints', apiVersion: 'v1', metadata: { name: '', generation: Date.now() }, subsets: [{ addresses: [{ ip: key.slice(LEASES.length) }] }] }));
+  const value = new TextEncoder().encode(JSON.stringify({ kind: 'Endpoints', apiVersion: 'v1', metadata: { name: '', generation: nowMs }, subsets: [{ addresses: [{ ip: key.slice(LEASES.length) }] }] }));
   if (item) await storage.update(key, value, { expectedRevision: item.modRevision, timeToLiveSeconds: LEASE_SECONDS });
   else await storage.create(key, value, { timeToLiveSeconds: LEASE_SECONDS });
 }
@@ -43,7 +45,7 @@ async function reconcile(options: KubernetesServiceOptions, isLeaving: boolean):
     const { item } = await storage.get(key);
     if (item) await storage.delete(key, { expectedRevision: item.modRevision });
   } else {
-    await renewLease(storage, key);
+    await renewLease(storage, key, options.clock.nowMs());
     await ensure(options, serviceKind, kubernetesService(clusterIP, port));
   }
   const { items } = await storage.list(LEASES);
@@ -72,5 +74,6 @@ export async function runKubernetesService(options: KubernetesServiceOptions, ho
     }
     await clock.sleep(waitMs, signal).catch(() => undefined);
   }
-  await reconcile(options, true).catch((error: unknown) => log.warn({ err: error }, 'cannot take this server off the kubernetes service'));
+  const leaving = reconcile(options, true).catch((error: unknown) => log.warn({ err: error }, 'cannot take this server off the kubernetes service'));
+  await Promise.race([leaving, clock.sleep(LEAVE_MS)]);
 }
