@@ -12,7 +12,7 @@ import { nodeKind } from '#lib/kinds/core/node.ts';
 import { podKind } from '#lib/kinds/core/pod.ts';
 import { serviceKind } from '#lib/kinds/core/service.ts';
 import type { KubernetesObject } from '#lib/kinds/define-kind.ts';
-import type { Node, Pod, Service } from '#lib/kinds/types/core-v1.ts';
+import type { Node, Pod, PodStatus, Service } from '#lib/kinds/types/core-v1.ts';
 import { integerValue } from '#lib/machinery/quantity.ts';
 import { StatusError } from '#lib/machinery/status-error.ts';
 import { loadKubeconfig } from '#lib/pki/kubeconfig.ts';
@@ -20,7 +20,8 @@ import { admit } from './core/admission.ts';
 import { parseResolvConf } from './core/dns.ts';
 import type { FieldContext } from './core/downward-api.ts';
 import { capacities, parseTaint, type Pressure } from './core/node-status.ts';
-import { fieldPathOf, fullNameOf, isMirrorPod, isStaticPod, namespaceOf, uidOf } from './core/pod-spec.ts';
+import { fieldPathOf, fullNameOf, isMirrorPod, isStaticPod, isTerminalPhase, namespaceOf, uidOf } from './core/pod-spec.ts';
+import { isMirrorOf } from './core/static-pod.ts';
 import { loadConfiguration } from './edge/configuration.ts';
 import { Housekeeping } from './edge/housekeeping.ts';
 import { ImagePuller } from './edge/image-puller.ts';
@@ -98,7 +99,14 @@ export async function startKubelet(flags: KubeletFlags, environment: Environment
   const context = (): FieldContext => ({ podIPs: [], hostIPs, nodeName: name, nodeAllocatable: agent?.node?.status?.allocatable ?? allocatable });
   const apiPod = (pod: Pod): Pod | undefined => {
     const found = pods?.get(namespaceOf(pod), pod.metadata.name);
-    return found && (isStaticPod(pod) && !isMirrorPod(pod)) === isMirrorPod(found) ? found : undefined;
+    if (!found) return undefined;
+    // The mirror of an earlier manifest is that of another pod.
+    return isStaticPod(pod) ? (isMirrorOf(found, pod) ? found : undefined) : isMirrorPod(found) ? undefined : found;
+  };
+  /** A static pod that is wanted runs, whatever its mirror was told of an earlier life. */
+  const knownStatus = (pod: Pod): PodStatus | undefined => {
+    const status = apiPod(pod)?.status;
+    return status && isStaticPod(pod) && isTerminalPhase(status.phase) ? { ...status, phase: 'Pending', containerStatuses: [], initContainerStatuses: [] } : status;
   };
 
   const statuses = new StatusWriter({
@@ -159,7 +167,7 @@ export async function startKubelet(flags: KubeletFlags, environment: Environment
     syncFrequencyMs: config.syncFrequencyMs,
     objects: async (pod) => (objects ? objects.of(pod) : { configMap: () => undefined, secret: () => undefined }),
     networkProblem: () => health.networkProblem(),
-    knownStatus: (pod) => apiPod(pod)?.status,
+    knownStatus,
     keepMirror: (pod) => mirrors?.keep(pod),
     onFinished: async (worker) => {
       objects?.release(worker.uid);
@@ -240,8 +248,8 @@ export async function startKubelet(flags: KubeletFlags, environment: Environment
     isStaticSourceRead = true;
     for (const pod of gone) {
       workers.remove(pod);
-      const mirror = apiPod(pod);
-      if (mirror && !next.some((one) => fullNameOf(one) === fullNameOf(pod))) void mirrors?.delete(mirror).catch((error: unknown) => log.warn({ err: error, pod: fullNameOf(pod) }, 'cannot delete mirror pod'));
+      const mirror = pods?.get(namespaceOf(pod), pod.metadata.name);
+      if (mirror && isMirrorPod(mirror) && !next.some((one) => fullNameOf(one) === fullNameOf(pod))) void mirrors?.delete(mirror).catch((error: unknown) => log.warn({ err: error, pod: fullNameOf(pod) }, 'cannot delete mirror pod'));
     }
     for (const pod of next) workers.apply(pod);
   };

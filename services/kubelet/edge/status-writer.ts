@@ -107,14 +107,16 @@ export class StatusWriter {
     const isMirrored = isStaticPod(entry.pod) && !isMirrorPod(entry.pod);
     if (!isMirrored && uidOf(known) !== uid) return; // another pod has taken the name
     const current = newer(known, entry.written);
-    const patch = statusPatch(current.status ?? {}, entry.status);
+    const { status } = entry;
+    const patch = statusPatch(current.status ?? {}, status);
     try {
       if (patch) {
         entry.written = await api.patch(podKind, namespaceOf(known), known.metadata.name,
           { metadata: { uid: uidOf(known) }, status: patch }, { type: 'strategic', subresource: 'status', signal });
-        log.debug({ pod: fullNameOf(entry.pod), phase: entry.status.phase }, 'wrote pod status');
+        log.debug({ pod: fullNameOf(entry.pod), phase: status.phase }, 'wrote pod status');
       }
-      await this.#deleteWhenFinished(uid, entry, known);
+      // The last word first: with a newer status there is another round.
+      if (entry.status === status) await this.#deleteWhenFinished(uid, entry, known);
     } catch (error) {
       // Gone, or another one under this name: nothing left to tell. The watch will say so, too.
       if (isNotFound(error) || isConflict(error)) return;
