@@ -1,10 +1,11 @@
 // A typed client of the Kubernetes REST API over undici: one connection pool, JSON bodies, a deadline on every request.
 // Errors that the server answers are thrown as StatusError; what does not reach a server is a TransportError.
 import { readFile } from 'node:fs/promises';
-import { Pool, type Dispatcher } from 'undici';
+import type { Dispatcher } from 'undici';
 import type { Kind, KubernetesObject } from '#lib/kinds/define-kind.ts';
 import type { ObjectMeta } from '#lib/kinds/types/meta-v1.ts';
 import { failure, StatusError, type Status } from '#lib/machinery/status-error.ts';
+import { newHttpPool, sendRequest, type HttpPool } from './http-pool.ts';
 import { readWatchEvents, type WatchEvent } from './watch-stream.ts';
 
 /** How to reach an API server and as whom; what a kubeconfig or a service account mount holds. */
@@ -108,7 +109,7 @@ function queryOf(parameters: Readonly<Record<string, string | number | boolean |
 
 export class ApiClient {
   readonly server: string;
-  readonly #pool: Pool;
+  readonly #pool: HttpPool;
   readonly #userAgent: string;
   readonly #config: ConnectionConfig;
   #token: { value: string; readAtMs: number } | undefined;
@@ -117,7 +118,7 @@ export class ApiClient {
     this.server = config.server;
     this.#config = config;
     this.#userAgent = userAgent;
-    this.#pool = new Pool(config.server, {
+    this.#pool = newHttpPool(config.server, {
       connect: {
         ...(config.caPem === undefined ? {} : { ca: config.caPem }),
         ...(config.certPem === undefined ? {} : { cert: config.certPem }),
@@ -216,7 +217,7 @@ export class ApiClient {
     if (token !== undefined) headers['authorization'] = `Bearer ${token}`;
     if (body !== undefined && contentType !== undefined) headers['content-type'] = contentType;
     try {
-      return await this.#pool.request({ method, path, headers, ...(body === undefined ? {} : { body }), signal });
+      return await sendRequest(this.#pool, { method, path, headers, ...(body === undefined ? {} : { body }), signal });
     } catch (error) {
       throw new TransportError(`${method} ${this.server}${path}: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
     }
