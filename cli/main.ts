@@ -9,6 +9,12 @@ import { addUpCommand } from './commands/up.ts';
 import { StatusError } from '#lib/machinery/status-error.ts';
 import { UserError } from './user-error.ts';
 
+// Whoever read our words may have stopped listening (`kubreak status | head`): no reason to complain.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code !== 'EPIPE') throw error;
+  process.exit(0);
+});
+
 const program = new Command('kubreak')
   .description('A Kubernetes cluster on this machine, made to be broken on purpose.')
   .option('--dir <folder>', 'folder that holds the cluster', process.env['KUBREAK_DIR'] ?? '.kubreak')
