@@ -46,7 +46,7 @@ export async function freePort(): Promise<number> {
 }
 
 /** Awaits a condition; throws with the last error when it does not come in time. */
-export async function eventually<T>(check: () => Promise<T | undefined>, what: string, deadlineMs = 20_000): Promise<T> {
+export async function eventually<T>(check: () => Promise<T | undefined>, what: string, deadlineMs = 40_000): Promise<T> {
   const end = Date.now() + deadlineMs;
   let last: unknown;
   for (;;) {

@@ -1,10 +1,10 @@
 // A client per controller that acts as the controller's own service account in kube-system, by tokens that are asked
 // for and renewed here. Source: controller-manager's SAControllerClientBuilder (clientbuilder/client_builder_dynamic.go).
 import type { Logger } from 'pino';
-import { ApiClient, type ConnectionConfig } from '#lib/api-client/client.ts';
+import { ApiClient, TransportError, type ConnectionConfig } from '#lib/api-client/client.ts';
 import type { Clock } from '#lib/environment/clock.ts';
 import { serviceAccountKind } from '#lib/kinds/core/service-account.ts';
-import { isAlreadyExists, isNotFound } from '#lib/machinery/status-error.ts';
+import { isAlreadyExists, isNotFound, StatusError } from '#lib/machinery/status-error.ts';
 
 const NAMESPACE = 'kube-system';
 /** Source: defaultExpirationSeconds and the leeway of the dynamic client builder. */
@@ -19,8 +19,14 @@ interface TokenRequest {
   readonly status?: { readonly token: string; readonly expirationTimestamp: string };
 }
 
-/** A function that gives a valid token of a service account, which is created when it is missing. */
-export function tokenSource(root: ApiClient, name: string, { clock, log }: { readonly clock: Clock; readonly log: Logger }): () => Promise<string> {
+interface TokenSource {
+  readonly get: () => Promise<string>;
+  /** The server no longer takes the present token: its account was deleted, or the signing key changed. */
+  readonly discard: () => void;
+}
+
+/** Gives valid tokens of a service account, which is created when it is missing. */
+function tokenSource(root: ApiClient, name: string, { clock, log }: { readonly clock: Clock; readonly log: Logger }): TokenSource {
   let current: { readonly token: string; readonly renewAtMs: number; readonly endsAtMs: number } | undefined;
   let pending: Promise<string> | undefined;
   const request = (): Promise<TokenRequest> => root.createSubresource<TokenRequest>(serviceAccountKind, NAMESPACE, name, 'token', {
@@ -43,18 +49,38 @@ export function tokenSource(root: ApiClient, name: string, { clock, log }: { rea
     current = { token, endsAtMs, renewAtMs: endsAtMs - (endsAtMs - clock.nowMs()) * RENEWAL_SHARE };
     return token;
   };
-  return async () => {
+  const get = async (): Promise<string> => {
     const nowMs = clock.nowMs();
     if (current && nowMs < current.renewAtMs) return current.token;
     pending ??= renew().finally(() => (pending = undefined));
     try {
       return await pending;
     } catch (error) {
-      if (!current || nowMs >= current.endsAtMs) throw error;
+      // Not as the StatusError it may be: a caller would take «not found» for an answer about the object it asked for.
+      if (!current || nowMs >= current.endsAtMs) throw new TransportError(`cannot get a token for service account ${NAMESPACE}/${name}`, { cause: error });
       log.warn({ err: error, serviceAccount: name }, 'cannot renew token, using the old one while it holds');
       return current.token;
     }
   };
+  return { get, discard: () => (current = undefined) };
+}
+
+/** Asks for another token, once, when the server refuses the one it has. */
+class ServiceAccountClient extends ApiClient {
+  readonly #discardToken: () => void;
+  constructor(config: ConnectionConfig, userAgent: string, discardToken: () => void) {
+    super(config, userAgent);
+    this.#discardToken = discardToken;
+  }
+  override async request<R>(...request: Parameters<ApiClient['request']>): Promise<R> {
+    try {
+      return await super.request<R>(...request);
+    } catch (error) {
+      if (!(error instanceof StatusError) || error.code !== 401) throw error;
+      this.#discardToken();
+      return super.request<R>(...request);
+    }
+  }
 }
 
 export interface ClientsOptions {
@@ -79,10 +105,10 @@ export function clientsByServiceAccount({ access, root, useServiceAccounts, cloc
     if (!client) {
       const { server, caPem, tlsServerName, insecureSkipTlsVerify } = access;
       const source = tokenSource(root, serviceAccount, { clock, log });
-      fetchEarly(source);
-      client = new ApiClient({
-        server, caPem, tlsServerName, insecureSkipTlsVerify, maxConnections: MAX_CONNECTIONS, tokenSource: source,
-      }, `kube-controller-manager/v1.36.2 (linux/amd64) kubernetes/kubreak/${serviceAccount}`);
+      fetchEarly(source.get);
+      client = new ServiceAccountClient({
+        server, caPem, tlsServerName, insecureSkipTlsVerify, maxConnections: MAX_CONNECTIONS, tokenSource: source.get,
+      }, `kube-controller-manager/v1.36.2 (linux/amd64) kubernetes/kubreak/${serviceAccount}`, source.discard);
       clients.set(serviceAccount, client);
     }
     return client;
