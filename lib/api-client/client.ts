@@ -1,6 +1,7 @@
 // A typed client of the Kubernetes REST API over undici: one connection pool, JSON bodies, a deadline on every request.
 // Errors that the server answers are thrown as StatusError; what does not reach a server is a TransportError.
 import { readFile } from 'node:fs/promises';
+import { createSecureContext } from 'node:tls';
 import type { Dispatcher } from 'undici';
 import type { Kind, KubernetesObject } from '#lib/kinds/define-kind.ts';
 import type { ObjectMeta } from '#lib/kinds/types/meta-v1.ts';
@@ -120,9 +121,8 @@ export class ApiClient {
     this.#userAgent = userAgent;
     this.#pool = newHttpPool(config.server, {
       connect: {
-        ...(config.caPem === undefined ? {} : { ca: config.caPem }),
-        ...(config.certPem === undefined ? {} : { cert: config.certPem }),
-        ...(config.keyPem === undefined ? {} : { key: config.keyPem }),
+        // Made once: every watch has a connection of its own, and reading the certificates again for each costs more than all else.
+        secureContext: createSecureContext({ ca: config.caPem, cert: config.certPem, key: config.keyPem }),
         ...(config.tlsServerName === undefined ? {} : { servername: config.tlsServerName }),
         rejectUnauthorized: config.insecureSkipTlsVerify !== true,
         timeout: 10_000,
@@ -217,7 +217,8 @@ export class ApiClient {
     if (token !== undefined) headers['authorization'] = `Bearer ${token}`;
     if (body !== undefined && contentType !== undefined) headers['content-type'] = contentType;
     try {
-      return await sendRequest(this.#pool, { method, path, headers, ...(body === undefined ? {} : { body }), signal });
+      // reset: undici would close the connection after every DELETE that has a body
+      return await sendRequest(this.#pool, { method, path, headers, reset: false, ...(body === undefined ? {} : { body }), signal });
     } catch (error) {
       throw new TransportError(`${method} ${this.server}${path}: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
     }
