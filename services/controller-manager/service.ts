@@ -18,6 +18,7 @@ import { allControllers, isEnabled } from './controllers/registry.ts';
 import { tokenSigner } from './controllers/serviceaccount-token/secret-token.ts';
 import { clientsByServiceAccount } from './edge/service-account-clients.ts';
 import { delegatedAccess } from './edge/delegated-access.ts';
+import { waitForApiserver } from './edge/wait-for-apiserver.ts';
 import { configz } from './edge/configz.ts';
 import type { controllerManagerFlags } from './flags.ts';
 
@@ -55,6 +56,7 @@ export async function startControllerManager(flags: Flags<typeof controllerManag
     await runControllers({ controllers, cache, clientFor, metrics, clock, random, log, signal: leading });
   };
   try {
+    await waitForApiserver(root, clock, signal);
     if (!flags.leaderElect) return await lead(signal);
     const identity = `${hostname()}_${randomUUID()}`;
     const events = new EventRecorder({ api: root, component: NAME, clock, log, signal });
