@@ -141,5 +141,11 @@ export function sweepCgroups(folder: ClusterFolder): void {
 
 function removeGroups(path: string): void {
   for (const entry of readdirSync(path, { withFileTypes: true })) if (entry.isDirectory()) removeGroups(`${path}/${entry.name}`);
-  rmdirSync(path);
+  try {
+    rmdirSync(path);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EBUSY') throw error;
+    const pids = readFileSync(`${path}/cgroup.procs`, 'utf8').trim().split('\n').join(', ');
+    throw new UserError(`processes of an earlier cluster of this folder still run (${pids}); was the folder deleted while it ran? End its supervisor first`);
+  }
 }
