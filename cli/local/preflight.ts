@@ -1,6 +1,6 @@
 // What the machine must have before a cluster can start: rights, and a few programs.
 import { execFileSync, spawnSync, type ExecFileSyncOptions } from 'node:child_process';
-import { accessSync, constants, existsSync, readFileSync } from 'node:fs';
+import { accessSync, constants, existsSync, readFileSync, statfsSync } from 'node:fs';
 import { UserError } from '../user-error.ts';
 
 interface Requirement {
@@ -65,6 +65,17 @@ export function ensureMachineIsReady(say: (line: string) => void): void {
   if (!readFileSync('/proc/filesystems', 'utf8').includes('overlay')) {
     spawnSync('modprobe', ['overlay']);
     if (!readFileSync('/proc/filesystems', 'utf8').includes('overlay')) throw new UserError('this kernel has no overlay filesystem, which the hosts and containers of the cluster need');
+  }
+}
+
+/** `f_type` of overlayfs. Source: include/uapi/linux/magic.h. */
+const OVERLAY_MAGIC = 0x794c7630;
+
+/** The hosts' roots are overlays with their writable layer in the cluster's folder, which not every folder can hold. */
+export function ensureFolderIsUsable(folder: string): void {
+  if (/[,:\\\n]/.test(folder)) throw new UserError(`the path of the cluster's folder may not contain a comma, colon or backslash: ${folder}`);
+  if (statfsSync(folder).type === OVERLAY_MAGIC) {
+    throw new UserError(`${folder} is on an overlay file system (as in a container), on which hosts cannot have their disks; choose a folder on another with --dir`);
   }
 }
 

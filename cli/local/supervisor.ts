@@ -10,7 +10,7 @@ import { UserError } from '../user-error.ts';
 import type { ClusterFolder } from './cluster-folder.ts';
 import { CGROUP_CONTROLLERS } from './lab/host-boot.ts';
 import { RELAY_SOCKET, type LabConfig } from './lab/lab-config.ts';
-import { ensureMachineIsReady } from './preflight.ts';
+import { ensureFolderIsUsable, ensureMachineIsReady } from './preflight.ts';
 import { allProcesses } from './proc.ts';
 import { adminKubeconfig, HOST_DATA_FOLDERS, MASTER_ENDPOINT, provision } from './provision.ts';
 import { waitUntilReady } from './readiness.ts';
@@ -35,6 +35,7 @@ export async function superviseCluster(folder: ClusterFolder, port: number, prog
   let lab: ChildProcess | undefined;
   let server: Server | undefined;
   try {
+    ensureFolderIsUsable(folder.path);
     ensureMachineIsReady((line) => progress.step(line));
     server = await listen(port);
     sweepCgroups(folder);

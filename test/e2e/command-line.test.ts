@@ -44,6 +44,12 @@ test('--help of every command tells what it does and exits with 0', async () => 
   }
 });
 
+test('a folder that cannot hold the disks of hosts is refused', async () => {
+  const { code, stderr } = await kubreak('--dir', `${emptyFolder()},x`, 'up');
+  assert.equal(code, 1);
+  assert.match(stderr, /may not contain a comma/);
+});
+
 test('a taken port is named, and nothing is left half-started', async () => {
   const server = createServer();
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));

@@ -44,7 +44,8 @@ ${binds.join('\n')}
 mkdir -p opt/kubreak/dist opt/kubreak/node_modules opt/kubreak/bin usr/local/bin run/kubreak run/netns
 mount --bind ${quoted(config.dist)} opt/kubreak/dist
 mount --bind ${quoted(config.nodeModules)} opt/kubreak/node_modules
-if [ ! -x usr/local/bin/node ] && [ ! -x usr/bin/node ]; then : > usr/local/bin/node; mount --bind ${quoted(config.nodeExecutable)} usr/local/bin/node; fi
+[ -e usr/local/bin/node ] || : > usr/local/bin/node
+mount --bind ${quoted(config.nodeExecutable)} usr/local/bin/node
 echo ${bootId} > run/kubreak/boot_id
 mount --bind run/kubreak/boot_id proc/sys/kernel/random/boot_id
 pivot_root . .
