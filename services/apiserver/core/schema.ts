@@ -3,6 +3,7 @@
 import { definitions, listKeys as keysByDefinition } from '#lib/kinds/openapi/schemas.ts';
 import { canonicalQuantity, QuantityError } from '#lib/machinery/quantity.ts';
 import { formatMicroTime, formatTime, parseTimeOrUndefined } from '#lib/machinery/time.ts';
+import { setOwn } from './patch/json-value.ts';
 
 /** The body does not fit the types. Message in the words of encoding/json. */
 export class StructureError extends Error {
@@ -195,12 +196,6 @@ class Decoder {
       ? `json: cannot unmarshal ${got} into Go value of type ${goType(type)}`
       : `json: cannot unmarshal ${got} into Go struct field ${at.struct}.${at.goPath} of type ${goType(type)}`);
   }
-}
-
-/** Assigns like a plain property even for `__proto__`. */
-function setOwn(target: Record<string, unknown>, key: string, value: unknown): void {
-  if (key === '__proto__') Object.defineProperty(target, key, { value, enumerable: true, configurable: true, writable: true });
-  else target[key] = value;
 }
 
 const isEmptyCollection = (value: unknown, type: SchemaType): boolean =>

@@ -1,5 +1,5 @@
 // JSON patch. Source: RFC 6902, with evanphx/json-patch's leniencies as kube-apiserver uses it.
-import { isRecord, jsonEqual } from './json-value.ts';
+import { isRecord, jsonEqual, ownField, setOwn } from './json-value.ts';
 
 /** The patch is well-formed but cannot be applied (a path is missing, a test failed). */
 export class JsonPatchError extends Error {
@@ -42,7 +42,7 @@ type Container = Record<string, unknown> | unknown[];
 function containerOf(document: unknown, path: readonly string[], operation: Operation): Container {
   let at: unknown = document;
   for (const part of path.slice(0, -1)) {
-    at = Array.isArray(at) ? at[indexIn(at, part, operation, at.length - 1)] : isRecord(at) ? at[part] : undefined;
+    at = Array.isArray(at) ? at[indexIn(at, part, operation, at.length - 1)] : isRecord(at) ? ownField(at, part) : undefined;
     if (at === undefined) break;
   }
   if (Array.isArray(at) || isRecord(at)) return at;
@@ -62,14 +62,14 @@ function read(document: unknown, path: readonly string[], operation: Operation):
   if (path.length === 0) return document;
   const container = containerOf(document, path, operation);
   const last = path.at(-1) ?? '';
-  return Array.isArray(container) ? container[indexIn(container, last, operation, container.length - 1)] : container[last];
+  return Array.isArray(container) ? container[indexIn(container, last, operation, container.length - 1)] : ownField(container, last);
 }
 
 function add(document: unknown, path: readonly string[], value: unknown, operation: Operation): unknown {
   if (path.length === 0) return value;
   const container = containerOf(document, path, operation);
   const last = path.at(-1) ?? '';
-  if (!Array.isArray(container)) container[last] = value;
+  if (!Array.isArray(container)) setOwn(container, last, value);
   else if (last === '-') container.push(value);
   else container.splice(indexIn(container, last, operation, container.length), 0, value);
   return document;
@@ -79,7 +79,7 @@ function remove(document: unknown, path: readonly string[], operation: Operation
   const container = containerOf(document, path, operation);
   const last = path.at(-1) ?? '';
   if (Array.isArray(container)) container.splice(indexIn(container, last, operation, container.length - 1), 1);
-  else if (last in container) delete container[last];
+  else if (Object.hasOwn(container, last)) delete container[last];
   else throw new JsonPatchError(`remove operation does not apply: doc is missing path: "${operation.pathText}": missing value`);
 }
 

@@ -1,5 +1,5 @@
 // JSON merge patch. Source: RFC 7386.
-import { isRecord } from './json-value.ts';
+import { isRecord, ownField, setOwn } from './json-value.ts';
 
 /** Returns the patched value; neither argument is changed. */
 export function applyMergePatch(target: unknown, patch: unknown): unknown {
@@ -7,7 +7,7 @@ export function applyMergePatch(target: unknown, patch: unknown): unknown {
   const result: Record<string, unknown> = isRecord(target) ? { ...target } : {};
   for (const [key, value] of Object.entries(patch)) {
     if (value === null) delete result[key];
-    else result[key] = applyMergePatch(result[key], value);
+    else setOwn(result, key, applyMergePatch(ownField(result, key), value));
   }
   return result;
 }

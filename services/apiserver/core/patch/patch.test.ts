@@ -73,3 +73,16 @@ test('the original is never changed', () => {
   strategic(original, { spec: { containers: [{ name: 'a', image: '2' }] } });
   assert.deepEqual(original, { spec: { containers: [{ name: 'a' }] } });
 });
+
+test('a patch reaches only what the object itself has, whatever its fields are called', () => {
+  const polluted = (): unknown => (({}) as Record<string, unknown>)['x'];
+  assert.throws(() => applyJsonPatch({}, [{ op: 'add', path: '/__proto__/x', value: 1 }]), JsonPatchError);
+  assert.throws(() => applyJsonPatch({}, [{ op: 'replace', path: '/constructor/prototype/x', value: 1 }]), JsonPatchError);
+  assert.throws(() => applyJsonPatch({}, [{ op: 'remove', path: '/toString' }]), JsonPatchError);
+  const named = JSON.parse('{"__proto__":{"x":1}}') as unknown;
+  for (const patched of [applyJsonPatch({}, [{ op: 'add', path: '/__proto__', value: { x: 1 } }]), applyMergePatch({}, named), strategic({}, named)]) {
+    assert.equal(JSON.stringify(patched), '{"__proto__":{"x":1}}');
+    assert.equal(Object.getPrototypeOf(patched), Object.prototype);
+  }
+  assert.equal(polluted(), undefined);
+});

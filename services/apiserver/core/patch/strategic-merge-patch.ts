@@ -1,7 +1,7 @@
 // Strategic merge patch: merges lists by key where the types say so, and obeys the $patch directives.
 // Source: apimachinery pkg/util/strategicpatch/patch.go.
 import { structOf, type SchemaField, type SchemaType, type Struct } from '../schema.ts';
-import { isRecord, jsonEqual } from './json-value.ts';
+import { isRecord, jsonEqual, ownField, setOwn } from './json-value.ts';
 
 /** The patch is malformed. */
 export class StrategicPatchError extends Error {
@@ -65,14 +65,14 @@ function mergeMap(original: Json, patch: Json, type: SchemaType | undefined): Js
     }
     const { type: fieldType, keys } = fieldOf(type, key);
     const strategies = keys?.patchStrategy?.split(',') ?? [];
-    const current = result[key];
+    const current = ownField(result, key);
     if (isRecord(value)) {
-      result[key] = strategies.includes('replace') ? value : mergeMap(isRecord(current) ? current : {}, value, fieldType);
+      setOwn(result, key, strategies.includes('replace') ? value : mergeMap(isRecord(current) ? current : {}, value, fieldType));
     } else if (Array.isArray(value)) {
       if (strategies.includes('merge')) lists.add(key);
-      else result[key] = value;
+      else setOwn(result, key, value);
     } else {
-      result[key] = value;
+      setOwn(result, key, value);
     }
   }
   for (const key of lists) mergeListField(result, patch, key, type);
