@@ -11,7 +11,7 @@ import { badRequest, type Status } from '#lib/machinery/status-error.ts';
 import type { Clock } from '#lib/environment/clock.ts';
 import { budgetFor, chargeBudget, EVICTION_BODY, needsNoBudget } from '../core/pod-eviction.ts';
 import { bindPod, BINDING_BODY, checkBinding } from '../core/pod-binding.ts';
-import { raiseGeneration, statusRules, type UpdateRules } from '../core/lifecycle/write.ts';
+import { statusRules, type UpdateRules } from '../core/lifecycle/write.ts';
 import type { ObjectReader } from '../core/object-reader.ts';
 import { SCALE_BODY, toScale, withScale } from '../core/scale.ts';
 import { parseDryRun } from './pipeline.ts';
@@ -43,8 +43,8 @@ interface Services {
 
 const created: Status = { kind: 'Status', apiVersion: 'v1', metadata: {}, status: 'Success', code: 201 };
 
-/** The main endpoint's rules without its care for what a user may change: the server itself is the author. */
-const ownRules: UpdateRules = { prepare: raiseGeneration, validate: () => [] };
+/** The server itself is the author: nothing to check, and being bound is not a change of what was asked for. */
+const ownRules: UpdateRules = { prepare: () => undefined, validate: () => [] };
 
 export function scaleSubresource({ store }: Services, rules: ScaleRules<KubernetesObject>): SubresourceHandler {
   return async ({ kind, namespace, name, verb, subresource, body, patch, context }) => {
