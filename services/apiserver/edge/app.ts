@@ -14,7 +14,7 @@ import type { AuthenticationRequest, Authenticator, Authorizer, Impersonator, Us
 import { describeApi } from '../core/discovery.ts';
 import { parseRequestInfo, type RequestInfo } from '../core/request-info.ts';
 import { asStatusError, RequestTimeoutError, sendPlainObject } from './answer.ts';
-import { MAX_BODY_BYTES } from './body.ts';
+import { MAX_BODY_BYTES, unsupportedMediaType } from './body.ts';
 import { discoveryRoutes } from './discovery-routes.ts';
 import { healthRoutes, type HealthEndpoints } from './health-routes.ts';
 import type { ApiserverMetrics } from './metrics.ts';
@@ -50,6 +50,8 @@ const MUTATING: ReadonlySet<string> = new Set(['POST', 'PUT', 'PATCH', 'DELETE']
 const ALWAYS_ADMITTED = /^\/(healthz|livez|readyz)(\/|$)/;
 /** Made once: an abort without a reason would make an exception with a stack for every request. */
 const ENDED = new Error('the request has ended');
+/** Selectors of many values make long URLs. Source: Go net/http, DefaultMaxHeaderBytes. */
+const MAX_HEADER_BYTES = 1024 * 1024;
 const NO_CALL = undefined as unknown as ApiCall;
 
 export function buildApiserverApp(dependencies: ApiserverDependencies): FastifyInstance {
@@ -58,9 +60,11 @@ export function buildApiserverApp(dependencies: ApiserverDependencies): FastifyI
   const app = fastify({
     bodyLimit: MAX_BODY_BYTES, requestTimeout: 0, forceCloseConnections: true, exposeHeadRoutes: false,
     routerOptions: { ignoreTrailingSlash: false, maxParamLength: 2048 },
+    clientErrorHandler: refuseGarbage,
+    frameworkErrors: (_error, _request, reply) => void (reply as FastifyReply).code(400).type('text/plain; charset=utf-8').send('400 Bad Request'), // a URL that cannot be decoded
     serverFactory: (handler) => {
-      const probes = { keepAlive: true, keepAliveInitialDelay: TCP_KEEPALIVE_MS }; // finds clients whose host is gone
-      const server = (tls ? createHttpsServer({ ...probes, ...tls }, handler) : createHttpServer(probes, handler)) as Server;
+      const options = { maxHeaderSize: MAX_HEADER_BYTES, keepAlive: true, keepAliveInitialDelay: TCP_KEEPALIVE_MS }; // the last two find clients whose host is gone
+      const server = (tls ? createHttpsServer({ ...options, ...tls }, handler) : createHttpServer(options, handler)) as Server;
       server.keepAliveTimeout = 0; // the client decides how long it keeps a connection
       server.headersTimeout = HEADERS_TIMEOUT_MS;
       server.requestTimeout = UPLOAD_TIMEOUT_MS;
@@ -130,7 +134,9 @@ export function buildApiserverApp(dependencies: ApiserverDependencies): FastifyI
   });
 
   app.setErrorHandler((error: Error, request, reply) => {
-    const status = (error as { code?: string }).code === 'FST_ERR_CTP_BODY_TOO_LARGE' ? bodyTooLarge(MAX_BODY_BYTES) : asStatusError(error);
+    const { code } = error as { code?: string };
+    const status = code === 'FST_ERR_CTP_BODY_TOO_LARGE' ? bodyTooLarge(MAX_BODY_BYTES)
+      : code === 'FST_ERR_CTP_INVALID_MEDIA_TYPE' ? unsupportedMediaType() : asStatusError(error);
     if (status.code >= 500 && !(error instanceof StatusError)) log.error({ err: error, method: request.method, url: request.url }, 'request failed');
     return sendStatus(request, reply, status);
   });
@@ -157,6 +163,14 @@ export function buildApiserverApp(dependencies: ApiserverDependencies): FastifyI
   app.get('/metrics', async (_request, reply) => reply.type(dependencies.metricsRegistry.contentType).send(await dependencies.metricsRegistry.metrics()));
   for (const { routes: register } of extensions) register?.(app);
   return app;
+}
+
+/** What is no HTTP is answered as Go's server does, and cut off. */
+function refuseGarbage(error: NodeJS.ErrnoException, socket: Socket): void {
+  if (error.code === 'ECONNRESET' || socket.destroyed) return;
+  const status = error.code === 'HPE_HEADER_OVERFLOW' ? '431 Request Header Fields Too Large' : error.code === 'ERR_HTTP_REQUEST_TIMEOUT' ? '408 Request Timeout' : '400 Bad Request';
+  if (socket.writable) socket.write(`HTTP/1.1 ${status}\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n${status}`);
+  socket.destroy();
 }
 
 async function authorize(authorizer: Authorizer, user: User, info: RequestInfo, query: URLSearchParams): Promise<void> {

@@ -1,8 +1,10 @@
 // Request bodies: from bytes of any accepted media type to an object of the expected kind, checked for structure.
 import { parseDocument } from 'yaml';
 import type { KubernetesObject } from '#lib/kinds/define-kind.ts';
-import { badRequest, failure } from '#lib/machinery/status-error.ts';
+import { notSupported } from '#lib/machinery/field-error.ts';
+import { badRequest, failure, invalidObject, type StatusError } from '#lib/machinery/status-error.ts';
 import { duplicateFields } from '../core/duplicate-fields.ts';
+import { isDeeperThan, MAX_DEPTH, TOO_DEEP } from '../core/nesting.ts';
 import { isRecord } from '../core/patch/json-value.ts';
 import { decodeStructure, StructureError } from '../core/schema.ts';
 import type { BodyDecoder, BodyKind } from './extension.ts';
@@ -26,6 +28,9 @@ export const MAX_BODY_BYTES = 3 * 1024 * 1024;
 
 const MEDIA_TYPES = 'application/json, application/yaml, application/vnd.kubernetes.protobuf';
 
+export const unsupportedMediaType = (): StatusError =>
+  failure(415, 'UnsupportedMediaType', `the body of the request was in an unknown format - accepted media types include: ${MEDIA_TYPES}`);
+
 export const mediaTypeOf = (contentType: string): string => (contentType.split(';')[0] ?? '').trim().toLowerCase();
 
 function goJsonError(text: string, error: unknown): string {
@@ -35,19 +40,28 @@ function goJsonError(text: string, error: unknown): string {
     if (at >= text.trimEnd().length) return 'unexpected end of JSON input';
     return `invalid character '${text[at] ?? ''}' looking for beginning of object key string`;
   }
+  const after = /^Unexpected non-whitespace character after JSON at position (\d+)/.exec(message)?.[1];
+  if (after !== undefined) return `invalid character '${text[Number(after)] ?? ''}' after top-level value`;
   const [, token] = /Unexpected token '?(.)'?/.exec(message) ?? [];
   return token === undefined ? 'unexpected end of JSON input' : `invalid character '${token}' looking for beginning of value`;
 }
 
+/** Source: apiserver pkg/endpoints/handlers/rest.go, summarizeData. */
+function summary(bytes: Buffer): string {
+  if (bytes.length === 0) return '<empty>';
+  const start = bytes.subarray(0, 30);
+  return `${start.toString(start[0] === '{'.charCodeAt(0) ? 'utf8' : 'hex')}${bytes.length > start.length ? ' ...' : ''}`;
+}
+
 function unrecognized(expected: BodyKind, bytes: Buffer, text: string): Error {
-  const start = bytes.subarray(0, 512).toString('hex');
-  return badRequest(`the object provided is unrecognized (must be of type ${expected.kind}): ${text} (${start}${bytes.length > 512 ? ' ...' : ''})`);
+  return badRequest(`the object provided is unrecognized (must be of type ${expected.kind}): ${text} (${summary(bytes)})`);
 }
 
 function parseYaml(text: string, wantDuplicates: boolean): ParsedBody {
+  const refuse = (problem: string): Error => badRequest(`error converting YAML to JSON: yaml: ${problem}`);
   const document = parseDocument(text, { uniqueKeys: false, merge: true });
   const [error] = document.errors;
-  if (error) throw badRequest(`error converting YAML to JSON: yaml: ${error.message.split('\n')[0] ?? ''}`);
+  if (error) throw refuse(/call stack/.test(error.message) ? TOO_DEEP : error.message.split('\n')[0] ?? '');
   const strictErrors: string[] = [];
   if (wantDuplicates) {
     const strict = parseDocument(text, { uniqueKeys: true, merge: true });
@@ -57,7 +71,14 @@ function parseYaml(text: string, wantDuplicates: boolean): ParsedBody {
       strictErrors.push(`yaml: unmarshal errors:\n  line ${linePos?.[0].line ?? 0}: key "${key}" already set in map`);
     }
   }
-  return { value: document.toJS({ maxAliasCount: 100 }) as unknown, strictErrors };
+  let value: unknown;
+  try {
+    value = document.toJS({ maxAliasCount: 100 });
+  } catch (cause) {
+    throw refuse(cause instanceof RangeError ? TOO_DEEP : 'document contains excessive aliasing');
+  }
+  if (isDeeperThan(JSON.stringify(value) ?? '', MAX_DEPTH)) throw refuse(TOO_DEEP);
+  return { value, strictErrors };
 }
 
 /** Throws BadRequest or UnsupportedMediaType. */
@@ -67,9 +88,10 @@ export function parseBody({ bytes, contentType }: RawBody, expected: BodyKind, o
   if (decoder) return { value: decoder.decode(bytes, expected), strictErrors: [] };
   if (mediaType === 'application/yaml') return parseYaml(bytes.toString('utf8'), options.wantDuplicates);
   if (mediaType !== 'application/json' && mediaType !== '') {
-    throw failure(415, 'UnsupportedMediaType', `the body of the request was in an unknown format - accepted media types include: ${MEDIA_TYPES}`);
+    throw unsupportedMediaType();
   }
   const text = bytes.toString('utf8');
+  if (isDeeperThan(text, MAX_DEPTH)) throw unrecognized(expected, bytes, `couldn't get version/kind; json parse error: ${TOO_DEEP}`);
   try {
     return { value: JSON.parse(text), strictErrors: options.wantDuplicates ? duplicateFields(text) : [] };
   } catch (error) {
@@ -77,10 +99,11 @@ export function parseBody({ bytes, contentType }: RawBody, expected: BodyKind, o
   }
 }
 
-export function parseFieldValidation(value: string | null): FieldValidation {
+/** `options`: CreateOptions, UpdateOptions or PatchOptions. Throws Invalid. */
+export function parseFieldValidation(value: string | null, options: string): FieldValidation {
   if (value === null || value === '') return 'Warn';
   if (value === 'Ignore' || value === 'Warn' || value === 'Strict') return value;
-  throw failure(422, 'Invalid', ` "" is invalid: fieldValidation: Unsupported value: "${value}": supported values: "Ignore", "Strict", "Warn"`);
+  throw invalidObject({ group: 'meta.k8s.io', kind: options }, '', [notSupported('fieldValidation', value, ['Ignore', 'Strict', 'Warn'])]);
 }
 
 const apiVersionOf = ({ group, version }: BodyKind): string => (group === '' ? version : `${group}/${version}`);

@@ -8,6 +8,7 @@ import { isRecord } from '../core/patch/json-value.ts';
 import { applyMergePatch } from '../core/patch/merge-patch.ts';
 import { applyStrategicMergePatch, StrategicPatchError } from '../core/patch/strategic-merge-patch.ts';
 import { duplicateFields } from '../core/duplicate-fields.ts';
+import { isDeeperThan, MAX_DEPTH, TOO_DEEP } from '../core/nesting.ts';
 import { decodeStructure, StructureError } from '../core/schema.ts';
 import { mediaTypeOf, type FieldValidation, type RawBody } from './body.ts';
 
@@ -35,6 +36,7 @@ function patchTypeOf(contentType: string): PatchType {
 
 function parse(bytes: Buffer): unknown {
   const text = bytes.toString('utf8');
+  if (isDeeperThan(text, MAX_DEPTH)) throw badRequest(`error decoding patch: ${TOO_DEEP}`);
   try {
     return JSON.parse(text);
   } catch {

@@ -44,6 +44,16 @@ const RETURNS_DELETED: ReadonlySet<string> = new Set(['pods', 'services', 'servi
 const DELETE_WORKERS = 10;
 const DELETE_OPTIONS: BodyKind = { group: '', version: 'v1', kind: 'DeleteOptions', schema: 'io.k8s.apimachinery.pkg.apis.meta.v1.DeleteOptions' };
 
+/** What the options of a write are called in errors. */
+const OPTIONS_KINDS: Readonly<Record<string, string>> = { POST: 'CreateOptions', PUT: 'UpdateOptions', PATCH: 'PatchOptions' };
+
+/** Throws BadRequest. */
+function integer(query: URLSearchParams, name: string): number {
+  const value = Number(query.get(name) ?? 0);
+  if (!Number.isInteger(value)) throw badRequest(`strconv.ParseInt: parsing "${query.get(name) ?? ''}": invalid syntax`);
+  return value;
+}
+
 const handlerKey = (group: string, resource: string, subresource: string, verb = ''): string => `${group}/${resource}/${subresource}/${verb}`;
 
 /** Everything that a handler of one request wants to know. */
@@ -147,7 +157,7 @@ export class ResourceRoutes {
   }
 
   #decodeOptions(request: FastifyRequest): DecodeOptions {
-    return { decoders: this.#decoders, validation: parseFieldValidation(request.api.query.get('fieldValidation')), warn: (text) => warn(request, text) };
+    return { decoders: this.#decoders, validation: parseFieldValidation(request.api.query.get('fieldValidation'), OPTIONS_KINDS[request.method] ?? 'CreateOptions'), warn: (text) => warn(request, text) };
   }
 
   /** The body as an object of `kind`, with defaults. */
@@ -193,8 +203,8 @@ export class ResourceRoutes {
     const { kind, request, reply } = operation;
     const { query, abort } = request.api;
     const form = this.#form(operation);
-    const limit = Number(query.get('limit') ?? 0);
-    if (!Number.isInteger(limit)) throw badRequest(`strconv.ParseInt: parsing "${query.get('limit') ?? ''}": invalid syntax`);
+    const limit = integer(query, 'limit');
+    integer(query, 'timeoutSeconds');
     const { entries, metadata } = await listObjects(kind, this.#selection(operation), {
       resourceVersion: query.get('resourceVersion'), resourceVersionMatch: query.get('resourceVersionMatch'), limit: Math.max(0, limit), continue: query.get('continue') ?? '',
     }, this.#services, abort.signal);
@@ -207,7 +217,7 @@ export class ResourceRoutes {
     const form = this.#form(operation);
     const { transform } = form.accepted;
     const minMs = this.#services.minRequestTimeoutMs;
-    const seconds = Number(query.get('timeoutSeconds') ?? 0);
+    const seconds = integer(query, 'timeoutSeconds');
     const sends = query.get('sendInitialEvents');
     if (sends !== null && query.get('resourceVersionMatch') !== 'NotOlderThan') {
       throw failure(422, 'Invalid', 'ListOptions.meta.k8s.io "" is invalid: resourceVersionMatch: Forbidden: sendInitialEvents requires setting resourceVersionMatch to NotOlderThan');

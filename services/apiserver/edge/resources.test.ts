@@ -74,7 +74,7 @@ test('bodies that are no such object are refused as upstream does', async () => 
     code: 400, reason: 'BadRequest',
     message: 'Deployment in version "v1" cannot be handled as a Deployment: json: cannot unmarshal string into Go struct field DeploymentSpec.spec.replicas of type int32',
   });
-  assert.match(failed(await server.post(`${NS}/configmaps`, '{"a":')).message ?? '', /^the object provided is unrecognized \(must be of type ConfigMap\): couldn't get version\/kind; json parse error: unexpected end of JSON input \(7b2261223a\)$/);
+  assert.match(failed(await server.post(`${NS}/configmaps`, '{"a":')).message ?? '', /^the object provided is unrecognized \(must be of type ConfigMap\): couldn't get version\/kind; json parse error: unexpected end of JSON input \(\{"a":\)$/);
   assert.equal(failed(await server.post(`${NS}/configmaps`, { ...configMap('v'), apiVersion: 'v2' })).message, 'the API version in the data (v2) does not match the expected API version (v1)');
   assert.equal(failed(await server.post(`${NS}/configmaps`, 'x', { 'content-type': 'text/plain' })).code, 415);
   const huge = await server.post(`${NS}/configmaps`, configMap('huge', { a: 'x'.repeat(3 * 1024 * 1024) }));
@@ -148,7 +148,7 @@ test('a pod is bound once', async () => {
   const first = await server.post(`${NS}/pods/bound/binding`, binding);
   assert.deepEqual([first.code, first.json], [201, { kind: 'Status', apiVersion: 'v1', metadata: {}, status: 'Success', code: 201 }]);
   const { json } = await server.get(`${NS}/pods/bound`);
-  assert.deepEqual([json['spec']?.['nodeName'], json['metadata']?.['annotations'], json['metadata']?.['generation']], ['n1', { by: 'test' }, 2]);
+  assert.deepEqual([json['spec']?.['nodeName'], json['metadata']?.['annotations'], json['metadata']?.['generation']], ['n1', { by: 'test' }, 1]);
   const conditions = (json['status']?.['conditions'] ?? []) as unknown as { type: string; status: string }[];
   assert.deepEqual(conditions.filter(({ type }) => type === 'PodScheduled').map(({ status }) => status), ['True']);
   const again = await server.post(`${NS}/bindings`, binding);
