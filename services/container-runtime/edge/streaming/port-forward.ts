@@ -24,24 +24,35 @@ interface Client {
 
 /** One connection, to its end. Throws with the reason when the port cannot be reached. */
 async function forward(sandbox: Sandbox, port: number, { input, output }: Client): Promise<void> {
-  const { source, target, ended } = sandbox.netns === '' ? dialHere(port) : dialInside(sandbox.netns, port);
-  await Promise.all([
-    pipeline(input, target).catch(() => target.end()),
-    pipeline(source, output).catch(() => source.destroy()),
-    ended,
-  ]).finally(() => input.destroy());
+  const { source, target, ended, stop } = sandbox.netns === '' ? dialHere(port) : dialInside(sandbox.netns, port);
+  // No pipeline here: it would destroy the input when the port closes first, and with it an output that is the same stream
+  // and still has something to say.
+  input.pipe(target);
+  input.once('close', () => target.end());
+  await Promise.all([pipeline(source, output).catch(stop), ended]).finally(() => {
+    input.unpipe(target);
+    input.resume();
+    stop();
+  });
 }
 
-function dialHere(port: number): { source: Readable; target: Writable; ended: Promise<void> } {
+interface Dialled {
+  readonly source: Readable;
+  readonly target: Writable;
+  readonly ended: Promise<void>;
+  readonly stop: () => void;
+}
+
+function dialHere(port: number): Dialled {
   const socket = connect({ port, host: '127.0.0.1', allowHalfOpen: true });
   const ended = new Promise<void>((resolve, reject) => {
     socket.once('error', reject);
     socket.once('close', () => resolve());
   });
-  return { source: socket, target: socket, ended };
+  return { source: socket, target: socket, ended, stop: () => socket.destroy() };
 }
 
-function dialInside(netns: string, port: number): { source: Readable; target: Writable; ended: Promise<void> } {
+function dialInside(netns: string, port: number): Dialled {
   const child = spawn('nsenter', [`--net=${netnsPath(netns)}`, 'busybox', 'nc', '127.0.0.1', String(port)], { stdio: ['pipe', 'pipe', 'pipe'] });
   let errors = '';
   child.stderr.on('data', (chunk: Buffer) => { errors = (errors + chunk.toString()).slice(-1024); });
@@ -50,7 +61,7 @@ function dialInside(netns: string, port: number): { source: Readable; target: Wr
     child.once('error', reject);
     child.once('close', (code) => (code === 0 || errors === '' ? resolve() : reject(new Error(errors.trim()))));
   });
-  return { source: child.stdout, target: child.stdin, ended };
+  return { source: child.stdout, target: child.stdin, ended, stop: () => child.kill() };
 }
 
 /** containerd's words. */

@@ -72,6 +72,8 @@ test('data and its end arrive, cut anywhere', async () => {
   const chunks: Buffer[] = [];
   for await (const chunk of stdin as AsyncIterable<Buffer>) chunks.push(chunk);
   assert.equal(Buffer.concat(chunks).toString(), 'hello world');
+  // read to its end, the stream is given up: the client is told that nothing more will come on it
+  assert.equal((await receive(8)).toString('hex'), '0000000301000000');
 });
 
 test('what is written is sent as data, the end as a flag', async () => {

@@ -72,7 +72,8 @@ export class SpdyStream extends Duplex {
 
   override _destroy(error: Error | null, callback: (error?: Error | null) => void): void {
     this.#connection.forget(this.id);
-    callback(error);
+    if (this.writableFinished) return callback(error);
+    this.#connection.sendEnd(this.id, () => callback(error)); // whoever reads the other end must not wait for ever
   }
 }
 
