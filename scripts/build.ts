@@ -1,6 +1,7 @@
 // Bundles every program into dist/NAME.js: one file a process, so that it starts in milliseconds and reads no sources.
 // Native packages stay outside the bundle and are loaded from node_modules.
-import { cpSync, existsSync, readdirSync, rmSync } from 'node:fs';
+import { chmodSync, existsSync, lstatSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
 
@@ -23,10 +24,27 @@ entryPoints['hostctl'] = `${root}services/node/hostctl.ts`;
 entryPoints['kubreak'] = `${root}cli/main.ts`;
 entryPoints['lab'] = `${root}cli/local/lab/main.ts`;
 
-rmSync(`${root}dist`, { recursive: true, force: true });
-await build({
+const dist = join(root, 'dist');
+const written = new Set<string>();
+
+/** A running cluster has this folder mounted: files change one at a time and in one step, and only when they differ. */
+function put(path: string, content: Uint8Array, mode: number): void {
+  written.add(path);
+  if (existsSync(path) && readFileSync(path).equals(content) && (statSync(path).mode & 0o777) === mode) return;
+  mkdirSync(dirname(path), { recursive: true });
+  writeFileSync(`${path}.new`, content);
+  chmodSync(`${path}.new`, mode); // whatever the umask: containers run programs under other users
+  renameSync(`${path}.new`, path);
+}
+
+function filesOf(folder: string): string[] {
+  return readdirSync(folder, { withFileTypes: true }).flatMap((entry) => (entry.isDirectory() ? filesOf(join(folder, entry.name)) : [join(folder, entry.name)]));
+}
+
+const { outputFiles } = await build({
+  write: false,
   entryPoints,
-  outdir: `${root}dist`,
+  outdir: dist,
   bundle: true,
   platform: 'node',
   format: 'esm',
@@ -44,5 +62,11 @@ await build({
   logLevel: 'warning',
 });
 
+for (const { path, contents } of outputFiles) put(path, contents, path.endsWith('.js') ? 0o755 : 0o644);
 // The built-in images go where the bundles go.
-cpSync(`${root}images`, `${root}dist/images`, { recursive: true, verbatimSymlinks: true });
+for (const file of filesOf(join(root, 'images'))) put(join(dist, 'images', relative(join(root, 'images'), file)), readFileSync(file), statSync(file).mode & 0o111 ? 0o755 : 0o644);
+for (const file of filesOf(dist)) if (!written.has(file)) rmSync(file);
+
+// `npx kubreak` in a clone finds the command here; without it npx would pack and build the project once more.
+const link = join(root, 'node_modules/.bin/kubreak');
+if (existsSync(dirname(link)) && !lstatSync(link, { throwIfNoEntry: false })) symlinkSync('../../dist/kubreak.js', link);
