@@ -102,6 +102,15 @@ describe('with a running cluster', { timeout: 300_000 }, () => {
     }
   });
 
+  test('building the project again does not disturb a running cluster', async () => {
+    const { code, stderr } = await runCommand('npm', ['run', '--silent', 'build']);
+    assert.equal(code, 0, stderr);
+    await cluster.kubectlOk('run', 'after-build', '--image=nginx');
+    await cluster.kubectlOk('wait', '--for=condition=Ready', 'pod/after-build', '--timeout=60s');
+    const { status } = await cluster.json<{ status: { containerStatuses: { restartCount: number }[] } }>('get', 'pod', 'after-build');
+    assert.equal(status.containerStatuses[0]?.restartCount, 0);
+  });
+
   test('a paused process is shown as paused and goes on when resumed', async () => {
     assert.equal((await cluster.kubreak(['pause', 'scheduler'])).code, 0);
     const health = async () => (JSON.parse((await cluster.kubreak(['status', '-o', 'json'])).stdout) as { processes: { component: string; health: string }[] }).processes.find(({ component }) => component === 'scheduler')?.health;
