@@ -10,7 +10,7 @@ const REFERENCE = /^(?:[A-Za-z0-9][A-Za-z0-9.-]*(?::\d+)?\/)?[a-z0-9]+(?:(?:[._]
 /** `nginx` is `nginx:latest`. Throws ImageNameError for what is no reference. */
 export function withDefaultTag(image: string): string {
   if (!REFERENCE.test(image)) {
-    const why = /[A-Z]/.test(image.replace(/[@:].*$/, '')) ? 'repository name must be lowercase' : 'invalid reference format';
+    const why = REFERENCE.test(image.toLowerCase()) ? 'repository name must be lowercase' : 'invalid reference format';
     throw new ImageNameError(`couldn't parse image name ${JSON.stringify(image)}: ${why}`);
   }
   const afterSlash = image.slice(image.lastIndexOf('/') + 1);

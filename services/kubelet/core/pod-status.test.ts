@@ -46,6 +46,11 @@ test('a crashed container that waits for its time shows CrashLoopBackOff with it
   assert.deepEqual([one?.lastState?.terminated?.exitCode, one?.lastState?.terminated?.message, one?.restartCount], [3, 'oops', 2]);
 });
 
+test('a container that could not be started shows the beginning of time as its start', () => {
+  const result = status(pod(), runtimePod([exited('a', 128, { reason: 'StartError', startedAtMs: 0 })]));
+  assert.equal(result.containerStatuses?.[0]?.state?.terminated?.startedAt, '1970-01-01T00:00:00Z');
+});
+
 test('a container that runs again shows how the one before it ended', () => {
   const result = status(pod(), runtimePod([ran('a', { id: 'a-2', restartCount: 1 }), exited('a', 1)]));
   assert.deepEqual([result.containerStatuses?.[0]?.lastState?.terminated?.exitCode, result.containerStatuses?.[0]?.restartCount], [1, 1]);

@@ -169,7 +169,7 @@ function stateOf({ runtimeName }: StatusInputs, container: RuntimeContainer, old
         exitCode: container.exitCode,
         reason: container.reason,
         ...(container.message === '' ? {} : { message: container.message }),
-        ...(container.startedAtMs > 0 ? { startedAt: formatTime(container.startedAtMs) } : {}),
+        startedAt: formatTime(container.startedAtMs), // 1970 for one that could not be started, as upstream
         ...(container.finishedAtMs > 0 ? { finishedAt: formatTime(container.finishedAtMs) } : {}),
         containerID: `${runtimeName}://${container.id}`,
       },

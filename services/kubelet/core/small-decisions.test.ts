@@ -15,6 +15,7 @@ import { container, pod } from './testing.ts';
 test('an image without a tag is meant to be latest', () => {
   assert.deepEqual(['nginx', 'nginx:1.25', 'host:5000/a/b', `nginx@sha256:${'0'.repeat(64)}`].map(withDefaultTag), ['nginx:latest', 'nginx:1.25', 'host:5000/a/b:latest', `nginx@sha256:${'0'.repeat(64)}`]);
   assert.throws(() => withDefaultTag('NGINX'), { message: `couldn't parse image name "NGINX": repository name must be lowercase` });
+  assert.throws(() => withDefaultTag('Bad Image!'), { message: `couldn't parse image name "Bad Image!": invalid reference format` });
   assert.throws(() => withDefaultTag('a b'), /invalid reference format/);
 });
 

@@ -260,13 +260,13 @@ export class PodRunner {
     try {
       ({ containerId } = await runtime.cri.createContainer({ podSandboxId: sandbox.sandboxId, config, sandboxConfig: sandbox.config }));
     } catch (error) {
-      throw new StartFailure('CreateContainerError', errorText(error), { eventText: errorText(error), cause: error });
+      throw startFailure('CreateContainerError', error);
     }
     onEvent(pod, container.name, 'Normal', 'Created', 'Container created');
     try {
       await runtime.cri.startContainer({ containerId });
     } catch (error) {
-      throw new StartFailure('RunContainerError', errorText(error), { eventText: errorText(error), cause: error });
+      throw startFailure('RunContainerError', error);
     }
     onEvent(pod, container.name, 'Normal', 'Started', 'Container started');
     await linkLog(logLinkOf(pod, container.name, containerId), join(logsRoot, podLogFolder(pod), container.name, `${restartCount}.log`));
@@ -325,6 +325,12 @@ interface StopInputs {
   readonly graceSeconds: number;
   readonly signal: AbortSignal;
   readonly startedMs: number;
+}
+
+/** The runtime's message alone: the gRPC code is shown for pulls only. */
+function startFailure(reason: string, error: unknown): StartFailure {
+  const text = error instanceof Error ? error.message : String(error);
+  return new StartFailure(reason, text, { eventText: text, cause: error });
 }
 
 const graceOf = (pod: Pod): number => pod.metadata.deletionGracePeriodSeconds ?? pod.spec.terminationGracePeriodSeconds ?? DEFAULT_GRACE_SECONDS;
