@@ -121,6 +121,12 @@ test('a finished rollout says so', () => {
   assert.equal(timeToDeadlineMs(owner, status, NOW), undefined);
 });
 
+test('a status has no zeros, as Go leaves them out', () => {
+  const status = rolloutStatus(rollout(deployment(2), replicaSet('new', 2, { image: 'nginx:2' })), NOW);
+  assert.deepEqual(Object.entries(status).filter(([, value]) => value === 0), [['terminatingReplicas', 0]]); // a pointer upstream
+  assert.equal('unavailableReplicas' in status, false);
+});
+
 test('a rollout without progress for the deadline has timed out, and is looked at again then', () => {
   const stuck = replicaSet('new', 2, { available: 0, image: 'nginx:2' });
   const counts = { replicas: 2, updatedReplicas: 2, readyReplicas: 0, availableReplicas: 0 };

@@ -31,13 +31,16 @@ export function baseStatus({ deployment, newReplicaSet, oldReplicaSets }: Rollou
   const availableReplicas = sumOfAvailable(all);
   const isAvailable = availableReplicas >= replicasOf(deployment) - rollingLimits(deployment).maxUnavailable;
   const { collisionCount, conditions = [] } = deployment.status ?? {};
-  return {
-    observedGeneration: deployment.metadata.generation,
+  const counts = {
     replicas: sumOfActual(all),
     updatedReplicas: newReplicaSet?.status?.replicas ?? 0,
     readyReplicas: sumOfReady(all),
     availableReplicas,
     unavailableReplicas: Math.max(0, sumOfReplicas(all) - availableReplicas),
+  };
+  return {
+    observedGeneration: deployment.metadata.generation,
+    ...Object.fromEntries(Object.entries(counts).filter(([, count]) => count > 0)), // omitempty: upstream's status has no zeros
     terminatingReplicas: all.reduce((sum, { status }) => sum + (status?.terminatingReplicas ?? 0), 0),
     ...(collisionCount === undefined ? {} : { collisionCount }),
     conditions: withCondition(conditions, isAvailable
@@ -48,7 +51,8 @@ export function baseStatus({ deployment, newReplicaSet, oldReplicaSets }: Rollou
 
 export function isComplete(deployment: Readonly<Deployment>, status: Readonly<DeploymentStatus>): boolean {
   const wanted = replicasOf(deployment);
-  return status.updatedReplicas === wanted && status.replicas === wanted && status.availableReplicas === wanted
+  const { updatedReplicas = 0, replicas = 0, availableReplicas = 0 } = status;
+  return updatedReplicas === wanted && replicas === wanted && availableReplicas === wanted
     && (status.observedGeneration ?? 0) >= (deployment.metadata.generation ?? 0);
 }
 
