@@ -21,7 +21,7 @@ export type Outcome = { readonly exitCode: number } | { readonly error: string }
 
 /** The last message of v4 and later: a Status. Source: k8s.io/apimachinery, remotecommand. */
 export function statusOf(outcome: Outcome): string {
-  if ('error' in outcome) return JSON.stringify({ metadata: {}, status: 'Failure', message: outcome.error, reason: 'InternalError', details: { causes: [{ message: outcome.error }] }, code: 500 });
+  if ('error' in outcome) return JSON.stringify({ metadata: {}, status: 'Failure', message: `Internal error occurred: ${outcome.error}`, reason: 'InternalError', details: { causes: [{ message: outcome.error }] }, code: 500 });
   if (outcome.exitCode === 0) return JSON.stringify({ metadata: {}, status: 'Success' });
   return JSON.stringify({
     metadata: {}, status: 'Failure', message: `command terminated with non-zero exit code: error executing command in container, exit code ${outcome.exitCode}`,

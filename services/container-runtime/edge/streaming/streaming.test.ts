@@ -49,7 +49,7 @@ describe('streaming', { skip: (!canRun || kubectls.length === 0) && 'needs root,
     });
 
     test(`${name}: a program that is not there is reported with the reason`, async () => {
-      assert.match(await shell(kubectl, '$KUBECTL exec web -- nosuch 2>&1; true'), /exec: "nosuch": executable file not found in \$PATH/);
+      assert.match(await shell(kubectl, '$KUBECTL exec web -- nosuch 2>&1; true'), /^error: Internal error occurred: error executing command in container: .*exec: "nosuch": executable file not found in \$PATH/);
     });
 
     test(`${name}: port-forward serves several connections`, async () => {
