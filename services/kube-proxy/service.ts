@@ -24,7 +24,8 @@ import { tableFrame, type Frame } from './core/table-frame.ts';
 import { ServiceHealthServers, serveProxyHealth } from './edge/health-servers.ts';
 import { setConntrackLimits } from './edge/kernel-parameters.ts';
 import { ProxyMetrics } from './edge/metrics.ts';
-import { CommandError, deleteTable, deleteUdpFlow, listUdpFlows, shortHash } from './edge/nft.ts';
+import { deleteTable, deleteUdpFlow, listUdpFlows, shortHash } from './edge/nft.ts';
+import { CommandError } from '#lib/service/run-command.ts';
 import { TableWriter } from './edge/table-writer.ts';
 import type { kubeProxyFlags } from './flags.ts';
 

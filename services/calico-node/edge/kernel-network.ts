@@ -4,40 +4,12 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { networkInterfaces } from 'node:os';
 import { createInterface } from 'node:readline';
 import type { Clock } from '#lib/environment/clock.ts';
+import { runCommand } from '#lib/service/run-command.ts';
 import type { LinkAddress, Route, RouteChanges } from '../core/routes.ts';
 
 /** `bird` in /etc/iproute2/rt_protos: the mark by which our routes are told from others'. */
 const ROUTE_PROTOCOL = '12';
-const COMMAND_TIMEOUT_MS = 10_000;
-const OUTPUT_LIMIT_BYTES = 64 * 1024 * 1024;
 const MONITOR_RESTART_MS = 1_000;
-
-export class CommandError extends Error {
-  override readonly name = 'CommandError';
-}
-
-/** Runs a program to its end and resolves with what it printed. Throws CommandError with its complaint. */
-export function runCommand(program: string, args: readonly string[], input = ''): Promise<string> {
-  return new Promise((resolve, reject) => {
-    const child = spawn(program, args, { stdio: ['pipe', 'pipe', 'pipe'], timeout: COMMAND_TIMEOUT_MS, killSignal: 'SIGKILL' });
-    const output: Buffer[] = [];
-    let outputBytes = 0;
-    let complaint = '';
-    child.stdout.on('data', (chunk: Buffer) => {
-      outputBytes += chunk.length;
-      if (outputBytes <= OUTPUT_LIMIT_BYTES) output.push(chunk);
-    });
-    child.stderr.on('data', (chunk: Buffer) => (complaint = (complaint + chunk.toString('utf8')).slice(0, 4096)));
-    child.stdin.on('error', () => undefined); // the program ended before it read all: its exit code tells
-    child.once('error', (error) => reject(new CommandError(`cannot run ${program}`, { cause: error })));
-    child.once('close', (code, signal) => {
-      if (outputBytes > OUTPUT_LIMIT_BYTES) reject(new CommandError(`${program} printed more than ${OUTPUT_LIMIT_BYTES} bytes`));
-      else if (code === 0) resolve(Buffer.concat(output).toString('utf8'));
-      else reject(new CommandError(`${program} ${args.join(' ')}: ${complaint.trim() || `ended with ${signal ?? code}`}`));
-    });
-    child.stdin.end(input);
-  });
-}
 
 interface KernelRoute {
   readonly type?: string;

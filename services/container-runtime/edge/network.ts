@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import type { Logger } from 'pino';
 import type { PodSandboxConfig } from '#lib/cri/messages.ts';
 import { formatAddress, nextAddress, parseAddress, parseBlock, type Block } from '../core/addresses.ts';
-import { runCommand } from './command.ts';
+import { runCommand } from '#lib/service/run-command.ts';
 import { replaceFile, type Sandbox } from './records.ts';
 
 /** The pod's gateway; it is nobody's address, only a permanent neighbour entry leads to it. Source: Calico. */

@@ -13,7 +13,7 @@ import { resolvConf } from '../core/dns.ts';
 import { encodeSteps, type Step } from '../core/steps.ts';
 import type { BaseLayer } from './base-layer.ts';
 import type { Cgroups } from './cgroups.ts';
-import { runCommand } from './command.ts';
+import { runCommand } from '#lib/service/run-command.ts';
 import { EventHub } from './events.ts';
 import { ImageError, type ImageStore, type StoredImage } from './images.ts';
 import { KeyedMutex } from './keyed-mutex.ts';

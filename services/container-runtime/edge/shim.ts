@@ -5,7 +5,7 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { chmodSync, closeSync, constants, existsSync, mkdirSync, openSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { Socket } from 'node:net';
 import { join } from 'node:path';
-import { runCommand } from './command.ts';
+import { runCommand } from '#lib/service/run-command.ts';
 import type { Process } from './records.ts';
 import { stepRunnerText } from './step-runner.ts';
 

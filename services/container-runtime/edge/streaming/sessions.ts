@@ -3,7 +3,7 @@ import { constants, existsSync, openSync } from 'node:fs';
 import { Socket } from 'node:net';
 import type { Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import { runCommand } from '../command.ts';
+import { runCommand } from '#lib/service/run-command.ts';
 import { execStartText } from '../exec-error.ts';
 import type { Execs } from '../exec.ts';
 import type { Runtime } from '../runtime.ts';

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { connectToRuntime, type RuntimeConnection } from '#lib/cri/client.ts';
 import type { ContainerConfig, PodSandboxConfig, Sent } from '#lib/cri/messages.ts';
-import { runCommand } from '../command.ts';
+import { runCommand } from '#lib/service/run-command.ts';
 
 const REPOSITORY = new URL('../../../../', import.meta.url).pathname;
 const MAIN = new URL('../../main.ts', import.meta.url).pathname;
