@@ -33,9 +33,7 @@ Exit codes: 0 done, 1 it could not be done, 2 the command was not understood, 3 
 Components: etcd apiserver controller-manager scheduler kubelet container-runtime kube-proxy calico-node coredns
             calico-kube-controllers; COMPONENT means all its instances, COMPONENT@HOST the one on that host.`);
 
-try {
-  await program.parseAsync();
-} catch (error) {
+program.parseAsync().catch((error: unknown) => {
   if (error instanceof CommanderError) process.exitCode = error.exitCode === 0 ? 0 : 2;
   else if (error instanceof UserError || error instanceof StatusError) {
     process.stderr.write(`kubreak: ${error.message}\n`);
@@ -45,4 +43,4 @@ try {
     if (process.env['KUBREAK_DEBUG'] !== undefined && error instanceof Error) process.stderr.write(`${error.stack ?? ''}\n`);
     process.exitCode = 1;
   }
-}
+});

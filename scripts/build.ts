@@ -1,9 +1,11 @@
-// Bundles every program into dist/NAME.js: one file a process, so that it starts in milliseconds and reads no sources.
-// Native packages stay outside the bundle and are loaded from node_modules.
+// Bundles every program into one file, dist/programs/NAME-HASH.js, with V8's code cache beside it, so that it starts in
+// milliseconds and reads no sources; dist/NAME.js starts it. Native packages stay outside and are loaded from node_modules.
+import { execFileSync } from 'node:child_process';
 import { chmodSync, existsSync, lstatSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
-import { dirname, join, relative } from 'node:path';
+import { basename, dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
+import { codeCachePath } from './start-program.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 
@@ -27,42 +29,70 @@ entryPoints['lab'] = `${root}cli/local/lab/main.ts`;
 const dist = join(root, 'dist');
 const written = new Set<string>();
 
-/** A running cluster has this folder mounted: files change one at a time and in one step, and only when they differ. */
-function put(path: string, content: Uint8Array, mode: number): void {
+/** V8 takes a code cache only under the flags it was made with: those with which the hosts and images start programs. */
+const LEAN_FLAGS = ['--max-semi-space-size=1'];
+const FLAGS: Readonly<Record<string, readonly string[]>> = { kubreak: [] };
+/** Too small for a code cache to pay, and without help to print. */
+const UNCACHED = new Set(['hostctl', 'lab']);
+
+/**
+ * A running cluster has this folder mounted: files change one at a time and in one step, and only when they differ.
+ * Returns whether it did.
+ */
+function put(path: string, content: Uint8Array, mode: number): boolean {
   written.add(path);
-  if (existsSync(path) && readFileSync(path).equals(content) && (statSync(path).mode & 0o777) === mode) return;
+  if (existsSync(path) && readFileSync(path).equals(content) && (statSync(path).mode & 0o777) === mode) return false;
   mkdirSync(dirname(path), { recursive: true });
   writeFileSync(`${path}.new`, content);
   chmodSync(`${path}.new`, mode); // whatever the umask: containers run programs under other users
   renameSync(`${path}.new`, path);
+  return true;
+}
+
+/** Made by the program itself: a process of its own, started as it will be started. */
+function putCodeCache(program: string, start: string, bundle: string): void {
+  const cache = codeCachePath(bundle);
+  written.add(cache);
+  if (existsSync(cache) && !areCachesStale) return;
+  const call = `require(${JSON.stringify(join(dist, 'programs/start.js'))}).writeCodeCache(${JSON.stringify(start)}, ${JSON.stringify(bundle)})`;
+  execFileSync(process.execPath, [...(FLAGS[program] ?? LEAN_FLAGS), '--eval', call], { stdio: ['ignore', 'ignore', 'inherit'], env: { ...process.env, NODE_OPTIONS: '' } });
+  chmodSync(`${cache}.new`, 0o644);
+  renameSync(`${cache}.new`, cache); // never seen half written
 }
 
 function filesOf(folder: string): string[] {
   return readdirSync(folder, { withFileTypes: true }).flatMap((entry) => (entry.isDirectory() ? filesOf(join(folder, entry.name)) : [join(folder, entry.name)]));
 }
 
-const { outputFiles } = await build({
-  write: false,
+const common = { write: false, bundle: true, platform: 'node', format: 'cjs', target: 'node20', charset: 'ascii', minifySyntax: true, minifyWhitespace: true, logLevel: 'warning' } as const;
+const { outputFiles, metafile } = await build({
+  ...common,
   entryPoints,
   outdir: dist,
-  bundle: true,
-  platform: 'node',
-  format: 'esm',
-  target: 'node20',
-  splitting: false,
-  // Small for memory (the source stays in it), in short lines so that an error shows a line and not a whole program.
-  minifySyntax: true,
-  minifyWhitespace: true,
+  entryNames: 'programs/[name]-[hash]',
+  metafile: true,
+  // Minified for memory (the source stays in it), in short lines so that an error shows a line and not a whole program.
   lineLimit: 160,
-  sourcemap: false,
   legalComments: 'linked',
   external: ['classic-level', '@lydell/node-pty', 'esbuild'],
-  // CommonJS packages inside an ES module bundle still ask for `require`.
-  banner: { js: "#!/usr/bin/env node\nimport { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);" },
-  logLevel: 'warning',
+  // `import(PACKAGE)` becomes a `require` on demand: a script of its own has no module loader to ask.
+  supported: { 'dynamic-import': false },
+  define: { 'import.meta.url': '__starterUrl' },
+  banner: { js: "const __starterUrl = require('node:url').pathToFileURL(__filename).href;" },
 });
+const [starter] = (await build({ ...common, entryPoints: [`${root}scripts/start-program.ts`], outdir: dist })).outputFiles;
 
-for (const { path, contents } of outputFiles) put(path, contents, path.endsWith('.js') ? 0o755 : 0o644);
+for (const { path, contents } of outputFiles) put(path, contents, 0o644);
+const areCachesStale = put(join(dist, 'programs/start.js'), starter?.contents ?? new Uint8Array(), 0o644);
+put(join(dist, 'package.json'), Buffer.from('{"type":"commonjs"}\n'), 0o644);
+for (const [output, { entryPoint }] of Object.entries(metafile.outputs)) {
+  const program = Object.keys(entryPoints).find((name) => entryPoint !== undefined && join(root, entryPoint) === entryPoints[name]);
+  if (program === undefined) continue;
+  const bundle = join(dist, 'programs', basename(output));
+  const start = join(dist, `${program}.js`);
+  if (!UNCACHED.has(program)) putCodeCache(program, start, bundle);
+  put(start, Buffer.from(`#!/usr/bin/env node\nrequire('./programs/start.js').startProgram(__filename, \`\${__dirname}/programs/${basename(output)}\`);\n`), 0o755);
+}
 // The built-in images go where the bundles go.
 for (const file of filesOf(join(root, 'images'))) put(join(dist, 'images', relative(join(root, 'images'), file)), readFileSync(file), statSync(file).mode & 0o111 ? 0o755 : 0o644);
 for (const file of filesOf(dist)) if (!written.has(file)) rmSync(file);

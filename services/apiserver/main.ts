@@ -3,4 +3,4 @@ import { runService } from '#lib/service/run-service.ts';
 import { apiserverFlags } from './flags.ts';
 import { startApiserver } from './service.ts';
 
-await runService('kube-apiserver', apiserverFlags, startApiserver);
+void runService('kube-apiserver', apiserverFlags, startApiserver);

@@ -3,4 +3,4 @@ import { runService } from '#lib/service/run-service.ts';
 import { calicoKubeControllersFlags } from './flags.ts';
 import { startCalicoKubeControllers } from './service.ts';
 
-await runService('calico-kube-controllers', calicoKubeControllersFlags, (flags, environment, signal) => startCalicoKubeControllers(flags, process.env, environment, signal));
+void runService('calico-kube-controllers', calicoKubeControllersFlags, (flags, environment, signal) => startCalicoKubeControllers(flags, process.env, environment, signal));

@@ -3,4 +3,4 @@ import { runService } from '#lib/service/run-service.ts';
 import { calicoNodeFlags } from './flags.ts';
 import { startCalicoNode } from './service.ts';
 
-await runService('calico-node', calicoNodeFlags, (flags, environment, signal) => startCalicoNode(flags, process.env, environment, signal));
+void runService('calico-node', calicoNodeFlags, (flags, environment, signal) => startCalicoNode(flags, process.env, environment, signal));

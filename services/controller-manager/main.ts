@@ -3,4 +3,4 @@ import { runService } from '#lib/service/run-service.ts';
 import { controllerManagerFlags } from './flags.ts';
 import { startControllerManager } from './service.ts';
 
-await runService('kube-controller-manager', controllerManagerFlags, startControllerManager);
+void runService('kube-controller-manager', controllerManagerFlags, startControllerManager);

@@ -3,4 +3,4 @@ import { runService } from '#lib/service/run-service.ts';
 import { coreDnsFlags } from './flags.ts';
 import { startCoreDns } from './service.ts';
 
-await runService('coredns', coreDnsFlags, (flags, environment, signal) => startCoreDns(flags, process.env, environment, signal));
+void runService('coredns', coreDnsFlags, (flags, environment, signal) => startCoreDns(flags, process.env, environment, signal));

@@ -2,4 +2,4 @@ import { runService } from '#lib/service/run-service.ts';
 import { etcdFlags } from './flags.ts';
 import { startEtcd } from './service.ts';
 
-await runService('etcd', etcdFlags, startEtcd);
+void runService('etcd', etcdFlags, startEtcd);

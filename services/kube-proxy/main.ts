@@ -3,4 +3,4 @@ import { runService } from '#lib/service/run-service.ts';
 import { kubeProxyFlags } from './flags.ts';
 import { startKubeProxy } from './service.ts';
 
-await runService('kube-proxy', kubeProxyFlags, (flags, environment, signal) => startKubeProxy(flags, process.env, environment, signal));
+void runService('kube-proxy', kubeProxyFlags, (flags, environment, signal) => startKubeProxy(flags, process.env, environment, signal));

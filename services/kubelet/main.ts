@@ -3,4 +3,4 @@ import { runService } from '#lib/service/run-service.ts';
 import { kubeletFlags } from './flags.ts';
 import { startKubelet } from './service.ts';
 
-await runService('kubelet', kubeletFlags, startKubelet);
+void runService('kubelet', kubeletFlags, startKubelet);

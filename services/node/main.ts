@@ -3,4 +3,4 @@ import { runService } from '#lib/service/run-service.ts';
 import { nodeFlags } from './flags.ts';
 import { startNode } from './service.ts';
 
-await runService('node-init', nodeFlags, startNode);
+void runService('node-init', nodeFlags, startNode);

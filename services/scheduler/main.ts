@@ -3,4 +3,4 @@ import { runService } from '#lib/service/run-service.ts';
 import { schedulerFlags } from './flags.ts';
 import { startScheduler } from './service.ts';
 
-await runService('kube-scheduler', schedulerFlags, startScheduler);
+void runService('kube-scheduler', schedulerFlags, startScheduler);

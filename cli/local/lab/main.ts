@@ -13,5 +13,4 @@ process.on('SIGINT', () => undefined); // Ctrl-C reaches the whole group; the su
 process.stdin.on('end', () => stopping.abort());
 process.stdin.on('error', () => stopping.abort());
 process.stdin.resume();
-await runLab(config, stopping.signal);
-process.exit(0);
+void runLab(config, stopping.signal).then(() => process.exit(0));
