@@ -1,9 +1,11 @@
 // Follows a starting cluster until every node is Ready and CoreDNS runs; on the first start it also does what kubeadm
 // does once the API server answers: roles, the control plane's label, the addons.
 import { systemClock } from '#lib/environment/clock.ts';
-import { connectToApiserver, TransportError, type ApiClient } from '#lib/api-client/client.ts';
+import { connectToApiserver, TransportError, type ApiClient, type ListOptions } from '#lib/api-client/client.ts';
 import { nodeKind } from '#lib/kinds/core/node.ts';
 import { podKind } from '#lib/kinds/core/pod.ts';
+import type { Kind, KubernetesObject } from '#lib/kinds/define-kind.ts';
+import type { Node, Pod } from '#lib/kinds/types/core-v1.ts';
 import { loadKubeconfig } from '#lib/pki/kubeconfig.ts';
 import { StatusError } from '#lib/machinery/status-error.ts';
 import { HOSTS } from '../cluster-layout.ts';
@@ -12,7 +14,8 @@ import { applyAddons, bindClusterAdmins, markControlPlane } from './bootstrap-ob
 import type { ClusterFolder } from './cluster-folder.ts';
 import type { Progress } from './supervisor.ts';
 
-const POLL_MS = 50;
+/** Time between two attempts while there is nothing to watch yet; milliseconds. */
+const RETRY_MS = 100;
 
 export async function waitUntilReady(folder: ClusterFolder, progress: Progress, signal: AbortSignal): Promise<void> {
   const { kubeconfig } = folder;
@@ -27,12 +30,12 @@ export async function waitUntilReady(folder: ClusterFolder, progress: Progress, 
       await applyAddons(api);
       progress.step('addons: calico, kube-proxy, CoreDNS');
     }
-    await until(`nodes Ready (${HOSTS.length}/${HOSTS.length})`, progress, signal, () => allNodesReady(api));
+    await until(`nodes Ready (${HOSTS.length}/${HOSTS.length})`, progress, signal, () => follow(api, nodeKind, {}, allNodesReady, signal));
     if (!folder.provisioned.addonsApplied) {
       await markControlPlane(api);
       folder.markProvisioned({ addonsApplied: true });
     }
-    await until('CoreDNS Running', progress, signal, () => dnsRuns(api));
+    await until('CoreDNS Running', progress, signal, () => follow(api, podKind, { namespace: 'kube-system', labelSelector: 'k8s-app=kube-dns' }, dnsRuns, signal));
   } catch (error) {
     if (signal.aborted && signal.reason instanceof DOMException && signal.reason.name === 'TimeoutError') {
       throw new UserError(`the cluster did not get ready in time; see ${folder.logFile} and ${folder.path}/hosts/*/data/var/log`);
@@ -53,19 +56,39 @@ async function until(what: string, progress: Progress, signal: AbortSignal, atte
     } catch (error) {
       if (!(error instanceof TransportError) && !(error instanceof StatusError)) throw error;
     }
-    await systemClock.sleep(POLL_MS, signal);
+    await systemClock.sleep(RETRY_MS, signal);
   }
   progress.step(what);
 }
 
-async function allNodesReady(api: ApiClient): Promise<boolean> {
-  const { items } = await api.list(nodeKind);
-  const ready = new Set(items.filter(({ status }) => status?.conditions?.some(({ type, status: value }) => type === 'Ready' && value === 'True')).map(({ metadata }) => metadata.name));
+/**
+ * Resolves with true once the objects are as they should be, with false when the watch ends before. Asking every few
+ * milliseconds instead would take a tenth of what the whole start does.
+ */
+async function follow<T extends KubernetesObject>(api: ApiClient, kind: Kind<T>, selection: ListOptions, isDone: (objects: readonly T[]) => boolean, signal: AbortSignal): Promise<boolean> {
+  const { items, resourceVersion } = await api.list(kind, selection, { signal });
+  const objects = new Map(items.map((object) => [object.metadata.name, object]));
+  if (isDone([...objects.values()])) return true;
+  const done = new AbortController();
+  try {
+    for await (const { type, object } of api.watch(kind, { ...selection, resourceVersion, signal: AbortSignal.any([signal, done.signal]) })) {
+      if (type === 'BOOKMARK') continue;
+      if (type === 'DELETED') objects.delete(object.metadata.name);
+      else objects.set(object.metadata.name, object);
+      if (isDone([...objects.values()])) return true;
+    }
+    return false;
+  } finally {
+    done.abort();
+  }
+}
+
+function allNodesReady(nodes: readonly Node[]): boolean {
+  const ready = new Set(nodes.filter(({ status }) => status?.conditions?.some(({ type, status: value }) => type === 'Ready' && value === 'True')).map(({ metadata }) => metadata.name));
   return HOSTS.every(({ name }) => ready.has(name));
 }
 
-async function dnsRuns(api: ApiClient): Promise<boolean> {
-  const { items } = await api.list(podKind, { namespace: 'kube-system', labelSelector: 'k8s-app=kube-dns' });
-  return items.length > 0 && items.every(({ status, metadata }) => metadata.deletionTimestamp === undefined
+function dnsRuns(pods: readonly Pod[]): boolean {
+  return pods.length > 0 && pods.every(({ status, metadata }) => metadata.deletionTimestamp === undefined
     && status?.phase === 'Running' && status.conditions?.some(({ type, status: value }) => type === 'Ready' && value === 'True'));
 }
