@@ -7,6 +7,7 @@ import { Gauge } from 'prom-client';
 import { ApiClient, connectToApiserver } from '#lib/api-client/client.ts';
 import { EventRecorder } from '#lib/api-client/event-recorder.ts';
 import { runAsLeader } from '#lib/api-client/leader-election.ts';
+import { waitForApiserver } from '#lib/api-client/wait-for-apiserver.ts';
 import { runControllers } from '#lib/controller/run-controllers.ts';
 import { SharedCache } from '#lib/controller/shared-cache.ts';
 import type { Environment } from '#lib/environment/environment.ts';
@@ -18,7 +19,6 @@ import { allControllers, isEnabled } from './controllers/registry.ts';
 import { tokenSigner } from './controllers/serviceaccount-token/secret-token.ts';
 import { clientsByServiceAccount } from './edge/service-account-clients.ts';
 import { delegatedAccess } from './edge/delegated-access.ts';
-import { waitForApiserver } from './edge/wait-for-apiserver.ts';
 import { configz } from './edge/configz.ts';
 import type { controllerManagerFlags } from './flags.ts';
 
@@ -76,6 +76,6 @@ export async function startControllerManager(flags: Flags<typeof controllerManag
 
 async function servingCertificate({ tlsCertFile, tlsPrivateKeyFile }: Flags<typeof controllerManagerFlags>, nowMs: number): Promise<{ cert: string; key: string }> {
   if (tlsCertFile !== '') return { cert: await readFile(tlsCertFile, 'utf8'), key: await readFile(tlsPrivateKeyFile, 'utf8') };
-  const { certPem, keyPem } = selfSignedServerCertificate({ commonName: hostname(), dnsNames: [hostname(), 'localhost'], ipAddresses: ['127.0.0.1'], nowMs });
+  const { certPem, keyPem } = await selfSignedServerCertificate({ commonName: hostname(), dnsNames: [hostname(), 'localhost'], ipAddresses: ['127.0.0.1'], nowMs });
   return { cert: certPem, key: keyPem };
 }

@@ -4,6 +4,7 @@ import { randomUUID } from 'node:crypto';
 import { connectToApiserver } from '#lib/api-client/client.ts';
 import { EventRecorder } from '#lib/api-client/event-recorder.ts';
 import { runAsLeader } from '#lib/api-client/leader-election.ts';
+import { waitForApiserver } from '#lib/api-client/wait-for-apiserver.ts';
 import type { Environment } from '#lib/environment/environment.ts';
 import { selfSignedServerCertificate } from '#lib/pki/certificate.ts';
 import { loadKubeconfig } from '#lib/pki/kubeconfig.ts';
@@ -29,12 +30,13 @@ export async function startScheduler(flags: Flags<typeof schedulerFlags>, enviro
   const events = new EventRecorder({ api, component: schedulerName, clock, log, signal });
   const loop: ScheduleLoop = new ScheduleLoop({ api, environment, state, queue, watch, plugins: defaultPlugins, events, metrics, schedulerName });
   if (flags.securePort > 0) {
-    const { certPem, keyPem } = selfSignedServerCertificate({ commonName: hostname(), dnsNames: [hostname(), 'localhost'], ipAddresses: ['127.0.0.1'], nowMs: clock.nowMs() });
+    const { certPem, keyPem } = await selfSignedServerCertificate({ commonName: hostname(), dnsNames: [hostname(), 'localhost'], ipAddresses: ['127.0.0.1'], nowMs: clock.nowMs() });
     await startHealthServer({
       host: flags.bindAddress, port: flags.securePort, tls: { cert: certPem, key: keyPem }, metrics: registry, signal,
       ready: [{ name: 'sched-handler-sync', check: () => (watch.hasSynced() ? undefined : 'waiting for the first lists') }],
     });
   }
+  await waitForApiserver(api, clock, signal);
   const watching = watch.run(signal); // also before being elected, so that a takeover is quick
   const lead = async (leading: AbortSignal): Promise<void> => {
     await watch.synced(leading);

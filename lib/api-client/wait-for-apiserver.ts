@@ -1,8 +1,8 @@
 // Waiting for the API server before the first try for the lease: a failed try costs seconds, a look only milliseconds.
 // Source of the idea: WaitForAPIServer in k8s.io/controller-manager/app.
-import { TransportError, type ApiClient } from '#lib/api-client/client.ts';
 import type { Clock } from '#lib/environment/clock.ts';
 import { StatusError } from '#lib/machinery/status-error.ts';
+import { TransportError, type ApiClient } from './client.ts';
 
 const POLL_MS = 100;
 /** A server that answers, but never that it is ready, is taken as it is. */
