@@ -1,9 +1,8 @@
 // Certificate authorities and the certificates they issue, as kubeadm makes them (ECDSA P-256 for speed).
-// Written on node:crypto alone: a certificate library would cost each process that starts here 100 ms and several MB.
-import { createHash, createPrivateKey, createPublicKey, generateKeyPair, generateKeyPairSync, randomBytes, sign, X509Certificate, type KeyObject } from 'node:crypto';
-import { isIP } from 'node:net';
+// The X.509 library is loaded when the first certificate is made: most processes never make one.
+import { createPrivateKey, generateKeyPair, webcrypto, X509Certificate, type KeyObject } from 'node:crypto';
 import { promisify } from 'node:util';
-import { bitString, explicit, implicit, integer, objectIdentifier, octetString, sequence, set, time, trueValue, utf8String, type Der } from './der.ts';
+import type { Extension, JsonName } from '@peculiar/x509';
 
 const YEAR_MS = 365 * 24 * 3600 * 1000;
 /** Validity of an authority. Milliseconds. Source: kubeadm CACertificateValidityPeriod. */
@@ -12,6 +11,9 @@ export const AUTHORITY_VALIDITY_MS = 10 * YEAR_MS;
 export const CERTIFICATE_VALIDITY_MS = YEAR_MS;
 /** How far before now a certificate starts to hold, against clocks that differ. Milliseconds. Source: client-go util/cert. */
 export const BACKDATE_MS = 5 * 60 * 1000;
+
+const EC = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' } as const;
+const RSA = { name: 'RSASSA-PKCS1-v1_5', hash: 'SHA-256' } as const;
 
 export interface KeyAndCertificate {
   readonly certPem: string;
@@ -41,50 +43,72 @@ export interface IssueOptions extends Subject {
 }
 
 export type CertificateUsage = 'server' | 'client';
+const USAGE_OID: Readonly<Record<CertificateUsage, string>> = { server: '1.3.6.1.5.5.7.3.1', client: '1.3.6.1.5.5.7.3.2' };
 
-export function createCertificateAuthority(options: AuthorityOptions): KeyAndCertificate {
-  const keys = newEcKeys();
-  const name = nameOf(options);
-  const certPem = certificate({
-    issuer: name, subject: name, publicKey: keys.publicKey, signingKey: keys.privateKey,
-    nowMs: options.nowMs, validityMs: options.validityMs ?? AUTHORITY_VALIDITY_MS,
-    extensions: [
-      keyUsage(DIGITAL_SIGNATURE | KEY_ENCIPHERMENT | CERT_SIGN),
-      extension('2.5.29.19', sequence(trueValue), true),
-      subjectKeyId(keys.publicKey),
-      alternativeNames([options.commonName], []),
-    ],
-  });
-  return { certPem, keyPem: ecKeyPem(keys.privateKey) };
+type Library = typeof import('@peculiar/x509');
+let loading: Promise<Library> | undefined;
+
+function library(): Promise<Library> {
+  loading ??= import('reflect-metadata').then(() => import('@peculiar/x509')); // the first is what the second is built on
+  return loading;
 }
 
-export function issueCertificate(options: IssueOptions): KeyAndCertificate {
-  const keys = newEcKeys();
-  return { certPem: issueForKey({ ...options, publicKey: keys.publicKey }), keyPem: ecKeyPem(keys.privateKey) };
+export async function createCertificateAuthority(options: AuthorityOptions): Promise<KeyAndCertificate> {
+  const x509 = await library();
+  const { subtle } = webcrypto;
+  const keys = await subtle.generateKey(EC, true, ['sign', 'verify']);
+  const certificate = await x509.X509CertificateGenerator.createSelfSigned({
+    ...validity(options.nowMs, options.validityMs ?? AUTHORITY_VALIDITY_MS),
+    name: nameOf(options),
+    keys,
+    signingAlgorithm: EC,
+    extensions: [
+      new x509.KeyUsagesExtension(x509.KeyUsageFlags.digitalSignature | x509.KeyUsageFlags.keyEncipherment | x509.KeyUsageFlags.keyCertSign, true),
+      new x509.BasicConstraintsExtension(true, undefined, true),
+      await x509.SubjectKeyIdentifierExtension.create(keys.publicKey),
+      new x509.SubjectAlternativeNameExtension([{ type: 'dns', value: options.commonName }]),
+    ],
+  });
+  return { certPem: `${certificate.toString('pem')}\n`, keyPem: await ecKeyPem(keys.privateKey) };
+}
+
+export async function issueCertificate(options: IssueOptions): Promise<KeyAndCertificate> {
+  const keys = await webcrypto.subtle.generateKey(EC, true, ['sign', 'verify']);
+  return { certPem: await issueForKey({ ...options, publicKey: keys.publicKey }), keyPem: await ecKeyPem(keys.privateKey) };
 }
 
 /** Issues a certificate for a key that its owner keeps (a CertificateSigningRequest). */
-export function issueForKey(options: IssueOptions & { readonly publicKey: KeyObject }): string {
-  const authority = authorityOf(options.ca);
-  const dnsNames = options.dnsNames ?? [];
-  const ipAddresses = options.ipAddresses ?? [];
-  return certificate({
-    issuer: authority.name, subject: nameOf(options), publicKey: options.publicKey, signingKey: authority.key,
-    nowMs: options.nowMs, validityMs: options.validityMs ?? CERTIFICATE_VALIDITY_MS,
-    extensions: [
-      keyUsage(DIGITAL_SIGNATURE | KEY_ENCIPHERMENT),
-      extension('2.5.29.37', sequence(...options.usages.map((usage) => objectIdentifier(USAGE_OID[usage])))),
-      extension('2.5.29.19', sequence(), true),
-      subjectKeyId(options.publicKey),
-      extension('2.5.29.35', sequence(implicit(0, authority.keyId))),
-      ...(dnsNames.length + ipAddresses.length === 0 ? [] : [alternativeNames(dnsNames, ipAddresses)]),
-    ],
+async function issueForKey(options: IssueOptions & { readonly publicKey: webcrypto.CryptoKey }): Promise<string> {
+  const x509 = await library();
+  const authority = new x509.X509Certificate(options.ca.certPem);
+  const { key, algorithm } = await signingKeyOf(options.ca);
+  const alternativeNames = [
+    ...[...new Set(options.dnsNames)].map((value) => ({ type: 'dns' as const, value })),
+    ...[...new Set(options.ipAddresses)].map((value) => ({ type: 'ip' as const, value })),
+  ];
+  const extensions: Extension[] = [
+    new x509.KeyUsagesExtension(x509.KeyUsageFlags.digitalSignature | x509.KeyUsageFlags.keyEncipherment, true),
+    new x509.ExtendedKeyUsageExtension(options.usages.map((usage) => USAGE_OID[usage])),
+    new x509.BasicConstraintsExtension(false, undefined, true),
+    await x509.SubjectKeyIdentifierExtension.create(options.publicKey),
+    await x509.AuthorityKeyIdentifierExtension.create(authority.publicKey),
+    ...(alternativeNames.length === 0 ? [] : [new x509.SubjectAlternativeNameExtension(alternativeNames)]),
+  ];
+  const certificate = await x509.X509CertificateGenerator.create({
+    ...validity(options.nowMs, options.validityMs ?? CERTIFICATE_VALIDITY_MS),
+    subject: nameOf(options),
+    issuer: authority.subjectName,
+    publicKey: options.publicKey,
+    signingKey: key,
+    signingAlgorithm: algorithm,
+    extensions,
   });
+  return `${certificate.toString('pem')}\n`;
 }
 
 /** A server certificate that vouches for itself, as a kubelet without serving certificates makes one. */
-export function selfSignedServerCertificate(options: Omit<IssueOptions, 'ca' | 'usages'>): KeyAndCertificate {
-  const ca = createCertificateAuthority({ commonName: `${options.commonName}-ca@${Math.floor(options.nowMs / 1000)}`, nowMs: options.nowMs });
+export async function selfSignedServerCertificate(options: Omit<IssueOptions, 'ca' | 'usages'>): Promise<KeyAndCertificate> {
+  const ca = await createCertificateAuthority({ commonName: `${options.commonName}-ca@${Math.floor(options.nowMs / 1000)}`, nowMs: options.nowMs });
   return issueCertificate({ ...options, ca, usages: ['server'] });
 }
 
@@ -97,129 +121,25 @@ export async function createSigningKeyPair(): Promise<{ readonly privateKeyPem: 
   };
 }
 
-const USAGE_OID: Readonly<Record<CertificateUsage, string>> = { server: '1.3.6.1.5.5.7.3.1', client: '1.3.6.1.5.5.7.3.2' };
-// Bits of KeyUsage, first bit leftmost (RFC 5280 §4.2.1.3).
-const DIGITAL_SIGNATURE = 0x80;
-const KEY_ENCIPHERMENT = 0x20;
-const CERT_SIGN = 0x04;
-
-const newEcKeys = () => generateKeyPairSync('ec', { namedCurve: 'prime256v1' });
-const ecKeyPem = (key: KeyObject): string => key.export({ type: 'sec1', format: 'pem' }) as string;
-
-interface CertificateParts {
-  readonly issuer: Der;
-  readonly subject: Der;
-  readonly publicKey: KeyObject;
-  readonly signingKey: KeyObject;
-  readonly nowMs: number;
-  readonly validityMs: number;
-  readonly extensions: readonly Der[];
-}
-
-function certificate(parts: CertificateParts): string {
-  const algorithm = signatureAlgorithm(parts.signingKey);
-  const body = sequence(
-    explicit(0, integer(Buffer.from([2]))),
-    integer(randomBytes(8)),
-    algorithm,
-    parts.issuer,
-    sequence(time(parts.nowMs - BACKDATE_MS), time(parts.nowMs + parts.validityMs)),
-    parts.subject,
-    parts.publicKey.export({ type: 'spki', format: 'der' }),
-    explicit(3, sequence(...parts.extensions)),
-  );
-  return pem('CERTIFICATE', sequence(body, algorithm, bitString(sign('sha256', body, parts.signingKey))));
-}
-
-function signatureAlgorithm(key: KeyObject): Der {
-  switch (key.asymmetricKeyType) {
-    case 'ec': return sequence(objectIdentifier('1.2.840.10045.4.3.2'));
-    case 'rsa': return sequence(objectIdentifier('1.2.840.113549.1.1.11'), Buffer.from([0x05, 0x00]));
-    default: throw new Error(`cannot sign certificates with a key of type ${key.asymmetricKeyType ?? 'unknown'}`);
-  }
+function validity(nowMs: number, validityMs: number): { notBefore: Date; notAfter: Date } {
+  return { notBefore: new Date(nowMs - BACKDATE_MS), notAfter: new Date(nowMs + validityMs) };
 }
 
 /** Organizations come before the common name, in the order of Go's pkix.Name. */
-function nameOf({ commonName, organizations = [] }: Subject): Der {
-  const attribute = (oid: string, text: string) => sequence(objectIdentifier(oid), utf8String(text));
-  return sequence(
-    ...(organizations.length === 0 ? [] : [set(...organizations.map((organization) => attribute('2.5.4.10', organization)).sort(Buffer.compare))]),
-    set(attribute('2.5.4.3', commonName)),
-  );
+function nameOf({ commonName, organizations = [] }: Subject): JsonName {
+  return [...(organizations.length === 0 ? [] : [{ O: [...organizations] }]), { CN: [commonName] }];
 }
 
-function extension(oid: string, value: Der, isCritical = false): Der {
-  return sequence(objectIdentifier(oid), ...(isCritical ? [trueValue] : []), octetString(value));
+async function ecKeyPem(key: webcrypto.CryptoKey): Promise<string> {
+  const pkcs8 = Buffer.from(await webcrypto.subtle.exportKey('pkcs8', key));
+  return createPrivateKey({ key: pkcs8, format: 'der', type: 'pkcs8' }).export({ type: 'sec1', format: 'pem' }) as string;
 }
 
-function keyUsage(bits: number): Der {
-  let unused = 0;
-  while (((bits >> unused) & 1) === 0) unused++;
-  return extension('2.5.29.15', bitString(Buffer.from([bits]), unused), true);
-}
-
-const subjectKeyId = (key: KeyObject): Der => extension('2.5.29.14', octetString(keyIdOf(key)));
-
-/** SHA-1 of the subjectPublicKey bits (RFC 5280 §4.2.1.2): the last element of SubjectPublicKeyInfo. */
-function keyIdOf(key: KeyObject): Buffer {
-  const info = key.export({ type: 'spki', format: 'der' });
-  const [, outer] = contentsOf(info, 0);
-  const [, algorithmStart, algorithmEnd] = contentsOf(info, outer);
-  if (algorithmStart > algorithmEnd) throw new Error('malformed public key');
-  const [, bits, end] = contentsOf(info, algorithmEnd);
-  return createHash('sha1').update(info.subarray(bits + 1, end)).digest();
-}
-
-/** Tag, start and end of the contents of the element at `at`. */
-function contentsOf(der: Buffer, at: number): readonly [number, number, number] {
-  const first = der[at + 1] ?? 0;
-  if (first < 0x80) return [der[at] ?? 0, at + 2, at + 2 + first];
-  const count = first & 0x7f;
-  return [der[at] ?? 0, at + 2 + count, at + 2 + count + der.readUIntBE(at + 2, count)];
-}
-
-function alternativeNames(dnsNames: readonly string[], ipAddresses: readonly string[]): Der {
-  const unique = <T>(items: readonly T[]) => [...new Set(items)];
-  return extension('2.5.29.17', sequence(
-    ...unique(dnsNames).map((name) => implicit(2, Buffer.from(name, 'latin1'))),
-    ...unique(ipAddresses).map((address) => implicit(7, addressBytes(address))),
-  ));
-}
-
-export function addressBytes(address: string): Buffer {
-  switch (isIP(address)) {
-    case 4: return Buffer.from(address.split('.').map(Number));
-    case 6: {
-      const [head = '', tail] = address.split('::');
-      const groups = (text: string) => (text === '' ? [] : text.split(':'));
-      const left = groups(head);
-      const right = groups(tail ?? '');
-      const all = tail === undefined ? left : [...left, ...Array<string>(8 - left.length - right.length).fill('0'), ...right];
-      return Buffer.from(all.flatMap((group) => [parseInt(group, 16) >> 8, parseInt(group, 16) & 0xff]));
-    }
-    default: throw new Error(`${address} is not an IP address`);
-  }
-}
-
-interface Authority {
-  readonly key: KeyObject;
-  readonly keyId: Buffer;
-  readonly name: Der;
-}
-
-/** Reads the subject of the authority as it stands, so that issuer and subject match byte for byte. */
-function authorityOf(ca: KeyAndCertificate): Authority {
-  const key = createPrivateKey(ca.keyPem);
-  const parsed = new X509Certificate(ca.certPem);
-  if (!parsed.checkPrivateKey(key)) throw new Error('the key of the certificate authority does not belong to its certificate');
-  const der = parsed.raw;
-  // Certificate { TBSCertificate { [0] version, serialNumber, signature, issuer, validity, subject, ...
-  let at = contentsOf(der, contentsOf(der, 0)[1])[1];
-  for (let skipped = 0; skipped < 5; skipped++) at = contentsOf(der, at)[2];
-  return { key, keyId: keyIdOf(createPublicKey(key)), name: der.subarray(at, contentsOf(der, at)[2]) };
-}
-
-export function pem(label: string, der: Uint8Array): string {
-  const lines = Buffer.from(der).toString('base64').match(/.{1,64}/g) ?? [];
-  return `-----BEGIN ${label}-----\n${lines.join('\n')}\n-----END ${label}-----\n`;
+/** Throws when the key does not belong to the certificate, or is of a type that cannot sign certificates here. */
+async function signingKeyOf(ca: KeyAndCertificate): Promise<{ key: webcrypto.CryptoKey; algorithm: typeof EC | typeof RSA }> {
+  const key: KeyObject = createPrivateKey(ca.keyPem);
+  if (!new X509Certificate(ca.certPem).checkPrivateKey(key)) throw new Error('the key of the certificate authority does not belong to its certificate');
+  const algorithm = key.asymmetricKeyType === 'ec' ? EC : key.asymmetricKeyType === 'rsa' ? RSA : undefined;
+  if (!algorithm) throw new Error(`cannot sign certificates with a key of type ${key.asymmetricKeyType ?? 'unknown'}`);
+  return { key: await webcrypto.subtle.importKey('pkcs8', key.export({ type: 'pkcs8', format: 'der' }), algorithm, false, ['sign']), algorithm };
 }

@@ -33,14 +33,14 @@ export async function kubeadmPki(options: KubeadmPkiOptions): Promise<PkiFiles> 
   const { masters, workers, nowMs } = options;
   const signingKeys = createSigningKeyPair(); // slow: runs beside the rest
   const authority = (commonName: string) => createCertificateAuthority({ commonName, nowMs });
-  const shared = { ca: authority('kubernetes'), frontProxyCa: authority('front-proxy-ca'), etcdCa: authority('etcd-ca') };
+  const shared = { ca: await authority('kubernetes'), frontProxyCa: await authority('front-proxy-ca'), etcdCa: await authority('etcd-ca') };
   const endpoint = options.controlPlaneEndpoint ?? `https://${masters[0]?.address ?? ''}:${API_PORT}`;
   const files = new Map<string, Map<string, string>>();
-  for (const worker of workers) files.set(worker.name, nodeFiles(worker, shared.ca, endpoint, nowMs));
+  for (const worker of workers) files.set(worker.name, await nodeFiles(worker, shared.ca, endpoint, nowMs));
   for (const master of masters) {
     files.set(master.name, new Map([
-      ...nodeFiles(master, shared.ca, endpoint, nowMs),
-      ...controlPlaneFiles(master, shared, endpoint, options),
+      ...await nodeFiles(master, shared.ca, endpoint, nowMs),
+      ...await controlPlaneFiles(master, shared, endpoint, options),
     ]));
   }
   const { privateKeyPem, publicKeyPem } = await signingKeys;
@@ -48,10 +48,10 @@ export async function kubeadmPki(options: KubeadmPkiOptions): Promise<PkiFiles> 
   return files;
 }
 
-function nodeFiles(host: PkiHost, ca: KeyAndCertificate, endpoint: string, nowMs: number): Map<string, string> {
+async function nodeFiles(host: PkiHost, ca: KeyAndCertificate, endpoint: string, nowMs: number): Promise<Map<string, string>> {
   return new Map([
     [`${PKI}/ca.crt`, ca.certPem],
-    ['/etc/kubernetes/kubelet.conf', clientKubeconfig(ca, endpoint, `system:node:${host.name}`, ['system:nodes'], nowMs)],
+    ['/etc/kubernetes/kubelet.conf', await clientKubeconfig(ca, endpoint, `system:node:${host.name}`, ['system:nodes'], nowMs)],
   ]);
 }
 
@@ -61,7 +61,7 @@ interface Authorities {
   readonly etcdCa: KeyAndCertificate;
 }
 
-function controlPlaneFiles(host: PkiHost, { ca, frontProxyCa, etcdCa }: Authorities, endpoint: string, options: KubeadmPkiOptions): Map<string, string> {
+async function controlPlaneFiles(host: PkiHost, { ca, frontProxyCa, etcdCa }: Authorities, endpoint: string, options: KubeadmPkiOptions): Promise<Map<string, string>> {
   const { nowMs } = options;
   const files = new Map<string, string>();
   const put = (name: string, { certPem, keyPem }: KeyAndCertificate) => files.set(`${PKI}/${name}.crt`, certPem).set(`${PKI}/${name}.key`, keyPem);
@@ -69,35 +69,35 @@ function controlPlaneFiles(host: PkiHost, { ca, frontProxyCa, etcdCa }: Authorit
     issueCertificate({ ca: authority, commonName, organizations, usages: ['client'], nowMs });
   const domain = options.dnsDomain ?? 'cluster.local';
   put('ca', ca);
-  put('apiserver', issueCertificate({
+  put('apiserver', await issueCertificate({
     ca, commonName: 'kube-apiserver', usages: ['server'], nowMs,
     dnsNames: [host.name, 'kubernetes', 'kubernetes.default', 'kubernetes.default.svc', `kubernetes.default.svc.${domain}`, ...(options.extraDnsNames ?? [])],
     ipAddresses: [firstServiceAddress(options.serviceCidr), host.address, ...endpointAddress(endpoint), ...(options.extraIpAddresses ?? [])],
   }));
-  put('apiserver-kubelet-client', client(ca, 'kube-apiserver-kubelet-client', ['kubeadm:cluster-admins']));
+  put('apiserver-kubelet-client', await client(ca, 'kube-apiserver-kubelet-client', ['kubeadm:cluster-admins']));
   put('front-proxy-ca', frontProxyCa);
-  put('front-proxy-client', client(frontProxyCa, 'front-proxy-client'));
+  put('front-proxy-client', await client(frontProxyCa, 'front-proxy-client'));
   const etcdMember = (usages: readonly CertificateUsage[]) => issueCertificate({
     ca: etcdCa, commonName: host.name, usages, nowMs,
     dnsNames: [host.name, 'localhost'], ipAddresses: [host.address, '127.0.0.1', '::1'],
   });
   put('etcd/ca', etcdCa);
-  put('etcd/server', etcdMember(['server', 'client']));
-  put('etcd/peer', etcdMember(['server', 'client']));
-  put('etcd/healthcheck-client', client(etcdCa, 'kube-etcd-healthcheck-client'));
-  put('apiserver-etcd-client', client(etcdCa, 'kube-apiserver-etcd-client'));
+  put('etcd/server', await etcdMember(['server', 'client']));
+  put('etcd/peer', await etcdMember(['server', 'client']));
+  put('etcd/healthcheck-client', await client(etcdCa, 'kube-etcd-healthcheck-client'));
+  put('apiserver-etcd-client', await client(etcdCa, 'kube-apiserver-etcd-client'));
   const local = `https://${host.address}:${API_PORT}`;
-  const conf = (name: string, server: string, user: string, organizations: readonly string[] = []) =>
-    files.set(`/etc/kubernetes/${name}.conf`, clientKubeconfig(ca, server, user, organizations, nowMs));
-  conf('admin', endpoint, 'kubernetes-admin', ['kubeadm:cluster-admins']);
-  conf('super-admin', endpoint, 'kubernetes-super-admin', ['system:masters']);
-  conf('controller-manager', local, 'system:kube-controller-manager');
-  conf('scheduler', local, 'system:kube-scheduler');
+  const conf = async (name: string, server: string, user: string, organizations: readonly string[] = []) =>
+    files.set(`/etc/kubernetes/${name}.conf`, await clientKubeconfig(ca, server, user, organizations, nowMs));
+  await conf('admin', endpoint, 'kubernetes-admin', ['kubeadm:cluster-admins']);
+  await conf('super-admin', endpoint, 'kubernetes-super-admin', ['system:masters']);
+  await conf('controller-manager', local, 'system:kube-controller-manager');
+  await conf('scheduler', local, 'system:kube-scheduler');
   return files;
 }
 
-function clientKubeconfig(ca: KeyAndCertificate, server: string, user: string, organizations: readonly string[], nowMs: number): string {
-  return kubeconfigText({ server, caPem: ca.certPem, user, ...issueCertificate({ ca, commonName: user, organizations, usages: ['client'], nowMs }) });
+async function clientKubeconfig(ca: KeyAndCertificate, server: string, user: string, organizations: readonly string[], nowMs: number): Promise<string> {
+  return kubeconfigText({ server, caPem: ca.certPem, user, ...await issueCertificate({ ca, commonName: user, organizations, usages: ['client'], nowMs }) });
 }
 
 /** The service `kubernetes` has the first address of the range: 10.96.0.1. IPv4. */

@@ -7,7 +7,7 @@ import type { WatchUpdate } from '#lib/etcd-api/watch.ts';
 import { spawnEtcd, temporaryFolder, until, writeCertificates, type EtcdProcess } from './testing.ts';
 
 const folder = temporaryFolder();
-writeCertificates(folder.path);
+await writeCertificates(folder.path);
 after(() => folder.remove());
 
 let nextFolder = 0;

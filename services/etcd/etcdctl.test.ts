@@ -49,7 +49,7 @@ async function refusal(command: string): Promise<string> {
 }
 
 before(async () => {
-  writeCertificates(folder.path);
+  await writeCertificates(folder.path);
   etcd = await spawnEtcd(serverFlags(), 'https');
 });
 after(async () => {

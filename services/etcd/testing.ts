@@ -47,18 +47,18 @@ export function temporaryFolder(): { readonly path: string; readonly remove: () 
 }
 
 /** Writes ca.crt, server.crt and .key, client.crt and .key, and a stranger's certificate of another authority. */
-export function writeCertificates(folder: string): void {
+export async function writeCertificates(folder: string): Promise<void> {
   const nowMs = Date.now();
   const write = (name: string, { certPem, keyPem }: KeyAndCertificate): void => {
     writeFileSync(join(folder, `${name}.crt`), certPem);
     writeFileSync(join(folder, `${name}.key`), keyPem);
   };
-  const ca = createCertificateAuthority({ commonName: 'etcd-ca', nowMs });
-  const otherCa = createCertificateAuthority({ commonName: 'other-ca', nowMs });
+  const ca = await createCertificateAuthority({ commonName: 'etcd-ca', nowMs });
+  const otherCa = await createCertificateAuthority({ commonName: 'other-ca', nowMs });
   write('ca', ca);
-  write('server', issueCertificate({ ca, commonName: 'm-k8s', dnsNames: ['localhost'], ipAddresses: ['127.0.0.1'], usages: ['server', 'client'], nowMs }));
-  write('client', issueCertificate({ ca, commonName: 'kube-etcd-healthcheck-client', usages: ['client'], nowMs }));
-  write('stranger', issueCertificate({ ca: otherCa, commonName: 'stranger', usages: ['client'], nowMs }));
+  write('server', await issueCertificate({ ca, commonName: 'm-k8s', dnsNames: ['localhost'], ipAddresses: ['127.0.0.1'], usages: ['server', 'client'], nowMs }));
+  write('client', await issueCertificate({ ca, commonName: 'kube-etcd-healthcheck-client', usages: ['client'], nowMs }));
+  write('stranger', await issueCertificate({ ca: otherCa, commonName: 'stranger', usages: ['client'], nowMs }));
 }
 
 /** Resolves when `holds` does; rejects after ten seconds. */

@@ -20,8 +20,8 @@ import { createAccess, type Access } from './access.ts';
 import { MemoryObjects } from './memory-objects.ts';
 
 const ISSUER = 'https://kubernetes.default.svc.cluster.local';
-const ca = createCertificateAuthority({ commonName: 'kubernetes', nowMs: Date.now() });
-const proxyCa = createCertificateAuthority({ commonName: 'front-proxy-ca', nowMs: Date.now() });
+const ca = await createCertificateAuthority({ commonName: 'kubernetes', nowMs: Date.now() });
+const proxyCa = await createCertificateAuthority({ commonName: 'front-proxy-ca', nowMs: Date.now() });
 const signing = await createSigningKeyPair();
 let nowMs: number;
 let objects: MemoryObjects;
@@ -60,16 +60,16 @@ async function call<T extends KubernetesObject>(path: string, user: User, body: 
 }
 
 test('a client certificate names its user and groups, until it expires', async () => {
-  const { certPem } = clientCertificate('jane', ['dev', 'ops']);
+  const { certPem } = await clientCertificate('jane', ['dev', 'ops']);
   assert.deepEqual(await access.authenticator.authenticate(request({}, certPem)), { name: 'jane', groups: ['dev', 'ops', 'system:authenticated'] });
   nowMs += 366 * 86_400_000;
   await assert.rejects(access.authenticator.authenticate(request({}, certPem)), (error: StatusError) => error.code === 401 && error.message === 'Unauthorized');
 });
 
 test('a certificate of another authority, or for servers only, is refused and does not become anonymous', async () => {
-  const stranger = issueCertificate({ ca: createCertificateAuthority({ commonName: 'kubernetes', nowMs }), commonName: 'jane', usages: ['client'], nowMs });
+  const stranger = await issueCertificate({ ca: await createCertificateAuthority({ commonName: 'kubernetes', nowMs }), commonName: 'jane', usages: ['client'], nowMs });
   await assert.rejects(access.authenticator.authenticate(request({}, stranger.certPem)), StatusError);
-  const server = issueCertificate({ ca, commonName: 'jane', usages: ['server'], nowMs });
+  const server = await issueCertificate({ ca, commonName: 'jane', usages: ['server'], nowMs });
   await assert.rejects(access.authenticator.authenticate(request({}, server.certPem)), StatusError);
 });
 
@@ -80,12 +80,12 @@ test('who brings nothing is anonymous, and a bad token is 401', async () => {
 
 test('the front proxy may speak for others, another certificate of its authority may not', async () => {
   const headers = { 'x-remote-user': 'jane', 'x-remote-group': 'dev, ops', 'x-remote-extra-scopes': 'a' };
-  const proxy = issueCertificate({ ca: proxyCa, commonName: 'front-proxy-client', usages: ['client'], nowMs });
+  const proxy = await issueCertificate({ ca: proxyCa, commonName: 'front-proxy-client', usages: ['client'], nowMs });
   assert.deepEqual(await access.authenticator.authenticate(request(headers, proxy.certPem)),
     { name: 'jane', groups: ['dev', 'ops', 'system:authenticated'], extra: { scopes: ['a'] } });
-  const other = issueCertificate({ ca: proxyCa, commonName: 'other', usages: ['client'], nowMs });
+  const other = await issueCertificate({ ca: proxyCa, commonName: 'other', usages: ['client'], nowMs });
   await assert.rejects(access.authenticator.authenticate(request(headers, other.certPem)), StatusError);
-  const plain = clientCertificate('mallory');
+  const plain = await clientCertificate('mallory');
   assert.equal((await access.authenticator.authenticate(request(headers, plain.certPem)))?.name, 'mallory');
 });
 

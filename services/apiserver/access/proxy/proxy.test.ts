@@ -20,9 +20,9 @@ import { connectHandlers, splitProxyPath } from './connect-handlers.ts';
 import { chooseContainer, logTarget, streamTarget } from './pod-target.ts';
 
 const nowMs = Date.now();
-const ca = createCertificateAuthority({ commonName: 'kubernetes', nowMs });
-const kubeletCertificate = issueCertificate({ ca, commonName: 'w1', ipAddresses: ['127.0.0.1'], usages: ['server'], nowMs });
-const client = issueCertificate({ ca, commonName: 'kube-apiserver-kubelet-client', organizations: ['system:masters'], usages: ['client'], nowMs });
+const ca = await createCertificateAuthority({ commonName: 'kubernetes', nowMs });
+const kubeletCertificate = await issueCertificate({ ca, commonName: 'w1', ipAddresses: ['127.0.0.1'], usages: ['server'], nowMs });
+const client = await issueCertificate({ ca, commonName: 'kube-apiserver-kubelet-client', organizations: ['system:masters'], usages: ['client'], nowMs });
 const objects = new MemoryObjects();
 const seen: { url: string; headers: IncomingMessage['headers']; user: string }[] = [];
 let mayCreate = true;

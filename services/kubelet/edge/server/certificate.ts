@@ -25,7 +25,7 @@ export async function servingCertificate({ certFile, keyFile, folder, hostname, 
     throw error;
   });
   if (known) return { cert: known[0], key: known[1] };
-  const { certPem, keyPem } = selfSignedServerCertificate({ commonName: `${hostname}@${Math.floor(nowMs / 1000)}`, dnsNames: [hostname], ipAddresses: addresses, nowMs });
+  const { certPem, keyPem } = await selfSignedServerCertificate({ commonName: `${hostname}@${Math.floor(nowMs / 1000)}`, dnsNames: [hostname], ipAddresses: addresses, nowMs });
   await mkdir(folder, { recursive: true, mode: 0o755 });
   await writeFile(`${keyPath}.new`, keyPem, { mode: 0o600 });
   await chmod(`${keyPath}.new`, 0o600);
