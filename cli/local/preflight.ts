@@ -61,6 +61,7 @@ export function ensureMachineIsReady(say: (line: string) => void): void {
     if (!isDebian()) throw new UserError(`missing programs: ${programs}. Install them first (Debian package names: ${packages.join(' ')})`);
     say(`missing programs: ${programs}; installing Debian packages: ${packages.join(' ')}`);
     installPackages(packages);
+    say('installed them');
   }
   if (!readFileSync('/proc/filesystems', 'utf8').includes('overlay')) {
     spawnSync('modprobe', ['overlay']);
