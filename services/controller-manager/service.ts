@@ -5,6 +5,7 @@ import { readFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { Gauge } from 'prom-client';
 import { ApiClient, connectToApiserver } from '#lib/api-client/client.ts';
+import { delegatedAccess } from '#lib/api-client/delegated-access.ts';
 import { EventRecorder } from '#lib/api-client/event-recorder.ts';
 import { runAsLeader } from '#lib/api-client/leader-election.ts';
 import { waitForApiserver } from '#lib/api-client/wait-for-apiserver.ts';
@@ -18,7 +19,6 @@ import { newMetrics, startHealthServer } from '#lib/service/health-server.ts';
 import { allControllers, isEnabled } from './controllers/registry.ts';
 import { tokenSigner } from './controllers/serviceaccount-token/secret-token.ts';
 import { clientsByServiceAccount } from './edge/service-account-clients.ts';
-import { delegatedAccess } from './edge/delegated-access.ts';
 import { configz } from './edge/configz.ts';
 import type { controllerManagerFlags } from './flags.ts';
 

@@ -2,6 +2,7 @@
 import { hostname } from 'node:os';
 import { randomUUID } from 'node:crypto';
 import { connectToApiserver } from '#lib/api-client/client.ts';
+import { delegatedAccess } from '#lib/api-client/delegated-access.ts';
 import { EventRecorder } from '#lib/api-client/event-recorder.ts';
 import { runAsLeader } from '#lib/api-client/leader-election.ts';
 import { waitForApiserver } from '#lib/api-client/wait-for-apiserver.ts';
@@ -33,6 +34,7 @@ export async function startScheduler(flags: Flags<typeof schedulerFlags>, enviro
     const { certPem, keyPem } = await selfSignedServerCertificate({ commonName: hostname(), dnsNames: [hostname(), 'localhost'], ipAddresses: ['127.0.0.1'], nowMs: clock.nowMs() });
     await startHealthServer({
       host: flags.bindAddress, port: flags.securePort, tls: { cert: certPem, key: keyPem }, metrics: registry, signal,
+      ...(flags.authenticationKubeconfig === '' ? {} : { authorize: delegatedAccess(api, clock) }),
       ready: [{ name: 'sched-handler-sync', check: () => (watch.hasSynced() ? undefined : 'waiting for the first lists') }],
     });
   }

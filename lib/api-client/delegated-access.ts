@@ -1,9 +1,9 @@
 // Who may read /metrics and /configz: the API server is asked, first who the caller is (TokenReview), then whether it may
 // (SubjectAccessReview). Source: k8s.io/apiserver's delegating authenticator and authorizer. Bearer tokens only.
 import type { IncomingMessage } from 'node:http';
-import { TransportError, type ApiClient } from '#lib/api-client/client.ts';
 import type { Clock } from '#lib/environment/clock.ts';
 import { StatusError } from '#lib/machinery/status-error.ts';
+import { TransportError, type ApiClient } from './client.ts';
 
 /** Verdicts are kept so long. Source: the delegating options' CacheTTL. */
 const CACHE_MS = 10_000;
