@@ -81,7 +81,7 @@ function nodeConfig(host: HostLayout): unknown {
     network: { device: 'eth0', address: `${host.address}/${SUBNET_PREFIX_LENGTH}`, gateway: GATEWAY },
     modules: ['overlay', 'br_netfilter'],
     units: [
-      { name: 'containerd', description: 'containerd container runtime', restartSeconds: 5, environment, command: program('containerd', `--address=${socket}`, '--root=/var/lib/containerd', '--state=/run/containerd', `--emulator-catalogue=${BUNDLE_FOLDER}/dist/images`) },
+      { name: 'containerd', description: 'containerd container runtime', restartSeconds: 5, environment, command: program('containerd', `--address=${socket}`, '--root=/var/lib/containerd', '--state=/run/containerd', '--metrics-address=127.0.0.1:1338', `--emulator-catalogue=${BUNDLE_FOLDER}/dist/images`) },
       {
         name: 'kubelet', description: 'kubelet: The Kubernetes Node Agent', restartSeconds: 10, environment,
         command: program('kubelet', '--config=/var/lib/kubelet/config.yaml', '--kubeconfig=/etc/kubernetes/kubelet.conf', `--container-runtime-endpoint=unix://${socket}`,

@@ -8,6 +8,7 @@ export const containerRuntimeFlags = {
   'cgroup-parent': text({ default: '', help: 'Cgroup below which all containers of this host are put; the cgroup_parent of a pod is relative to it.' }),
   'cni-conf-dir': path({ default: '/etc/cni/net.d', help: 'Folder in which the network configuration appears.' }),
   'stream-server-address': text({ default: '127.0.0.1', help: 'Address of the streaming server for exec, attach and port-forward.' }),
+  'metrics-address': text({ default: '', help: 'host:port for /healthz /livez /readyz and /metrics over HTTP; containerd\'s [metrics] address. Empty: none.' }),
   'emulator-bundle-dir': path({ default: '/opt/kubreak', help: 'Folder of this project\'s own bundles; the cluster\'s images see it at /opt/kubreak.' }),
   'emulator-catalogue': path({ default: '/opt/kubreak/dist/images', help: 'Folder of the built-in images: catalogue.json and layers.' }),
 };

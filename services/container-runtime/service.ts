@@ -1,8 +1,10 @@
 // Wires the runtime: what it knows, what it can do on this host, and the two servers that offer it.
 import { join } from 'node:path';
+import { Gauge, type Registry } from 'prom-client';
 import { nanosecondsOfMs } from '#lib/cri/codec.ts';
 import type { Environment } from '#lib/environment/environment.ts';
 import { aborted } from '#lib/service/abort.ts';
+import { newMetrics, startHealthServer } from '#lib/service/health-server.ts';
 import { prepareBaseLayer } from './edge/base-layer.ts';
 import { Cgroups } from './edge/cgroups.ts';
 import { serveCri } from './edge/cri-server.ts';
@@ -26,9 +28,24 @@ export async function startContainerRuntime(flags: ContainerRuntimeFlags, { cloc
   await runtime.recover();
   const streaming = await startStreamingServer({ host: flags.streamServerAddress, runtime, execs, log });
   const server = await serveCri(flags.address, { runtime, images, network, cgroups, execs, stats, streaming, now, log });
+  if (flags.metricsAddress !== '') {
+    const [host = '', port = ''] = flags.metricsAddress.split(/:(?=\d+$)/);
+    await startHealthServer({ host, port: Number(port), metrics: containerMetrics(runtime), signal });
+  }
   log.info({ address: flags.address, streaming: streaming.address, cgroups: cgroups.controllers, cgroupVersion: cgroups.version }, 'serving');
   await aborted(signal);
   await server.close();
   await streaming.close();
   runtime.close();
+}
+
+/** What this runtime holds, beside what every process tells of itself. */
+function containerMetrics(runtime: Runtime): Registry {
+  const registry = newMetrics();
+  const gauge = (name: string, help: string, count: () => number): void => {
+    new Gauge({ name, help, registers: [registry], collect() { this.set(count()); } });
+  };
+  gauge('containerd_cri_sandboxes', 'Number of pod sandboxes, of any state.', () => runtime.sandboxes.size);
+  gauge('containerd_cri_containers', 'Number of containers, of any state.', () => runtime.containers.size);
+  return registry;
 }
