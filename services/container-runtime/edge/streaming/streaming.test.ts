@@ -69,8 +69,9 @@ describe('streaming', { skip: (!canRun || kubectls.length === 0) && 'needs root,
     test(`${name}: attach to a terminal reaches the container's own shell`, async () => {
       const { id } = await host.runSandbox(`tty-${name}`);
       const container = await host.runContainer(id, 'busybox', { command: ['bash'], stdin: true, tty: true });
-      // At the end of its input script(1) types Ctrl-D, which ends the shell in the container.
-      const text = await shell(kubectl, `(sleep 0.7; echo 'echo pid $$; stty size'; sleep 1) | script -qec 'stty rows 21 cols 77; $KUBECTL attach -it tty-${name}' /dev/null; true`);
+      // At the end of its input script(1) types Ctrl-D, which ends the shell in the container. kubectl first sends a size
+      // that is off by one, so that the program draws anew, and then the real one: that may come a moment later.
+      const text = await shell(kubectl, `(sleep 0.7; echo 'echo pid $$; for i in $(seq 50); do [ "$(stty size)" = "21 77" ] && break; sleep 0.1; done; stty size'; sleep 1) | script -qec 'stty rows 21 cols 77; $KUBECTL attach -it tty-${name}' /dev/null; true`);
       assert.match(text, /pid 1\r/);
       assert.match(text, /21 77\r/);
       assert.equal((await host.exited(container)).exitCode, 0);
