@@ -1,5 +1,5 @@
 // What /proc of the machine tells about processes: parents, start times, names, memory.
-import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 
 export interface ProcessFacts {
   readonly pid: number;
@@ -73,11 +73,3 @@ export function pssBytesOf(pid: number): number {
   return match ? Number(match[1]) * 1024 : 0;
 }
 
-/** Whether the program behind a process is this one's: node. */
-export function runsNode(pid: number): boolean {
-  try {
-    return /\bnode\b/.test(readlinkSync(`/proc/${pid}/exe`));
-  } catch {
-    return false; // ended, or not ours to see
-  }
-}

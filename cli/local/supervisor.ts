@@ -8,6 +8,7 @@ import { systemClock } from '#lib/environment/clock.ts';
 import { GATEWAY, HOSTS, MASTER, SUBNET_PREFIX_LENGTH } from '../cluster-layout.ts';
 import { UserError } from '../user-error.ts';
 import type { ClusterFolder } from './cluster-folder.ts';
+import { joinSockets } from './join-sockets.ts';
 import { CGROUP_CONTROLLERS } from './lab/host-boot.ts';
 import { RELAY_SOCKET, type LabConfig } from './lab/lab-config.ts';
 import { ensureFolderIsUsable, ensureMachineIsReady } from './preflight.ts';
@@ -79,13 +80,7 @@ async function listen(port: number): Promise<Server> {
 function relay(server: Server, labPid: number): void {
   server.on('connection', (outside) => {
     const inside = connect({ path: `/proc/${labPid}/root${RELAY_SOCKET}`, allowHalfOpen: true });
-    outside.pipe(inside).pipe(outside);
-    const end = () => {
-      outside.destroy();
-      inside.destroy();
-    };
-    outside.on('error', end).on('close', end);
-    inside.on('error', end).on('close', end);
+    joinSockets(outside, inside);
   });
 }
 

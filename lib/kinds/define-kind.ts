@@ -134,8 +134,7 @@ export interface Kind<T extends KubernetesObject = KubernetesObject> extends Kin
   readonly namespaced: boolean;
 }
 
-/** A kind whose object type does not matter to the code at hand. */
-// The callbacks make Kind<T> invariant in T; `never`-free erasure is done once, here.
+/** A kind whose object type does not matter to the code at hand; `anyKind` makes one. */
 export type AnyKind = Kind;
 
 export function defineKind<T extends KubernetesObject>(definition: KindDefinition<T>): Kind<T> {

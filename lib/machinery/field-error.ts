@@ -53,9 +53,3 @@ export function tooLong(field: string, maxLength: number): FieldError {
 export function tooMany(field: string, actual: number, max: number): FieldError {
   return { type: 'FieldValueTooMany', field, body: `Too many: ${actual}: must have at most ${max} ${max === 1 ? 'item' : 'items'}` };
 }
-export function typeInvalid(field: string, value: unknown, detail: string): FieldError {
-  return { type: 'FieldValueTypeInvalid', field, body: withDetail(`Invalid value: ${shown(value)}`, detail) };
-}
-export function tooFew(field: string, actual: number, min: number): FieldError {
-  return { type: 'FieldValueTooFew', field, body: `Too few: ${actual}: must have at least ${min} ${min === 1 ? 'item' : 'items'}` };
-}

@@ -43,14 +43,11 @@ const dnsLabelFormat = format(LABEL, "a lowercase RFC 1123 label must consist of
 const subdomainFormat = format(SUBDOMAIN, "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character", 'example.com');
 const subdomainUnderscoreFormat = format(SUBDOMAIN_UNDERSCORE, "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '_', '-' or '.', and must start and end with an alphanumeric character", 'example.com');
 const dns1035Format = format('[a-z]([-a-z0-9]*[a-z0-9])?', "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic character, and end with an alphanumeric character", 'my-name', 'abc-123');
-const wildcardFormat = format(`\\*\\.${SUBDOMAIN}`, "a wildcard DNS-1123 subdomain must start with '*.', followed by a valid DNS subdomain, which must consist of lower case alphanumeric characters, '-' or '.' and end with an alphanumeric character", '*.example.com');
 const qualifiedFormat = format(QUALIFIED, QUALIFIED_TEXT, 'MyName', 'my.name', '123-abc');
 const labelValueFormat = format(`(${QUALIFIED})?`, "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character", 'MyValue', 'my_value', '12345');
 const configKeyFormat = format('[-._a-zA-Z0-9]+', "a valid config key must consist of alphanumeric characters, '-', '_' or '.'", 'key.name', 'KEY_NAME', 'key-name');
-const cIdentifierFormat = format('[A-Za-z_][A-Za-z0-9_]*', "a valid C identifier must start with alphabetic character or '_', followed by a string of alphanumeric characters or '_'", 'my_name', 'MY_NAME', 'MyName');
 const headerFormat = format('[-A-Za-z0-9]+', "a valid HTTP header must consist of alphanumeric characters or '-'", 'X-Header-Name');
 const percentFormat = format('[0-9]+%', "a valid percent string must be a numeric string followed by an ending '%'", '1%', '93%');
-const conditionReasonFormat = format('[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?', "a condition reason must start with alphabetic character, optionally followed by a string of alphanumeric characters or '_,:', and must end with an alphanumeric character or '_'", 'my_name', 'MY_NAME', 'MyName', 'ReasonA,ReasonB', 'ReasonA:ReasonB');
 
 const matches = (value: string, { whole, text }: Format): string[] => (whole.test(value) ? [] : [text]);
 
@@ -69,9 +66,6 @@ export function dnsSubdomainWithUnderscoreProblems(value: string): string[] {
 }
 export function dns1035LabelProblems(value: string): string[] {
   return [...(byteLength(value) > 63 ? [tooManyCharacters(63)] : []), ...matches(value, dns1035Format)];
-}
-export function wildcardDnsSubdomainProblems(value: string): string[] {
-  return [...(byteLength(value) > 253 ? [tooManyCharacters(253)] : []), ...matches(value, wildcardFormat)];
 }
 
 /** A label key: `name` or `prefix.example.com/name`. */
@@ -111,10 +105,8 @@ export function environmentNameProblems(value: string): string[] {
   if (value === '') return [`environment variable name ${MUST_NOT_BE_EMPTY}`];
   return /^[\x20-\x3c\x3e-\x7e]*$/.test(value) ? [] : ["a valid environment variable name must consist only of printable ASCII characters other than '='"];
 }
-export const cIdentifierProblems = (value: string): string[] => matches(value, cIdentifierFormat);
 export const httpHeaderNameProblems = (value: string): string[] => matches(value, headerFormat);
 export const percentProblems = (value: string): string[] => matches(value, percentFormat);
-export const conditionReasonProblems = (value: string): string[] => matches(value, conditionReasonFormat);
 
 /** Name of a container port (IANA service name). */
 export function portNameProblems(value: string): string[] {

@@ -72,9 +72,6 @@ export function parseQuantity(input: string | number): Quantity {
   return { nanos: sign === '-' ? -nanos : nanos, format: kept };
 }
 
-export function quantityOf(value: number, format: QuantityFormat = 'DecimalSI'): Quantity {
-  return { nanos: BigInt(value) * NANO, format };
-}
 export function quantityOfMilli(milli: number, format: QuantityFormat = 'DecimalSI'): Quantity {
   return { nanos: BigInt(Math.round(milli)) * 1_000_000n, format };
 }
@@ -112,9 +109,6 @@ export const canonicalQuantity = (text: string | number): string => formatQuanti
 
 export function addQuantities(left: Quantity, right: Quantity): Quantity {
   return { nanos: left.nanos + right.nanos, format: left.nanos === 0n ? right.format : left.format };
-}
-export function subtractQuantities(left: Quantity, right: Quantity): Quantity {
-  return { nanos: left.nanos - right.nanos, format: left.nanos === 0n ? right.format : left.format };
 }
 /** Negative, zero or positive, for sorting. */
 export function compareQuantities(left: string | number | Quantity, right: string | number | Quantity): number {

@@ -5,6 +5,7 @@ import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { connect, createServer } from 'node:net';
 import { systemClock } from '#lib/environment/clock.ts';
 import { aborted } from '#lib/service/abort.ts';
+import { joinSockets } from '../join-sockets.ts';
 import { CGROUP_CONTROLLERS, hostBootScript } from './host-boot.ts';
 import { LAB_SOCKET, RELAY_SOCKET, type LabConfig, type LabHost } from './lab-config.ts';
 
@@ -99,13 +100,7 @@ function serveRelay(apiserver: string): void {
   rmSync(RELAY_SOCKET, { force: true });
   createServer({ allowHalfOpen: true }, (outside) => {
     const inside = connect({ host, port: Number(port), allowHalfOpen: true });
-    outside.pipe(inside).pipe(outside);
-    const end = () => {
-      outside.destroy();
-      inside.destroy();
-    };
-    outside.on('error', end).on('close', end);
-    inside.on('error', end).on('close', end);
+    joinSockets(outside, inside);
   }).listen(RELAY_SOCKET);
 }
 

@@ -45,7 +45,6 @@ export interface RuntimePod {
 }
 
 export const newestContainer = (pod: RuntimePod, name: string): RuntimeContainer | undefined => pod.containers.find((container) => container.name === name);
-export const containerById = (pod: RuntimePod, id: string): RuntimeContainer | undefined => pod.containers.find((container) => container.id === id);
 /** Running or about to: what must end before a pod is gone. */
 export const liveContainers = (pod: RuntimePod): RuntimeContainer[] => pod.containers.filter(({ state }) => state === 'running' || state === 'unknown' || state === 'created');
 
