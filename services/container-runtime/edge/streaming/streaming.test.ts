@@ -14,7 +14,7 @@ describe('streaming', { skip: (!canRun || kubectls.length === 0) && 'needs root,
   const host = new Playground();
   /** Runs a shell script on the host in which $KUBECTL reaches the pods. */
   const shell = (kubectl: string, script: string): Promise<string> =>
-    host.run('env', `HOME=${host.folder}`, `KUBECTL=timeout 20 ${kubectl} -s ${API}`, 'sh', '-c', script);
+    host.run('env', `HOME=${host.folder}`, `KUBECTL=timeout --foreground 20 ${kubectl} -s ${API}`, 'sh', '-c', script);
 
   before(async () => {
     await host.boot();
