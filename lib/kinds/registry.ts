@@ -30,6 +30,33 @@ import { roleKind } from './rbac/role.ts';
 import { priorityClassKind } from './scheduling/priority-class.ts';
 import { leaseKind } from './coordination/lease.ts';
 import { endpointSliceKind } from './discovery/endpoint-slice.ts';
+import { limitRangeKind } from './core/limit-range.ts';
+import { persistentVolumeKind } from './core/persistent-volume.ts';
+import { persistentVolumeClaimKind } from './core/persistent-volume-claim.ts';
+import { podTemplateKind } from './core/pod-template.ts';
+import { replicationControllerKind } from './core/replication-controller.ts';
+import { resourceQuotaKind } from './core/resource-quota.ts';
+import { statefulSetKind } from './apps/stateful-set.ts';
+import { horizontalPodAutoscalerKind } from './autoscaling/horizontal-pod-autoscaler.ts';
+import { horizontalPodAutoscalerV1Kind } from './autoscaling/horizontal-pod-autoscaler-v1.ts';
+import { cronJobKind } from './batch/cron-job.ts';
+import { jobKind } from './batch/job.ts';
+import { certificateSigningRequestKind } from './certificates/certificate-signing-request.ts';
+import { apiServiceKind } from './apiregistration/api-service.ts';
+import { ingressKind } from './networking/ingress.ts';
+import { ingressClassKind } from './networking/ingress-class.ts';
+import { ipAddressKind } from './networking/ip-address.ts';
+import { networkPolicyKind } from './networking/network-policy.ts';
+import { serviceCidrKind } from './networking/service-cidr.ts';
+import { runtimeClassKind } from './node/runtime-class.ts';
+import { csiDriverKind } from './storage/csi-driver.ts';
+import { csiNodeKind } from './storage/csi-node.ts';
+import { csiStorageCapacityKind } from './storage/csi-storage-capacity.ts';
+import { storageClassKind } from './storage/storage-class.ts';
+import { volumeAttachmentKind } from './storage/volume-attachment.ts';
+import { volumeAttributesClassKind } from './storage/volume-attributes-class.ts';
+import { flowSchemaKind } from './flowcontrol/flow-schema.ts';
+import { priorityLevelConfigurationKind } from './flowcontrol/priority-level-configuration.ts';
 
 export const allKinds: readonly AnyKind[] = [
   anyKind(configMapKind),
@@ -60,6 +87,33 @@ export const allKinds: readonly AnyKind[] = [
   anyKind(priorityClassKind),
   anyKind(leaseKind),
   anyKind(endpointSliceKind),
+  anyKind(limitRangeKind),
+  anyKind(persistentVolumeKind),
+  anyKind(persistentVolumeClaimKind),
+  anyKind(podTemplateKind),
+  anyKind(replicationControllerKind),
+  anyKind(resourceQuotaKind),
+  anyKind(statefulSetKind),
+  anyKind(horizontalPodAutoscalerKind),
+  anyKind(horizontalPodAutoscalerV1Kind),
+  anyKind(cronJobKind),
+  anyKind(jobKind),
+  anyKind(certificateSigningRequestKind),
+  anyKind(apiServiceKind),
+  anyKind(ingressKind),
+  anyKind(ingressClassKind),
+  anyKind(ipAddressKind),
+  anyKind(networkPolicyKind),
+  anyKind(serviceCidrKind),
+  anyKind(runtimeClassKind),
+  anyKind(csiDriverKind),
+  anyKind(csiNodeKind),
+  anyKind(csiStorageCapacityKind),
+  anyKind(storageClassKind),
+  anyKind(volumeAttachmentKind),
+  anyKind(volumeAttributesClassKind),
+  anyKind(flowSchemaKind),
+  anyKind(priorityLevelConfigurationKind),
   anyKind(blockAffinityKind),
   anyKind(ipPoolKind),
 ];
