@@ -8,9 +8,9 @@ import type { Kind, KubernetesObject } from '#lib/kinds/define-kind.ts';
 import type { Node, Pod } from '#lib/kinds/types/core-v1.ts';
 import { loadKubeconfig } from '#lib/pki/kubeconfig.ts';
 import { StatusError } from '#lib/machinery/status-error.ts';
-import { HOSTS } from '../cluster-layout.ts';
+import { applyAddons, bindClusterAdmins, markControlPlane } from '../bootstrap-objects.ts';
+import { HOSTS, MASTER } from '../cluster-layout.ts';
 import { UserError } from '../user-error.ts';
-import { applyAddons, bindClusterAdmins, markControlPlane } from './bootstrap-objects.ts';
 import type { ClusterFolder } from './cluster-folder.ts';
 import type { Progress } from './supervisor.ts';
 
@@ -19,20 +19,21 @@ const RETRY_MS = 100;
 
 export async function waitUntilReady(folder: ClusterFolder, progress: Progress, signal: AbortSignal): Promise<void> {
   const { kubeconfig } = folder;
-  const api = connectToApiserver(await loadKubeconfig(kubeconfig), 'kubreak');
+  const admin = await loadKubeconfig(kubeconfig);
+  const api = connectToApiserver(admin, 'kubreak');
   try {
     await until('the API server', progress, signal, async () => {
       await api.request('GET', '/readyz', undefined, { signal });
       return true;
     });
     if (!folder.provisioned.addonsApplied) {
-      await bindClusterAdmins(folder);
-      await applyAddons(api);
+      await bindClusterAdmins(folder.hostData(MASTER.name, '/etc/kubernetes/super-admin.conf'), admin.server);
+      await applyAddons(api, MASTER);
       progress.step('addons: calico, kube-proxy, CoreDNS');
     }
     await until(`nodes Ready (${HOSTS.length}/${HOSTS.length})`, progress, signal, () => follow(api, nodeKind, {}, allNodesReady, signal));
     if (!folder.provisioned.addonsApplied) {
-      await markControlPlane(api);
+      await markControlPlane(api, HOSTS);
       folder.markProvisioned({ addonsApplied: true });
     }
     await until('CoreDNS Running', progress, signal, () => follow(api, podKind, { namespace: 'kube-system', labelSelector: 'k8s-app=kube-dns' }, dnsRuns, signal));

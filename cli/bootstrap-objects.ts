@@ -6,9 +6,8 @@ import { clusterRoleBindingKind } from '#lib/kinds/rbac/cluster-role-binding.ts'
 import { allKinds } from '#lib/kinds/registry.ts';
 import { isAlreadyExists } from '#lib/machinery/status-error.ts';
 import { loadKubeconfig } from '#lib/pki/kubeconfig.ts';
-import { API_PORT, CLUSTER_DNS, HOSTS, MASTER, POD_CIDR } from '../cluster-layout.ts';
-import { addonManifests } from '../manifests/addons.ts';
-import type { ClusterFolder } from './cluster-folder.ts';
+import { API_PORT, CLUSTER_DNS, POD_CIDR, type HostLayout } from './cluster-layout.ts';
+import { addonManifests } from './manifests/addons.ts';
 
 async function createIfAbsent(api: ApiClient, object: KubernetesObject): Promise<void> {
   const kind = allKinds.find(({ apiVersion, kind: name }) => apiVersion === object.apiVersion && name === object.kind);
@@ -22,9 +21,8 @@ async function createIfAbsent(api: ApiClient, object: KubernetesObject): Promise
  * admin.conf belongs to the group kubeadm:cluster-admins, which has no rights until this binding is there; only
  * super-admin.conf (system:masters) can make it. Source: kubeadm phases/kubeconfig EnsureAdminClusterRoleBinding.
  */
-export async function bindClusterAdmins(folder: ClusterFolder): Promise<void> {
-  const { server } = await loadKubeconfig(folder.kubeconfig);
-  const superAdmin = await loadKubeconfig(folder.hostData(MASTER.name, '/etc/kubernetes/super-admin.conf'));
+export async function bindClusterAdmins(superAdminKubeconfig: string, server: string): Promise<void> {
+  const superAdmin = await loadKubeconfig(superAdminKubeconfig);
   const api = connectToApiserver({ ...superAdmin, server }, 'kubreak');
   try {
     await createIfAbsent(api, {
@@ -37,8 +35,8 @@ export async function bindClusterAdmins(folder: ClusterFolder): Promise<void> {
   }
 }
 
-export async function applyAddons(api: ApiClient): Promise<void> {
-  const manifests = addonManifests({ apiServerHost: MASTER.address, apiServerPort: API_PORT, podCidr: POD_CIDR, clusterDns: CLUSTER_DNS });
+export async function applyAddons(api: ApiClient, master: HostLayout): Promise<void> {
+  const manifests = addonManifests({ apiServerHost: master.address, apiServerPort: API_PORT, podCidr: POD_CIDR, clusterDns: CLUSTER_DNS });
   // Workloads last: their pods need the accounts and configuration.
   const isWorkload = ({ kind }: KubernetesObject) => kind === 'DaemonSet' || kind === 'Deployment';
   await Promise.all(manifests.filter((object) => !isWorkload(object)).map((object) => createIfAbsent(api, object)));
@@ -46,8 +44,8 @@ export async function applyAddons(api: ApiClient): Promise<void> {
 }
 
 /** Source: kubeadm phases/markcontrolplane. */
-export async function markControlPlane(api: ApiClient): Promise<void> {
+export async function markControlPlane(api: ApiClient, hosts: readonly HostLayout[]): Promise<void> {
   const labels = { 'node-role.kubernetes.io/control-plane': '', 'node.kubernetes.io/exclude-from-external-load-balancers': '' };
-  const masters = HOSTS.filter(({ role }) => role === 'control-plane');
+  const masters = hosts.filter(({ role }) => role === 'control-plane');
   await Promise.all(masters.map(({ name }) => api.patch(nodeKind, undefined, name, { metadata: { labels } })));
 }

@@ -1,0 +1,71 @@
+// The files with which a host comes out of its installation and `kubeadm init` or `kubeadm join`: the same in local mode,
+// where `kubreak up` writes them to the hosts' disks, and in a container, which writes them to its own.
+import { randomBytes } from 'node:crypto';
+import { SUBNET_PREFIX_LENGTH, type HostLayout } from './cluster-layout.ts';
+import { controlPlaneManifests } from './manifests/control-plane.ts';
+import { kubeletConfiguration } from './manifests/kubelet-config.ts';
+
+/** Where the bundles and native packages are on every host. */
+export const BUNDLE_FOLDER = '/opt/kubreak';
+/** Many small processes: a small young generation and one allocator arena save some 15 MB each. */
+const LEAN = { NODE_OPTIONS: '--max-semi-space-size=1', MALLOC_ARENA_MAX: '1' };
+/** Tools of systemd and kmod that services/node answers. */
+export const HOST_TOOLS = ['systemctl', 'modprobe', 'lsmod', 'reboot'] as const;
+
+export interface HostFile {
+  readonly path: string;
+  readonly text: string;
+  readonly mode: number;
+}
+
+export interface HostFilesOptions {
+  readonly host: HostLayout;
+  readonly hosts: readonly HostLayout[];
+  readonly gateway: string;
+  /** Certificates and kubeconfigs of this host, by path. */
+  readonly pki: ReadonlyMap<string, string>;
+  /** Cgroup below which the host's pods are put. */
+  readonly cgroupRoot: string;
+}
+
+export function hostFiles({ host, hosts, gateway, pki, cgroupRoot }: HostFilesOptions): HostFile[] {
+  const isMaster = host.role === 'control-plane';
+  const file = (path: string, text: string, mode = 0o644): HostFile => ({ path, text, mode });
+  return [
+    ...[...pki].map(([path, text]) => file(path, text, /\.(key|conf)$/.test(path) ? 0o600 : 0o644)),
+    file('/etc/hostname', `${host.name}\n`),
+    file('/etc/machine-id', `${randomBytes(16).toString('hex')}\n`),
+    // The router of the network, as on most networks. It has no name service: what is not of the cluster fails at once.
+    file('/etc/resolv.conf', `nameserver ${gateway}\n`),
+    file('/etc/hosts', hostsText(hosts)),
+    file('/etc/sysctl.d/99-kubernetes.conf', 'net.bridge.bridge-nf-call-iptables = 1\nnet.bridge.bridge-nf-call-ip6tables = 1\nnet.ipv4.ip_forward = 1\n'),
+    file('/etc/kubreak/node.json', JSON.stringify(nodeConfig(host, gateway), null, 2)),
+    file('/var/lib/kubelet/config.yaml', kubeletConfiguration({ isControlPlane: isMaster, cgroupRoot })),
+    ...HOST_TOOLS.map((tool) => file(`/usr/local/sbin/${tool}`, `#!/bin/sh\nexec node ${BUNDLE_FOLDER}/dist/hostctl.js ${tool} "$@"\n`, 0o755)),
+    ...(isMaster ? [...controlPlaneManifests(host)].map(([name, text]) => file(`/etc/kubernetes/manifests/${name}`, text, 0o600)) : []),
+    ...(isMaster ? [file('/root/.kube/config', pki.get('/etc/kubernetes/admin.conf') ?? '', 0o600)] : []),
+  ];
+}
+
+export function hostsText(hosts: readonly HostLayout[]): string {
+  return ['127.0.0.1 localhost', '::1 localhost ip6-localhost ip6-loopback', ...hosts.map(({ name, address }) => `${address} ${name}`), ''].join('\n');
+}
+
+function nodeConfig(host: HostLayout, gateway: string): unknown {
+  const program = (name: string, ...args: string[]) => ['node', `${BUNDLE_FOLDER}/dist/${name}.js`, ...args];
+  const environment = { ...LEAN, HOME: '/root' };
+  const socket = '/run/containerd/containerd.sock';
+  return {
+    hostName: host.name,
+    network: { device: 'eth0', address: `${host.address}/${SUBNET_PREFIX_LENGTH}`, gateway },
+    modules: ['overlay', 'br_netfilter'],
+    units: [
+      { name: 'containerd', description: 'containerd container runtime', restartSeconds: 5, environment, command: program('containerd', `--address=${socket}`, '--root=/var/lib/containerd', '--state=/run/containerd', '--metrics-address=127.0.0.1:1338', `--emulator-catalogue=${BUNDLE_FOLDER}/dist/images`) },
+      {
+        name: 'kubelet', description: 'kubelet: The Kubernetes Node Agent', restartSeconds: 10, environment,
+        command: program('kubelet', '--config=/var/lib/kubelet/config.yaml', '--kubeconfig=/etc/kubernetes/kubelet.conf', `--container-runtime-endpoint=unix://${socket}`,
+          `--hostname-override=${host.name}`, `--node-ip=${host.address}`),
+      },
+    ],
+  };
+}
