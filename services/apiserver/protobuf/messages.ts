@@ -174,7 +174,8 @@ export const MESSAGES = `
 @core.v1.ContainerStateWaiting 1 reason string; 2 message string
 @core.v1.ContainerStatus 1 name string?; 2 state ref:@core.v1.ContainerState; 3 lastState ref:@core.v1.ContainerState; 4 ready bool?; 5 restartCount int32?; 6 image string?; 7 imageID string?; 8 containerID string; 9 started bool?; 10 allocatedResources map:quantity; 11 resources ref:@core.v1.ResourceRequirements; 12 volumeMounts []ref:@core.v1.VolumeMountStatus; 13 user ref:@core.v1.ContainerUser; 14 allocatedResourcesStatus []ref:@core.v1.ResourceStatus; 15 stopSignal string?
 @core.v1.ContainerUser 1 linux ref:@core.v1.LinuxContainerUser
-@core.v1.DaemonEndpoint
+@core.v1.DaemonEndpoint 1 Port int32?
+@core.v1.DownwardAPIProjection 1 items []ref:@core.v1.DownwardAPIVolumeFile
 @core.v1.DownwardAPIVolumeFile 1 path string?; 2 fieldRef ref:@core.v1.ObjectFieldSelector; 3 resourceFieldRef ref:@core.v1.ResourceFieldSelector; 4 mode int32?
 @core.v1.DownwardAPIVolumeSource 1 items []ref:@core.v1.DownwardAPIVolumeFile; 2 defaultMode int32?
 @core.v1.EmptyDirVolumeSource 1 medium string; 2 sizeLimit quantity?
@@ -235,7 +236,7 @@ export const MESSAGES = `
 @core.v1.NodeCondition 1 type string?; 2 status string?; 3 lastHeartbeatTime date-time; 4 lastTransitionTime date-time; 5 reason string; 6 message string
 @core.v1.NodeConfigSource 2 configMap ref:@core.v1.ConfigMapNodeConfigSource
 @core.v1.NodeConfigStatus 1 assigned ref:@core.v1.NodeConfigSource; 2 active ref:@core.v1.NodeConfigSource; 3 lastKnownGood ref:@core.v1.NodeConfigSource; 4 error string
-@core.v1.NodeDaemonEndpoints 1 kubeletEndpoint ref:@core.v1.DaemonEndpoint
+@core.v1.NodeDaemonEndpoints 1 kubeletEndpoint ref:@core.v1.DaemonEndpoint 1 Port int32?
 @core.v1.NodeFeatures 1 supplementalGroupsPolicy bool?
 @core.v1.NodeRuntimeHandler 1 name string; 2 features ref:@core.v1.NodeRuntimeHandlerFeatures
 @core.v1.NodeRuntimeHandlerFeatures 1 recursiveReadOnlyMounts bool?; 2 userNamespaces bool?
@@ -338,7 +339,7 @@ export const MESSAGES = `
 @core.v1.VolumeMount 1 name string?; 2 readOnly bool; 3 mountPath string?; 4 subPath string; 5 mountPropagation string?; 6 subPathExpr string; 7 recursiveReadOnly string?
 @core.v1.VolumeMountStatus 1 name string?; 2 mountPath string?; 3 readOnly bool; 4 recursiveReadOnly string?; 5 volumeStatus ref:@core.v1.VolumeStatus
 @core.v1.VolumeNodeAffinity 1 required ref:@core.v1.NodeSelector
-@core.v1.VolumeProjection 1 secret ref:@core.v1.SecretProjection; 2 downwardAPI wrapped:DownwardAPIVolumeFile?; 3 configMap ref:@core.v1.ConfigMapProjection; 4 serviceAccountToken ref:@core.v1.ServiceAccountTokenProjection; 5 clusterTrustBundle ref:@core.v1.ClusterTrustBundleProjection; 6 podCertificate ref:@core.v1.PodCertificateProjection
+@core.v1.VolumeProjection 1 secret ref:@core.v1.SecretProjection; 2 downwardAPI ref:@core.v1.DownwardAPIProjection; 3 configMap ref:@core.v1.ConfigMapProjection; 4 serviceAccountToken ref:@core.v1.ServiceAccountTokenProjection; 5 clusterTrustBundle ref:@core.v1.ClusterTrustBundleProjection; 6 podCertificate ref:@core.v1.PodCertificateProjection
 @core.v1.VolumeResourceRequirements 1 limits map:quantity; 2 requests map:quantity
 @core.v1.VolumeSource 1 hostPath ref:@core.v1.HostPathVolumeSource; 2 emptyDir ref:@core.v1.EmptyDirVolumeSource; 3 gcePersistentDisk ref:@core.v1.GCEPersistentDiskVolumeSource; 4 awsElasticBlockStore ref:@core.v1.AWSElasticBlockStoreVolumeSource; 5 gitRepo ref:@core.v1.GitRepoVolumeSource; 6 secret ref:@core.v1.SecretVolumeSource; 7 nfs ref:@core.v1.NFSVolumeSource; 8 iscsi ref:@core.v1.ISCSIVolumeSource; 9 glusterfs ref:@core.v1.GlusterfsVolumeSource; 10 persistentVolumeClaim ref:@core.v1.PersistentVolumeClaimVolumeSource; 11 rbd ref:@core.v1.RBDVolumeSource; 12 flexVolume ref:@core.v1.FlexVolumeSource; 13 cinder ref:@core.v1.CinderVolumeSource; 14 cephfs ref:@core.v1.CephFSVolumeSource; 15 flocker ref:@core.v1.FlockerVolumeSource; 16 downwardAPI ref:@core.v1.DownwardAPIVolumeSource; 17 fc ref:@core.v1.FCVolumeSource; 18 azureFile ref:@core.v1.AzureFileVolumeSource; 19 configMap ref:@core.v1.ConfigMapVolumeSource; 20 vsphereVolume ref:@core.v1.VsphereVirtualDiskVolumeSource; 21 quobyte ref:@core.v1.QuobyteVolumeSource; 22 azureDisk ref:@core.v1.AzureDiskVolumeSource; 23 photonPersistentDisk ref:@core.v1.PhotonPersistentDiskVolumeSource; 24 portworxVolume ref:@core.v1.PortworxVolumeSource; 25 scaleIO ref:@core.v1.ScaleIOVolumeSource; 26 projected ref:@core.v1.ProjectedVolumeSource; 27 storageos ref:@core.v1.StorageOSVolumeSource; 28 csi ref:@core.v1.CSIVolumeSource; 29 ephemeral ref:@core.v1.EphemeralVolumeSource; 30 image ref:@core.v1.ImageVolumeSource
 @core.v1.VolumeStatus 1 image ref:@core.v1.ImageVolumeStatus
@@ -450,4 +451,9 @@ export const MESSAGES = `
 ~Status 1 metadata ref:~ListMeta; 2 status string; 3 message string; 4 reason string; 5 details ref:~StatusDetails; 6 code int32
 ~StatusCause 1 reason string; 2 message string; 3 field string
 ~StatusDetails 1 name string; 2 group string; 3 kind string; 4 causes []ref:~StatusCause; 5 retryAfterSeconds int32; 6 uid string
+io.k8s.kube-aggregator.pkg.apis.apiregistration.v1.APIService 1 metadata ref:~ObjectMeta; 2 spec ref:io.k8s.kube-aggregator.pkg.apis.apiregistration.v1.APIServiceSpec; 3 status ref:io.k8s.kube-aggregator.pkg.apis.apiregistration.v1.APIServiceStatus
+io.k8s.kube-aggregator.pkg.apis.apiregistration.v1.APIServiceCondition 1 type string?; 2 status string?; 3 lastTransitionTime date-time; 4 reason string; 5 message string
+io.k8s.kube-aggregator.pkg.apis.apiregistration.v1.APIServiceSpec 1 service ref:io.k8s.kube-aggregator.pkg.apis.apiregistration.v1.ServiceReference; 2 group string; 3 version string; 4 insecureSkipTLSVerify bool; 5 caBundle bytes; 7 groupPriorityMinimum int32?; 8 versionPriority int32?
+io.k8s.kube-aggregator.pkg.apis.apiregistration.v1.APIServiceStatus 1 conditions []ref:io.k8s.kube-aggregator.pkg.apis.apiregistration.v1.APIServiceCondition
+io.k8s.kube-aggregator.pkg.apis.apiregistration.v1.ServiceReference 1 namespace string; 2 name string; 3 port int32?
 `;
