@@ -19,6 +19,7 @@ import { rootCaPublisher } from './root-ca-publisher/controller.ts';
 import { serviceAccountController } from './serviceaccount/controller.ts';
 import { serviceAccountTokenController } from './serviceaccount-token/controller.ts';
 import type { TokenSigner } from './serviceaccount-token/secret-token.ts';
+import { statefulSetController } from './statefulset/controller.ts';
 import { taintEvictionController } from './taint-eviction/controller.ts';
 import { ttlController } from './ttl/controller.ts';
 
@@ -40,6 +41,7 @@ export function allControllers({ flags, rootCaPem, metadataApi, api, signer }: C
     replicaSetController(flags.concurrentReplicasetSyncs),
     deploymentController(flags.concurrentDeploymentSyncs),
     daemonSetController(flags.concurrentDaemonsetSyncs),
+    statefulSetController(flags.concurrentStatefulsetSyncs),
     ...nodeLifecycleControllers({
       monitorPeriodMs: flags.nodeMonitorPeriodMs, monitorGraceMs: flags.nodeMonitorGracePeriodMs, startupGraceMs: flags.nodeStartupGracePeriodMs,
       evictionRate: flags.nodeEvictionRate, secondaryEvictionRate: flags.secondaryNodeEvictionRate,
