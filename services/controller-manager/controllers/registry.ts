@@ -9,10 +9,16 @@ import { deploymentController } from './deployment/controller.ts';
 import { disruptionControllers } from './disruption/controller.ts';
 import { endpointsController } from './endpoints/controller.ts';
 import { endpointSliceController } from './endpointslice/controller.ts';
+import { ephemeralVolumeController } from './ephemeral-volume/controller.ts';
 import { garbageCollector } from './garbage-collector/controller.ts';
+import { localPathProvisioner } from './local-path-provisioner/controller.ts';
 import { namespaceController } from './namespace/controller.ts';
 import { nodeIpamController } from './node-ipam/controller.ts';
 import { nodeLifecycleControllers } from './node-lifecycle/controller.ts';
+import { persistentVolumeBinder } from './persistentvolume-binder/controller.ts';
+import { persistentVolumeExpander } from './persistentvolume-expander/controller.ts';
+import { persistentVolumeProtection } from './persistentvolume-protection/controller.ts';
+import { persistentVolumeClaimProtection } from './persistentvolumeclaim-protection/controller.ts';
 import { podGcController } from './pod-gc/controller.ts';
 import { replicaSetController } from './replicaset/controller.ts';
 import { rootCaPublisher } from './root-ca-publisher/controller.ts';
@@ -58,6 +64,12 @@ export function allControllers({ flags, rootCaPem, metadataApi, api, signer }: C
     podGcController(flags.terminatedPodGcThreshold),
     ...disruptionControllers(),
     clusterRoleAggregation,
+    ...persistentVolumeBinder(),
+    ephemeralVolumeController(),
+    persistentVolumeProtection(),
+    persistentVolumeClaimProtection(),
+    persistentVolumeExpander(),
+    ...localPathProvisioner(),
     ...(flags.enableGarbageCollector ? [garbageCollector({ workers: flags.concurrentGcSyncs, metadataApi })] : []),
     ...(rootCaPem === '' ? [] : [rootCaPublisher(rootCaPem)]),
   ];
