@@ -3,6 +3,7 @@ import type { KubernetesObject } from '#lib/kinds/define-kind.ts';
 import { calicoManifests } from './calico.ts';
 import { coreDnsManifests } from './coredns.ts';
 import { kubeProxyManifests } from './kube-proxy.ts';
+import { storageManifests } from './storage.ts';
 
 export interface AddonOptions {
   /** How the addons that must work before services do reach the API server. */
@@ -17,5 +18,5 @@ export interface AddonOptions {
 
 /** In an order in which they can be created: accounts and configuration before the workloads that use them. */
 export function addonManifests(options: AddonOptions): KubernetesObject[] {
-  return [...calicoManifests(options), ...kubeProxyManifests(options), ...coreDnsManifests(options)];
+  return [...calicoManifests(options), ...kubeProxyManifests(options), ...coreDnsManifests(options), ...storageManifests()];
 }
