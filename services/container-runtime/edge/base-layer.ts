@@ -1,8 +1,8 @@
 // The lowest layer of every stand-in image: an empty root with the few files of /etc and /dev that programs need. The
 // machine's own /etc, /home, /root and the like never show in a container; its programs come as a second overlay, over /usr.
 import { createHash } from 'node:crypto';
-import { chmodSync, copyFileSync, cpSync, existsSync, lstatSync, mkdirSync, readdirSync, readFileSync, readlinkSync, renameSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { chmodSync, existsSync, lstatSync, mkdirSync, readdirSync, readFileSync, readlinkSync, renameSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { runCommand } from '#lib/service/run-command.ts';
 
 /** Raise when the layout below changes: containers keep the layer they were made with. */
@@ -54,6 +54,17 @@ async function busyboxLinks(bin: string): Promise<void> {
   for (const applet of applets) if (!present.has(applet) && applet !== 'init' && applet !== 'linuxrc') symlinkSync('/usr/bin/busybox', join(bin, applet));
 }
 
+/** In one go by cp and mknod: file by file from here it took a quarter of a second of each host's first start. */
+async function copyFilesAndDevices(path: string): Promise<void> {
+  const files = HOST_FILES.filter((name) => existsSync(`/${name}`));
+  const devices = DEVICES.map((device) => {
+    const [name = '', ...numbers] = device.split(' ');
+    // Where devices may not be made, a plain file is what the host's device is bound over.
+    return `mknod -m 666 "$0/dev/${name}" ${numbers.join(' ')} 2>/dev/null || : >"$0/dev/${name}"`;
+  });
+  await runCommand('sh', ['-ec', [`cd / && cp -a --parents ${files.join(' ')} "$0"`, ...devices].join('\n'), path]);
+}
+
 async function build(path: string): Promise<void> {
   for (const folder of FOLDERS) mkdirSync(join(path, folder), { recursive: true });
   for (const top of ['bin', 'sbin', 'lib', 'lib32', 'lib64', 'libx32']) {
@@ -62,11 +73,7 @@ async function build(path: string): Promise<void> {
     symlinkSync(readlinkSync(`/${top}`), join(path, top));
   }
   for (const [link, target] of Object.entries(LINKS)) symlinkSync(target, join(path, link));
-  for (const file of HOST_FILES.filter((name) => existsSync(`/${name}`))) {
-    mkdirSync(dirname(join(path, file)), { recursive: true });
-    if (lstatSync(`/${file}`).isFile()) copyFileSync(`/${file}`, join(path, file));
-    else cpSync(`/${file}`, join(path, file), { recursive: true, verbatimSymlinks: true });
-  }
+  await Promise.all([copyFilesAndDevices(path), busyboxLinks(join(path, 'usr/local/bin'))]);
   for (const file of ['passwd', 'group'] as const) writeFileSync(join(path, 'etc', file), accounts(file));
   writeFileSync(join(path, 'etc/shadow'), '', { mode: 0o640 });
   writeFileSync(join(path, 'etc/nsswitch.conf'), 'passwd: files\ngroup: files\nshadow: files\nhosts: files dns\nnetworks: files\nprotocols: files\nservices: files\n');
@@ -74,11 +81,6 @@ async function build(path: string): Promise<void> {
   writeFileSync(join(path, 'root/.bashrc'), "PS1='\\u@\\h:\\w\\$ '\n");
   chmodSync(join(path, 'root'), 0o700);
   for (const folder of ['tmp', 'var/tmp', 'run/lock', 'dev/shm']) chmodSync(join(path, folder), 0o1777);
-  await busyboxLinks(join(path, 'usr/local/bin'));
-  for (const device of DEVICES) {
-    const [name = '', ...numbers] = device.split(' ');
-    await runCommand('mknod', ['-m', '666', join(path, 'dev', name), ...numbers]).catch(() => writeFileSync(join(path, 'dev', name), ''));
-  }
 }
 
 /** Makes the layer below `root` when it is not there yet. Throws on a host whose programs are not all in /usr. */
