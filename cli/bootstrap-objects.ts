@@ -1,5 +1,6 @@
 // What kubeadm writes to a new API server: the admins' role, the control plane's label, the addons.
 import { connectToApiserver, type ApiClient } from '#lib/api-client/client.ts';
+import { configMapKind } from '#lib/kinds/core/config-map.ts';
 import { nodeKind } from '#lib/kinds/core/node.ts';
 import type { KubernetesObject } from '#lib/kinds/define-kind.ts';
 import { clusterRoleBindingKind } from '#lib/kinds/rbac/cluster-role-binding.ts';
@@ -36,7 +37,12 @@ export async function bindClusterAdmins(superAdminKubeconfig: string, server: st
 }
 
 export async function applyAddons(api: ApiClient, master: HostLayout): Promise<void> {
-  const manifests = addonManifests({ apiServerHost: master.address, apiServerPort: API_PORT, podCidr: POD_CIDR, clusterDns: CLUSTER_DNS });
+  // The cluster's authority, which also vouches for metrics-server.
+  const { data } = await api.get(configMapKind, 'kube-system', 'extension-apiserver-authentication');
+  const manifests = addonManifests({
+    metricsServer: { address: master.address, caPem: data?.['client-ca-file'] ?? '' },
+    apiServerHost: master.address, apiServerPort: API_PORT, podCidr: POD_CIDR, clusterDns: CLUSTER_DNS,
+  });
   // Workloads last: their pods need the accounts and configuration.
   const isWorkload = ({ kind }: KubernetesObject) => kind === 'DaemonSet' || kind === 'Deployment';
   await Promise.all(manifests.filter((object) => !isWorkload(object)).map((object) => createIfAbsent(api, object)));

@@ -43,6 +43,7 @@ export const COMPONENTS: readonly Component[] = [
   { name: 'scheduler', processTitle: 'kube-scheduler', supervisedBy: 'static-pod', unit: 'kube-scheduler', hosts: 'control-plane', healthUrl: 'https://127.0.0.1:10259/healthz' },
   { name: 'kubelet', processTitle: 'kubelet', supervisedBy: 'host', unit: 'kubelet', hosts: 'every', healthUrl: 'http://127.0.0.1:10248/healthz' },
   { name: 'container-runtime', processTitle: 'containerd', supervisedBy: 'host', unit: 'containerd', hosts: 'every', healthUrl: 'http://127.0.0.1:1338/healthz' },
+  { name: 'metrics-server', processTitle: 'metrics-server', supervisedBy: 'host', unit: 'metrics-server', hosts: 'control-plane', healthUrl: 'https://127.0.0.1:4443/livez' },
   { name: 'kube-proxy', processTitle: 'kube-proxy', supervisedBy: 'pod', unit: 'kube-proxy', hosts: 'every', healthUrl: 'http://127.0.0.1:10256/healthz' },
   { name: 'calico-node', processTitle: 'calico-node', supervisedBy: 'pod', unit: 'calico-node', hosts: 'every', healthUrl: 'http://127.0.0.1:9099/liveness' },
   { name: 'coredns', processTitle: 'coredns', supervisedBy: 'pod', unit: 'kube-dns', hosts: 'any', healthUrl: 'http://127.0.0.1:8080/health' },

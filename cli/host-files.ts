@@ -4,11 +4,14 @@ import { randomBytes } from 'node:crypto';
 import { SUBNET_PREFIX_LENGTH, type HostLayout } from './cluster-layout.ts';
 import { controlPlaneManifests } from './manifests/control-plane.ts';
 import { kubeletConfiguration } from './manifests/kubelet-config.ts';
+import { metricsServerArguments } from './manifests/metrics-server.ts';
 
 /** Where the bundles and native packages are on every host. */
 export const BUNDLE_FOLDER = '/opt/kubreak';
 /** Many small processes: a small young generation and one allocator arena save some 15 MB each. */
 const LEAN = { NODE_OPTIONS: '--max-semi-space-size=1', MALLOC_ARENA_MAX: '1' };
+/** Metrics are the last thing that a starting cluster needs, and there is nothing to measure before. */
+const METRICS_SERVER_DELAY_SECONDS = 10;
 /** Tools of systemd and kmod that services/node answers. */
 export const HOST_TOOLS = ['systemctl', 'modprobe', 'lsmod', 'reboot'] as const;
 
@@ -39,7 +42,7 @@ export function hostFiles({ host, hosts, gateway, pki, cgroupRoot }: HostFilesOp
     file('/etc/resolv.conf', `nameserver ${gateway}\n`),
     file('/etc/hosts', hostsText(hosts)),
     file('/etc/sysctl.d/99-kubernetes.conf', 'net.bridge.bridge-nf-call-iptables = 1\nnet.bridge.bridge-nf-call-ip6tables = 1\nnet.ipv4.ip_forward = 1\n'),
-    file('/etc/kubreak/node.json', JSON.stringify(nodeConfig(host, gateway), null, 2)),
+    file('/etc/kubreak/node.json', JSON.stringify(nodeConfig(host, gateway, host.name === hosts.find(({ role }) => role === 'control-plane')?.name), null, 2)),
     file('/var/lib/kubelet/config.yaml', kubeletConfiguration({ isControlPlane: isMaster, cgroupRoot })),
     ...HOST_TOOLS.map((tool) => file(`/usr/local/sbin/${tool}`, `#!/bin/sh\nexec node ${BUNDLE_FOLDER}/dist/hostctl.js ${tool} "$@"\n`, 0o755)),
     ...(isMaster ? [...controlPlaneManifests(host)].map(([name, text]) => file(`/etc/kubernetes/manifests/${name}`, text, 0o600)) : []),
@@ -51,7 +54,7 @@ export function hostsText(hosts: readonly HostLayout[]): string {
   return ['127.0.0.1 localhost', '::1 localhost ip6-localhost ip6-loopback', ...hosts.map(({ name, address }) => `${address} ${name}`), ''].join('\n');
 }
 
-function nodeConfig(host: HostLayout, gateway: string): unknown {
+function nodeConfig(host: HostLayout, gateway: string, isFirstMaster: boolean): unknown {
   const program = (name: string, ...args: string[]) => ['node', `${BUNDLE_FOLDER}/dist/${name}.js`, ...args];
   const environment = { ...LEAN, HOME: '/root' };
   const socket = '/run/containerd/containerd.sock';
@@ -66,6 +69,10 @@ function nodeConfig(host: HostLayout, gateway: string): unknown {
         command: program('kubelet', '--config=/var/lib/kubelet/config.yaml', '--kubeconfig=/etc/kubernetes/kubelet.conf', `--container-runtime-endpoint=unix://${socket}`,
           `--hostname-override=${host.name}`, `--node-ip=${host.address}`),
       },
+      ...(isFirstMaster ? [{
+        name: 'metrics-server', description: 'metrics-server: usage of nodes and pods', restartSeconds: 5, bootDelaySeconds: METRICS_SERVER_DELAY_SECONDS, environment,
+        command: program('metrics-server', ...metricsServerArguments),
+      }] : []),
     ],
   };
 }

@@ -30,7 +30,7 @@ addLogsCommand(program);
 addLeverCommands(program);
 program.addHelpText('after', `
 Exit codes: 0 done, 1 it could not be done, 2 the command was not understood, 3 no cluster is running.
-Components: etcd apiserver controller-manager scheduler kubelet container-runtime kube-proxy calico-node coredns
+Components: etcd apiserver controller-manager scheduler kubelet container-runtime metrics-server kube-proxy calico-node coredns
             calico-kube-controllers; COMPONENT means all its instances, COMPONENT@HOST the one on that host.`);
 
 program.parseAsync().catch((error: unknown) => {

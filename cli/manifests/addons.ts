@@ -3,6 +3,7 @@ import type { KubernetesObject } from '#lib/kinds/define-kind.ts';
 import { calicoManifests } from './calico.ts';
 import { coreDnsManifests } from './coredns.ts';
 import { kubeProxyManifests } from './kube-proxy.ts';
+import { metricsServerManifests, type MetricsServerOptions } from './metrics-server.ts';
 import { storageManifests } from './storage.ts';
 
 export interface AddonOptions {
@@ -14,9 +15,12 @@ export interface AddonOptions {
   readonly clusterDns: string;
   /** Default: cluster.local. */
   readonly clusterDomain?: string;
+  /** Absent: without metrics. */
+  readonly metricsServer?: MetricsServerOptions;
 }
 
 /** In an order in which they can be created: accounts and configuration before the workloads that use them. */
 export function addonManifests(options: AddonOptions): KubernetesObject[] {
-  return [...calicoManifests(options), ...kubeProxyManifests(options), ...coreDnsManifests(options), ...storageManifests()];
+  return [...calicoManifests(options), ...kubeProxyManifests(options), ...coreDnsManifests(options), ...storageManifests(),
+    ...(options.metricsServer ? metricsServerManifests(options.metricsServer) : [])];
 }

@@ -93,6 +93,12 @@ async function controlPlaneFiles(host: PkiHost, { ca, frontProxyCa, etcdCa }: Au
   await conf('super-admin', endpoint, 'kubernetes-super-admin', ['system:masters']);
   await conf('controller-manager', local, 'system:kube-controller-manager');
   await conf('scheduler', local, 'system:kube-scheduler');
+  // Not kubeadm's: metrics-server is a service of the host here.
+  await conf('metrics-server', local, 'system:metrics-server');
+  put('metrics-server', await issueCertificate({
+    ca, commonName: 'metrics-server', usages: ['server'], nowMs,
+    dnsNames: ['metrics-server', 'metrics-server.kube-system', 'metrics-server.kube-system.svc'], ipAddresses: [host.address],
+  }));
   return files;
 }
 

@@ -16,7 +16,7 @@ export interface HealthServerOptions {
   /** 0: any free port. */
   readonly port: number;
   /** With a certificate the server speaks HTTPS. */
-  readonly tls?: { readonly key: string; readonly cert: string };
+  readonly tls?: { readonly key: string; readonly cert: string; /** Clients are asked for a certificate; who they are is checked by `authorize` and the routes. */ readonly clientCaPem?: string };
   /** Checks of /healthz and /livez; `ping` is always there. */
   readonly live?: readonly HealthCheck[];
   /** Further checks of /readyz. */
@@ -26,6 +26,8 @@ export interface HealthServerOptions {
   readonly authorize?: (request: IncomingMessage) => Promise<number>;
   /** More paths, by exact path without query. */
   readonly routes?: Readonly<Record<string, (request: IncomingMessage, response: ServerResponse) => void | Promise<void>>>;
+  /** Answers every path that nothing else here answers, instead of 404. */
+  readonly otherwise?: (request: IncomingMessage, response: ServerResponse) => void | Promise<void>;
   readonly signal: AbortSignal;
 }
 
@@ -75,6 +77,7 @@ export async function startHealthServer(options: HealthServerOptions): Promise<n
     }
     const route = options.routes?.[path];
     if (route) return route(request, response);
+    if (options.otherwise) return options.otherwise(request, response);
     response.writeHead(404, { 'content-type': 'text/plain' }).end('404 page not found\n');
   };
   const listener = (request: IncomingMessage, response: ServerResponse): void => {
@@ -83,7 +86,9 @@ export async function startHealthServer(options: HealthServerOptions): Promise<n
       response.end(error instanceof Error ? error.message : 'internal error');
     });
   };
-  const server: Server = options.tls ? createHttpsServer(options.tls, listener) : createHttpServer(listener);
+  const { key, cert, clientCaPem } = options.tls ?? {};
+  const clientCertificates = clientCaPem === undefined ? {} : { ca: clientCaPem, requestCert: true, rejectUnauthorized: false };
+  const server: Server = options.tls ? createHttpsServer({ key, cert, ...clientCertificates }, listener) : createHttpServer(listener);
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
     server.listen(options.port, options.host, () => resolve());

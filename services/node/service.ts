@@ -94,7 +94,7 @@ export async function startNode(flags: Flags<typeof nodeFlags>, { clock, log }: 
   };
   await serveControlSocket(flags.socket, answer, signal);
 
-  for (const unit of units.values()) unit.start();
+  for (const unit of units.values()) unit.start((unit.config.bootDelaySeconds ?? 0) * 1000);
   const logCheck = setInterval(() => [...units.values()].forEach(({ logFile }) => rotateLog(logFile)), LOG_CHECK_MS);
   log.info({ host: config.hostName }, 'host is up');
   await aborted(signal);

@@ -8,6 +8,8 @@ export interface UnitConfig {
   readonly environment?: Readonly<Record<string, string>>;
   /** Wait before a service that ended by itself is started again; seconds. systemd's RestartSec. */
   readonly restartSeconds: number;
+  /** At boot it is started so much later: for what others must be there before. */
+  readonly bootDelaySeconds?: number;
 }
 
 export interface HostConfig {

@@ -70,12 +70,12 @@ export class Unit {
     return { name, description, command, activeState, subState, sinceMs: this.#sinceMs, pid: this.pid };
   }
 
-  /** Resolves as soon as the process has been started. */
-  start(): void {
+  /** `delayMs`: to wait before, unless an earlier supervisor left it running; another start cuts the wait short. */
+  start(delayMs = 0): void {
     this.#wanted = true;
     this.#wake.abort();
     this.#wake = new AbortController();
-    this.#loop ??= this.#keepRunning().finally(() => (this.#loop = undefined));
+    this.#loop ??= this.#keepRunning(delayMs).finally(() => (this.#loop = undefined));
   }
 
   /** SIGTERM, then SIGKILL after the stop timeout; resolves when the process has ended. */
@@ -100,9 +100,11 @@ export class Unit {
     }
   }
 
-  async #keepRunning(): Promise<void> {
+  async #keepRunning(delayMs: number): Promise<void> {
+    this.#running = this.#adopt();
+    if (!this.#running && delayMs > 0) await this.#clock.sleep(delayMs, this.#wake.signal).catch(() => undefined);
     while (this.#wanted) {
-      this.#running = this.#adopt() ?? this.#spawn();
+      this.#running ??= this.#spawn();
       this.#sinceMs = this.#clock.nowMs();
       this.#lastEnd = await this.#running.ended;
       this.#running = undefined;
