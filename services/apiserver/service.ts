@@ -15,6 +15,7 @@ import { serviceReservations } from './core/services/reservations.ts';
 import { parsePortRange, ServiceNetworking } from './core/services/service-networking.ts';
 import { EVENT_WINDOW, WatchCache } from './core/watch-cache.ts';
 import { buildApiserverApp } from './edge/app.ts';
+import { chargeQuotaWith } from './edge/charge-quota.ts';
 import { cachedObjects } from './edge/cached-objects.ts';
 import { feedCache, waitUntilFresh } from './edge/cache-feed.ts';
 import { openEtcdStorage } from './edge/etcd-storage.ts';
@@ -77,8 +78,8 @@ export async function startApiserver(flags: ApiserverFlags, environment: Environ
     kubeletClientCertPem, kubeletClientKeyPem, kubeletCaPem, kubeletPreferredAddressTypes: flags.kubeletPreferredAddressTypes, fraction: () => random.fraction(),
   });
   const networking = new ServiceNetworking({ cidr: flags.serviceClusterIpRange.split(',')[0] ?? '', nodePorts: parsePortRange(flags.serviceNodePortRange), random });
-  const plugins = admissionPlugins({ objects, clock, random, enabled: flags.enableAdmissionPlugins, disabled: flags.disableAdmissionPlugins });
-  const store = new ObjectStore({
+  const plugins = admissionPlugins({ objects, authorizer: access.authorizer, chargeQuota: chargeQuotaWith(() => store), clock, random, enabled: flags.enableAdmissionPlugins, disabled: flags.disableAdmissionPlugins });
+  const store: ObjectStore = new ObjectStore({
     storage, cache, admission: chainAdmission([...plugins, access.escalationPlugin]), reservations: [serviceReservations(networking, objects)],
     clock, random, eventTtlSeconds: Math.ceil(flags.eventTtlMs / 1000),
   });

@@ -114,7 +114,7 @@ export class ObjectStore {
   /** `object` is changed. Throws AlreadyExists, Invalid and whatever admission says. */
   async create(kind: AnyKind, namespace: string, object: KubernetesObject, context: WriteContext): Promise<CacheEntry> {
     const { admission, clock, random, storage } = this.#options;
-    const attributes = { operation: 'CREATE' as const, kind, subresource: '', namespace, name: object.metadata.name ?? '', object, user: context.user };
+    const attributes = { operation: 'CREATE' as const, kind, subresource: '', namespace, name: object.metadata.name ?? '', object, user: context.user, dryRun: context.dryRun, warn: context.warn };
     await admission.admit(attributes);
     const generates = !object.metadata.name && Boolean(object.metadata.generateName);
     for (let attempt = 1; ; attempt += 1) {
@@ -170,10 +170,10 @@ export class ObjectStore {
         const next = await change(view);
         if (next.metadata === view.metadata) next.metadata = { ...next.metadata }; // what is stored stays as it is
         checkIdentity(kind, next, { namespace, name });
-        await admission.admit({ operation: 'UPDATE', kind, subresource, namespace, name, object: next, previous: view, user: context.user });
+        await admission.admit({ operation: 'UPDATE', kind, subresource, namespace, name, object: next, previous: view, user: context.user, dryRun: context.dryRun, warn: context.warn });
         release = this.#reserve(kind, next, view, context.dryRun);
         prepareUpdate(kind, next, view, rules);
-        await admission.validate({ operation: 'UPDATE', kind, subresource, namespace, name, object: next, previous: view, user: context.user });
+        await admission.validate({ operation: 'UPDATE', kind, subresource, namespace, name, object: next, previous: view, user: context.user, dryRun: context.dryRun, warn: context.warn });
         kind.warnings?.(next, view).forEach(context.warn);
         if (isFinished(kind, next, view)) {
           if (context.dryRun) return { entry: new CacheEntry(key, base.revision, next), created: false };
@@ -238,7 +238,7 @@ export class ObjectStore {
       const base = current;
       const view = base.as(kind).object;
       try {
-        await admission.validate({ operation: 'DELETE', kind, subresource: '', namespace, name, previous: view, user: context.user });
+        await admission.validate({ operation: 'DELETE', kind, subresource: '', namespace, name, previous: view, user: context.user, dryRun: context.dryRun, warn: context.warn });
         const plan = kind.kind === 'Namespace' && kind.group === '' ? planNamespaceDelete(kind, view, options, clock.nowMs()) : planDelete(kind, view, options, clock.nowMs());
         if (plan.action === 'keep') return { removed: false, entry: base.as(kind) };
         if (plan.action === 'remove') {

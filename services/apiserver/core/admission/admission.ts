@@ -1,6 +1,7 @@
 // What stands between an authorized write and the registry: plugins that complete an object or refuse it.
 // Source: apiserver pkg/admission.
 import type { AnyKind, KubernetesObject } from '#lib/kinds/define-kind.ts';
+import { forbidden, type StatusError } from '#lib/machinery/status-error.ts';
 import type { User } from '../access.ts';
 
 export type AdmissionOperation = 'CREATE' | 'UPDATE' | 'DELETE';
@@ -18,7 +19,24 @@ export interface AdmissionAttributes {
   /** What is stored: for UPDATE and DELETE. Never changed. */
   readonly previous?: KubernetesObject;
   readonly user: User;
+  /** Nothing will be written; plugins must not either. */
+  readonly dryRun?: boolean;
+  /** Takes a text for a `Warning` header of the answer. */
+  readonly warn?: (text: string) => void;
 }
+
+/** Source: apiserver pkg/admission/errors.go: a name that is still to be generated shows as its prefix. */
+export function refusal({ kind, name, object }: AdmissionAttributes, text: string): StatusError {
+  return forbidden(kind, name || object?.metadata.name || object?.metadata.generateName || 'Unknown', text);
+}
+
+/** Several failures of one check, as apimachinery's aggregate shows them: each text once. */
+export function aggregateText(texts: readonly string[]): string {
+  const unique = [...new Set(texts)];
+  return unique.length === 1 ? unique[0] ?? '' : `[${unique.join(', ')}]`;
+}
+
+export const isKind = ({ kind }: AdmissionAttributes, group: string, name: string): boolean => kind.group === group && kind.kind === name;
 
 export interface AdmissionPlugin {
   readonly name: string;

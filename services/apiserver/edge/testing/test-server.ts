@@ -7,7 +7,7 @@ import { anyKind, type Kind, type KubernetesObject } from '#lib/kinds/define-kin
 import { namespaceKind } from '#lib/kinds/core/namespace.ts';
 import { serviceAccountKind } from '#lib/kinds/core/service-account.ts';
 import { allKinds } from '#lib/kinds/registry.ts';
-import type { AuthenticationRequest, User } from '../../core/access.ts';
+import type { AuthenticationRequest, Authorizer, User } from '../../core/access.ts';
 import { chainAdmission } from '../../core/admission/admission.ts';
 import { admissionPlugins } from '../../core/admission/default-plugins.ts';
 import { namespaceObject } from '../../core/bootstrap/objects.ts';
@@ -16,6 +16,7 @@ import { parsePortRange, ServiceNetworking } from '../../core/services/service-n
 import { MemoryStorage } from '../../core/testing/memory-storage.ts';
 import { WatchCache } from '../../core/watch-cache.ts';
 import { buildApiserverApp } from '../app.ts';
+import { chargeQuotaWith } from '../charge-quota.ts';
 import { cachedObjects } from '../cached-objects.ts';
 import { feedCache, waitUntilFresh } from '../cache-feed.ts';
 import type { ApiserverExtension } from '../extension.ts';
@@ -62,17 +63,18 @@ export async function startTestServer(options: TestServerOptions = {}) {
   const registry = new Registry();
   const cache = new WatchCache(kinds, () => undefined);
   const objects = cachedObjects(cache, storage);
+  const authorizer: Authorizer = { authorize: ({ user }) => ({ allowed: options.authorize?.(user) ?? true, reason: '' }) };
   const networking = new ServiceNetworking({ cidr: '10.96.0.0/12', nodePorts: parsePortRange('30000-32767'), random });
-  const store = new ObjectStore({
+  const store: ObjectStore = new ObjectStore({
     storage, cache, clock, random, eventTtlSeconds: 3600, reservations: [serviceReservations(networking, objects)],
-    admission: chainAdmission(admissionPlugins({ objects, clock, random, enabled: ['NodeRestriction'], disabled: [] })),
+    admission: chainAdmission(admissionPlugins({ objects, authorizer, chargeQuota: chargeQuotaWith(() => store), clock, random, enabled: ['NodeRestriction'], disabled: [] })),
   });
   const cut: string[] = [];
   const app = buildApiserverApp({
     kinds, storage, cache, store, objects, clock, random, log, metrics: apiserverMetrics(registry, () => []), metricsRegistry: registry,
     extensions: options.extensions ?? [], waitUntilFresh: (signal) => waitUntilFresh({ storage, cache, clock }, signal),
     authenticator: { authenticate: async (request) => (options.authenticate ?? userOf)(request) },
-    authorizer: { authorize: ({ user }) => ({ allowed: options.authorize?.(user) ?? true, reason: '' }) },
+    authorizer,
     health: { healthz: [{ name: 'ping', check: () => undefined }], livez: [{ name: 'ping', check: () => undefined }], readyz: [{ name: 'ping', check: () => undefined }, { name: 'etcd', check: () => 'down' }] },
     serverAddress: '192.0.2.1:6443', maxRequestsInflight: options.maxRequestsInflight ?? 400, maxMutatingRequestsInflight: 200,
     requestTimeoutMs: options.requestTimeoutMs ?? 60_000, minRequestTimeoutMs: 1_800_000, onWatch: () => undefined, onWatchCut: (kind) => cut.push(kind.plural),
