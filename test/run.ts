@@ -7,7 +7,8 @@ import { Readable } from 'node:stream';
 import { run } from 'node:test';
 import { spec } from 'node:test/reporters';
 import { fileURLToPath } from 'node:url';
-import { findProgram, installPackages, missingRequirements } from '../cli/local/preflight.ts';
+import { findProgram } from '../cli/local/find-program.ts';
+import { installPackages, missingRequirements } from '../cli/local/preflight.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 /** A test file that takes longer hangs; milliseconds. */

@@ -1,9 +1,9 @@
 // kubreak down: stops the cluster of the folder; its data stays unless --purge.
-import { rmSync } from 'node:fs';
 import type { Command } from 'commander';
 import { systemClock } from '#lib/environment/clock.ts';
 import type { ClusterFolder } from '../local/cluster-folder.ts';
 import { startTicksOf } from '../local/proc.ts';
+import { removeClusterFolder } from '../local/rootless.ts';
 import { sweepCgroups } from '../local/supervisor.ts';
 import { UserError } from '../user-error.ts';
 import { clusterFolderOf } from './cluster-option.ts';
@@ -19,7 +19,7 @@ export function addDownCommand(program: Command): void {
     .action(async (options: { purge?: boolean }, command: Command) => {
       const folder = clusterFolderOf(command);
       await stopCluster(folder);
-      if (options.purge) rmSync(folder.path, { recursive: true, force: true });
+      if (options.purge) await removeClusterFolder(folder.path);
     });
 }
 

@@ -4,6 +4,7 @@ import { constants } from 'node:os';
 import type { Command } from 'commander';
 import { HOSTS } from '../cluster-layout.ts';
 import { hostInits } from '../local/instances.ts';
+import { clusterRights } from '../local/rootless.ts';
 import { UserError } from '../user-error.ts';
 import { clusterFolderOf } from './cluster-option.ts';
 
@@ -32,7 +33,7 @@ export function hostInit(labPid: number, host: string): number {
 
 async function execOnHost(init: number, words: readonly string[]): Promise<number> {
   const environment = { PATH: HOST_PATH, HOME: '/root', USER: 'root', LOGNAME: 'root', SHELL: '/bin/bash', TERM: process.env['TERM'] ?? 'dumb', LANG: 'C.UTF-8' };
-  const child = spawn('nsenter', ['-t', String(init), '-m', '-u', '-i', '-n', '-p', '--root', '--wd', '--', 'sh', '-c', 'cd && exec "$@"', 'sh', ...words], { stdio: 'inherit', env: environment });
+  const child = spawn('nsenter', ['-t', String(init), ...clusterRights(), '-m', '-u', '-i', '-n', '-p', '--root', '--wd', '--', 'sh', '-c', 'cd && exec "$@"', 'sh', ...words], { stdio: 'inherit', env: environment });
   // The child has the terminal: what is typed, Ctrl-C included, is for it.
   const ignore = () => undefined;
   process.on('SIGINT', ignore);

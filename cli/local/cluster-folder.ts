@@ -42,6 +42,10 @@ export class ClusterFolder {
   hostFolder(host: string): string {
     return `${this.path}/hosts/${host}`;
   }
+  /** Rootless: what the hosts' roots are made over instead of the machine's root. */
+  get baseFolder(): string {
+    return `${this.path}/base`;
+  }
   /** A path that a host keeps on a disk of its own, outside its overlay root. */
   hostData(host: string, path: string): string {
     return `${this.hostFolder(host)}/data${path}`;
@@ -100,6 +104,8 @@ export class ClusterFolder {
 export interface ProvisionedFacts {
   /** The addons were handed to the API server once; what users did to them since is theirs. */
   readonly addonsApplied: boolean;
+  /** Made by an ordinary user: the disks of the hosts are laid out differently. */
+  readonly isRootless: boolean;
 }
 
 function writeAtomically(path: string, text: string): void {

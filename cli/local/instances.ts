@@ -4,6 +4,7 @@ import { connect } from 'node:net';
 import { promisify } from 'node:util';
 import { COMPONENTS, HOSTS, type Component } from '../cluster-layout.ts';
 import { HOST_INIT_NAME } from './lab/lab-config.ts';
+import { clusterRights } from './rootless.ts';
 import { allProcesses, descendantsOf, pssBytesOf, type ProcessFacts } from './proc.ts';
 
 const run = promisify(execFile);
@@ -74,7 +75,7 @@ async function healthOf(component: Component, process: ProcessFacts | undefined)
   if (process.state === 'T') return 'paused';
   if (component.healthUrl === undefined) return 'healthy';
   try {
-    const { stdout } = await run('nsenter', ['-t', String(process.pid), '-n', 'curl', '-sk', '-m', String(HEALTH_TIMEOUT_S), '-o', '/dev/null', '-w', '%{http_code}', component.healthUrl]);
+    const { stdout } = await run('nsenter', ['-t', String(process.pid), ...clusterRights(), '-n', 'curl', '-sk', '-m', String(HEALTH_TIMEOUT_S), '-o', '/dev/null', '-w', '%{http_code}', component.healthUrl]);
     return stdout.startsWith('2') ? 'healthy' : 'unhealthy';
   } catch {
     return 'unhealthy'; // refused or timed out

@@ -1,7 +1,9 @@
 // What the machine must have before a cluster can start: rights, and a few programs.
 import { execFileSync, spawnSync, type ExecFileSyncOptions } from 'node:child_process';
-import { accessSync, constants, existsSync, readFileSync, statfsSync } from 'node:fs';
+import { existsSync, readFileSync, statfsSync } from 'node:fs';
 import { UserError } from '../user-error.ts';
+import { findProgram } from './find-program.ts';
+import { isRootless } from './rootless.ts';
 
 interface Requirement {
   /** A program to be found on the path, or the full path of a file. */
@@ -28,18 +30,6 @@ const REQUIREMENTS: readonly Requirement[] = [
   { program: 'kubectl', debianPackage: 'kubernetes-client' },
 ];
 
-export function findProgram(name: string): string | undefined {
-  const folders = [...(process.env['PATH'] ?? '').split(':'), '/usr/local/sbin', '/usr/sbin', '/sbin'];
-  return folders.map((folder) => `${folder}/${name}`).find((path) => {
-    try {
-      accessSync(path, constants.X_OK);
-      return true;
-    } catch {
-      return false; // not there
-    }
-  });
-}
-
 export function missingRequirements(): readonly Requirement[] {
   return REQUIREMENTS.filter(({ program }) => (program.startsWith('/') ? !existsSync(program) : findProgram(program) === undefined));
 }
@@ -50,20 +40,21 @@ function isDebian(): boolean {
 
 /**
  * Makes sure that a cluster can be started here. As root on Debian and Ubuntu it installs what is missing, after saying
- * so; elsewhere it throws UserError naming every missing package.
+ * so; elsewhere, and as an ordinary user, it throws UserError naming every missing package.
  */
 export function ensureMachineIsReady(say: (line: string) => void): void {
-  if (process.getuid?.() !== 0) throw new UserError('kubreak up needs root, for network namespaces and mounts: run it with sudo');
   const missing = missingRequirements();
   if (missing.length > 0) {
     const packages = [...new Set(missing.map(({ debianPackage }) => debianPackage))];
     const programs = missing.map(({ program }) => program).join(', ');
+    if (isRootless()) throw new UserError(`missing programs: ${programs}. Let an administrator install them: ${isDebian() ? 'apt-get install -y --no-install-recommends' : 'Debian package names:'} ${packages.join(' ')}`);
     if (!isDebian()) throw new UserError(`missing programs: ${programs}. Install them first (Debian package names: ${packages.join(' ')})`);
     say(`missing programs: ${programs}; installing Debian packages: ${packages.join(' ')}`);
     installPackages(packages);
     say('installed them');
   }
-  if (!readFileSync('/proc/filesystems', 'utf8').includes('overlay')) {
+  // For an ordinary user the kernel loads it at the first mount, if it can.
+  if (!isRootless() && !readFileSync('/proc/filesystems', 'utf8').includes('overlay')) {
     spawnSync('modprobe', ['overlay']);
     if (!readFileSync('/proc/filesystems', 'utf8').includes('overlay')) throw new UserError('this kernel has no overlay filesystem, which the hosts and containers of the cluster need');
   }

@@ -4,7 +4,10 @@ import { dirname } from 'node:path';
 import { kubeadmPki, type PkiFiles } from '#lib/pki/kubeadm-pki.ts';
 import { API_PORT, HOSTS, MASTER, SERVICE_CIDR, GATEWAY, type HostLayout } from '../cluster-layout.ts';
 import { HOST_TOOLS, hostFiles, type HostFile } from '../host-files.ts';
+import { UserError } from '../user-error.ts';
 import type { ClusterFolder } from './cluster-folder.ts';
+import { isRootless } from './rootless.ts';
+import { makeBase } from './rootless-base.ts';
 
 /**
  * Folders of a host that live on its own disk, outside the overlay over the machine's root: what the machine itself
@@ -16,14 +19,18 @@ export const HOST_DATA_FOLDERS = [
 ] as const;
 
 export async function provision(folder: ClusterFolder, nowMs: number): Promise<void> {
-  if (folder.exists) return;
+  if (folder.exists) {
+    if (folder.provisioned.isRootless === isRootless()) return;
+    throw new UserError(`the cluster in ${folder.path} was made ${isRootless() ? 'by root: run kubreak as root' : 'without root: run kubreak as its user'}, or choose another folder with --dir`);
+  }
+  if (isRootless()) await makeBase(folder.baseFolder);
   rmSync(`${folder.path}/hosts`, { recursive: true, force: true }); // an earlier attempt that was cut short
   const pki = await kubeadmPki({
     masters: HOSTS.filter(({ role }) => role === 'control-plane'), workers: HOSTS.filter(({ role }) => role === 'worker'),
     serviceCidr: SERVICE_CIDR, nowMs, extraDnsNames: ['localhost'], extraIpAddresses: ['127.0.0.1'],
   });
   for (const host of HOSTS) provisionHost(folder, host, pki);
-  folder.markProvisioned({ addonsApplied: false });
+  folder.markProvisioned({ addonsApplied: false, isRootless: isRootless() });
 }
 
 /** The admin kubeconfig for the machine itself, with the address that the supervisor listens on. */
@@ -34,10 +41,11 @@ export function adminKubeconfig(masterKubeconfig: string, port: number): string 
 function provisionHost(folder: ClusterFolder, host: HostLayout, pki: PkiFiles): void {
   const data = (path: string) => folder.hostData(host.name, path);
   for (const path of HOST_DATA_FOLDERS) mkdirSync(data(path), { recursive: true });
-  for (const part of ['upper', 'work', 'root']) mkdirSync(`${folder.hostFolder(host.name)}/${part}`, { recursive: true });
+  for (const part of ['upper', 'work', 'root', ...(isRootless() ? ['usr-upper', 'usr-work'] : [])]) mkdirSync(`${folder.hostFolder(host.name)}/${part}`, { recursive: true });
   const write = ({ path, text, mode }: HostFile) => {
     const inData = HOST_DATA_FOLDERS.some((prefix) => path.startsWith(`${prefix}/`));
-    const target = inData ? data(path) : `${folder.hostFolder(host.name)}/upper${path}`;
+    const layer = isRootless() && path.startsWith('/usr/') ? `usr-upper${path.slice('/usr'.length)}` : `upper${path}`;
+    const target = inData ? data(path) : `${folder.hostFolder(host.name)}/${layer}`;
     mkdirSync(dirname(target), { recursive: true });
     writeFileSync(target, text);
     chmodSync(target, mode);

@@ -34,7 +34,7 @@ export async function waitUntilReady(folder: ClusterFolder, progress: Progress, 
     await until(`nodes Ready (${HOSTS.length}/${HOSTS.length})`, progress, signal, () => follow(api, nodeKind, {}, allNodesReady, signal));
     if (!folder.provisioned.addonsApplied) {
       await markControlPlane(api, HOSTS);
-      folder.markProvisioned({ addonsApplied: true });
+      folder.markProvisioned({ ...folder.provisioned, addonsApplied: true });
     }
     await until('CoreDNS Running', progress, signal, () => follow(api, podKind, { namespace: 'kube-system', labelSelector: 'k8s-app=kube-dns' }, dnsRuns, signal));
   } catch (error) {

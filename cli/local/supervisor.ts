@@ -1,5 +1,5 @@
 // Runs a cluster from its folder: starts the lab, hands out the API server's port, reports progress, clears up.
-import { spawn, type ChildProcess } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync, openSync, closeSync } from 'node:fs';
 import { connect, createServer, type Server } from 'node:net';
 import { dirname } from 'node:path';
@@ -12,8 +12,10 @@ import { joinSockets } from './join-sockets.ts';
 import { CGROUP_CONTROLLERS } from './lab/host-boot.ts';
 import { RELAY_SOCKET, type LabConfig } from './lab/lab-config.ts';
 import { ensureFolderIsUsable, ensureMachineIsReady } from './preflight.ts';
+import { pathWithSystemPrograms } from './find-program.ts';
 import { allProcesses } from './proc.ts';
 import { adminKubeconfig, HOST_DATA_FOLDERS, MASTER_ENDPOINT, provision } from './provision.ts';
+import { isRootless, startAsClusterRoot } from './rootless.ts';
 import { waitUntilReady } from './readiness.ts';
 
 export interface Progress {
@@ -44,7 +46,7 @@ export async function superviseCluster(folder: ClusterFolder, port: number, prog
     await provision(folder, systemClock.nowMs());
     writeFileSync(folder.kubeconfig, adminKubeconfig(readFileSync(folder.hostData(MASTER.name, '/etc/kubernetes/admin.conf'), 'utf8'), port), { mode: 0o600 });
     progress.step('certificates and disks of the hosts');
-    lab = startLab(folder);
+    lab = await startLab(folder);
     const ended = new Promise<never>((_, reject) => lab?.once('exit', (code, killedBy) => reject(new Error(`the lab ended (${killedBy ?? `exit code ${code ?? 0}`}); see ${folder.logFile}`))));
     ended.catch(() => undefined); // looked at below, also when it comes late
     const labPid = await Promise.race([findLabPid(lab), ended]);
@@ -84,19 +86,20 @@ function relay(server: Server, labPid: number): void {
   });
 }
 
-function startLab(folder: ClusterFolder): ChildProcess {
+async function startLab(folder: ClusterFolder): Promise<ChildProcess> {
   const dist = dirname(fileURLToPath(import.meta.url));
   const config: LabConfig = {
     hosts: HOSTS.map(({ name, address }) => ({ name, address, folder: folder.hostFolder(name) })),
     gateway: GATEWAY, prefixLength: SUBNET_PREFIX_LENGTH, apiserver: MASTER_ENDPOINT, dataFolders: HOST_DATA_FOLDERS,
     dist, nodeModules: nodeModulesBeside(dist), nodeExecutable: process.execPath, cgroup: folder.cgroup,
+    ...(isRootless() ? { rootlessBase: folder.baseFolder } : {}),
   };
   writeFileSync(folder.labConfig, JSON.stringify(config));
   mkdirSync(folder.path, { recursive: true });
   const log = openSync(folder.logFile, 'a');
   // The lab lives as long as its standard input is open: it ends with this process, however that ends.
-  const lab = spawn('unshare', ['--net', '--mount', '--pid', '--fork', '--kill-child=SIGKILL', '--mount-proc', process.execPath, `${dist}/lab.js`, folder.labConfig],
-    { stdio: ['pipe', log, log], detached: true });
+  const lab = await startAsClusterRoot(['unshare', '--net', '--mount', '--pid', '--fork', '--kill-child=SIGKILL', '--mount-proc', process.execPath, `${dist}/lab.js`, folder.labConfig],
+    { stdio: ['pipe', log, log], detached: true, env: { ...process.env, PATH: pathWithSystemPrograms() } });
   closeSync(log);
   return lab;
 }
@@ -129,6 +132,7 @@ async function stopLab(lab: ChildProcess | undefined): Promise<void> {
 
 /** Removes the cluster's cgroups, also those that a killed supervisor left; there is no process in them any more. */
 export function sweepCgroups(folder: ClusterFolder): void {
+  if (isRootless()) return; // there are none
   for (const controller of CGROUP_CONTROLLERS) {
     const path = `/sys/fs/cgroup/${controller}/${folder.cgroup}`;
     if (existsSync(path)) removeGroups(path);

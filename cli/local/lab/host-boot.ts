@@ -19,9 +19,38 @@ const quoted = (text: string): string => `'${text.replaceAll("'", `'\\''`)}'`;
 /** Controllers of cgroup v1 and the single tree of v2: a host's processes are in a group of their own where possible. */
 export const CGROUP_CONTROLLERS = ['memory', 'cpu', 'cpuacct', 'cpu,cpuacct', 'pids', 'freezer', 'blkio', ''] as const;
 
+const overlay = (at: string, lower: string, upper: string, work: string, options = ''): string =>
+  `mount -t overlay overlay -o ${quoted(`lowerdir=${lower},upperdir=${upper},workdir=${work}${options}`)} ${quoted(at)}`;
+
+const rootOverMachine = (folder: string): string => overlay(`${folder}/root`, '/', `${folder}/upper`, `${folder}/work`);
+
+/**
+ * In a user namespace the machine's root cannot be a lower layer, for other mounts lie in it; its /usr can. Attributes named
+ * user.* serve the overlay instead of trusted.*.
+ */
+const rootOverBase = (folder: string, base: string): string => [
+  overlay(`${folder}/root`, `${base}/root`, `${folder}/upper`, `${folder}/work`, ',userxattr'),
+  overlay(`${folder}/root/usr`, `${base}/usr:/usr`, `${folder}/usr-upper`, `${folder}/usr-work`, ',userxattr'),
+].join('\n');
+
+/** Nobody can make device files in a user namespace: the harmless ones of the machine are shown. */
+const OWN_DEVICES = `mount -t tmpfs -o mode=755 tmpfs dev
+mkdir dev/pts dev/shm dev/mqueue
+for d in null zero full random urandom tty; do
+  : > dev/$d
+  mount --bind /dev/$d dev/$d
+done
+mount -t devpts -o newinstance,ptmxmode=0666,mode=0620 devpts dev/pts
+ln -s pts/ptmx dev/ptmx
+ln -s /proc/self/fd dev/fd
+ln -s /proc/self/fd/0 dev/stdin
+ln -s /proc/self/fd/1 dev/stdout
+ln -s /proc/self/fd/2 dev/stderr`;
+
 export function hostBootScript(host: LabHost, config: LabConfig, bootId: string): string {
   const { folder } = host;
   const root = `${folder}/root`;
+  const { rootlessBase } = config;
   const binds = config.dataFolders.map((path) => `mkdir -p ${quoted(root + path)}; mount --bind ${quoted(`${folder}/data${path}`)} ${quoted(root + path)}`);
   return `set -e
 cd /
@@ -31,12 +60,12 @@ for c in ${CGROUP_CONTROLLERS.map((name) => quoted(name)).join(' ')}; do
   [ -e "$p/cgroup.procs" ] && echo 0 > "$p/cgroup.procs" || :
 done
 hostname ${host.name}
-mount -t overlay overlay -o ${quoted(`lowerdir=/,upperdir=${folder}/upper,workdir=${folder}/work`)} ${quoted(root)}
+${rootlessBase === undefined ? rootOverMachine(folder) : rootOverBase(folder, rootlessBase)}
 cd ${quoted(root)}
 mount -t proc proc proc
 mount -t sysfs sysfs sys
 if [ -d sys/fs/cgroup ]; then mount --rbind /sys/fs/cgroup sys/fs/cgroup; fi
-mount --rbind /dev dev
+${rootlessBase === undefined ? 'mount --rbind /dev dev' : OWN_DEVICES}
 mount -t tmpfs -o mode=755 tmpfs run
 mount -t tmpfs -o mode=1777 tmpfs tmp
 mount -t tmpfs -o mode=1777 tmpfs dev/shm

@@ -3,7 +3,7 @@
 export interface LabHost {
   readonly name: string;
   readonly address: string;
-  /** Holds upper/, work/, root/ and data/ of the host. */
+  /** Holds upper/, work/, root/ and data/ of the host; rootless also usr-upper/ and usr-work/. */
   readonly folder: string;
 }
 
@@ -19,6 +19,8 @@ export interface LabConfig {
   readonly dist: string;
   readonly nodeModules: string;
   readonly nodeExecutable: string;
+  /** In a user namespace: the folder with root/ and usr/, over which the hosts' roots are made. */
+  readonly rootlessBase?: string;
   /** Parent of all cgroups of the cluster, without leading slash. */
   readonly cgroup: string;
 }

@@ -16,7 +16,7 @@ const BOOT_RETRY_MS = 1_000;
 
 export async function runLab(config: LabConfig, signal: AbortSignal): Promise<void> {
   buildNetwork(config);
-  makeCgroups(config);
+  if (config.rootlessBase === undefined) makeCgroups(config); // control groups belong to the machine
   mkdirSync('/run/kubreak', { recursive: true });
   const powered = new Map<string, ChildProcess>();
   const hosts = config.hosts.map((host) => keepHostUp(host, config, powered, signal));
