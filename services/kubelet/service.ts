@@ -92,7 +92,7 @@ export async function startKubelet(flags: KubeletFlags, environment: Environment
   const nodes = api && new Informer<Node>({ ...informerOptions, api, kind: nodeKind, fieldSelector: `metadata.name=${name}` });
 
   const tokens = api && new ServiceAccountTokens(api, clock);
-  const volumes = new Volumes({ root: flags.rootDir, tokens });
+  const volumes = new Volumes({ root: flags.rootDir, tokens, api, node: () => agent?.node });
   let pressures: ReadonlySet<Pressure> = new Set();
   let isStaticSourceRead = config.staticPodPath === '';
   const sourcesReady = (): boolean => isStaticSourceRead && (pods?.hasSynced ?? true);

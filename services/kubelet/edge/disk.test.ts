@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdir, mkdtemp, readdir, readFile, readlink, rename, rm, stat, symlink, writeFile, appendFile } from 'node:fs/promises';
+import { chmod, mkdir, mkdtemp, readdir, readFile, readlink, rename, rm, stat, symlink, writeFile, appendFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
@@ -72,19 +72,38 @@ test('an emptyDir is made, keeps its files, and goes with the pod', async (conte
 
 test('a host path must be what its type says, or is made', async (context) => {
   const root = await folder(context);
-  const volumes = new Volumes({ root, tokens: undefined });
   await writeFile(join(root, 'file'), '');
-  const setUp = (path: string, type: string) => volumes.setUp(inputs(podWith({ name: 'v', hostPath: { path: join(root, path), type } })));
+  const setUp = (path: string, type: string) => new Volumes({ root, tokens: undefined }).setUp(inputs(podWith({ name: 'v', hostPath: { path: join(root, path), type } })));
   assert.deepEqual(await setUp('made/deep', 'DirectoryOrCreate'), []);
   assert.equal((await stat(join(root, 'made/deep'))).isDirectory(), true);
   assert.deepEqual(await setUp('new', 'FileOrCreate'), []);
-  assert.deepEqual(await setUp('file', 'Directory'), [{ volume: 'v', message: `hostPath type check failed: ${join(root, 'file')} is not a directory` }]);
-  assert.deepEqual(await setUp('none', 'Socket'), [{ volume: 'v', message: `hostPath type check failed: ${join(root, 'none')} is not a socket file` }]);
+  assert.deepEqual(await setUp('file', 'Directory'), [{ volume: 'v', reason: 'FailedMount', message: `MountVolume.SetUp failed for volume "v" : hostPath type check failed: ${join(root, 'file')} is not a directory` }]);
+  assert.deepEqual(await setUp('none', 'Socket'), [{ volume: 'v', reason: 'FailedMount', message: `MountVolume.SetUp failed for volume "v" : hostPath type check failed: ${join(root, 'none')} is not a socket file` }]);
+});
+
+test('an emptyDir keeps the rights that its containers gave it when the kubelet starts anew', async (context) => {
+  const root = await folder(context);
+  const one = podWith({ name: 'v', emptyDir: {} });
+  const first = new Volumes({ root, tokens: undefined });
+  await first.setUp(inputs(one));
+  const path = first.pathOf('u1', { name: 'v', emptyDir: {} });
+  await chmod(path, 0o700);
+  await new Volumes({ root, tokens: undefined }).setUp(inputs(one));
+  assert.equal((await stat(path)).mode & 0o777, 0o700);
+});
+
+test('a claim without a server, and a file server that is not there, are told as they are', async (context) => {
+  const root = await folder(context);
+  const failures = async (volume: Volume) => new Volumes({ root, tokens: undefined }).setUp(inputs(podWith(volume)));
+  assert.deepEqual((await failures({ name: 'v', persistentVolumeClaim: { claimName: 'c' } })).map(({ message }) => message),
+    ['Unable to attach or mount volumes: unmounted volumes=[v], unattached volumes=[], failed to process volumes=[v]: error processing PVC default/c: this kubelet has no API server']);
+  assert.match((await failures({ name: 'v', nfs: { server: '127.0.0.1', path: '/none' } }))[0]?.message ?? '',
+    /^MountVolume.SetUp failed for volume "v" : mount failed: .+\nMounting command: mount\nMounting arguments: -t nfs 127\.0\.0\.1:\/none .+\/kubernetes\.io~nfs\/v\nOutput: .+/s);
 });
 
 test('a missing ConfigMap fails the volume with upstream\'s words', async (context) => {
   const volumes = new Volumes({ root: await folder(context), tokens: undefined });
-  assert.deepEqual(await volumes.setUp(inputs(podWith({ name: 'v', configMap: { name: 'no' } }))), [{ volume: 'v', message: 'configmap "no" not found' }]);
+  assert.deepEqual(await volumes.setUp(inputs(podWith({ name: 'v', configMap: { name: 'no' } }))), [{ volume: 'v', reason: 'FailedMount', message: 'MountVolume.SetUp failed for volume "v" : configmap "no" not found' }]);
 });
 
 test('a subPath may not lead out of its volume, not even by a link', async (context) => {
@@ -95,7 +114,10 @@ test('a subPath may not lead out of its volume, not even by a link', async (cont
   await volumes.setUp(inputs(one));
   const mount = { name: 'v', mountPath: '/v' };
   assert.equal((await volumes.mountSource(one, volume, mount, 'a/b')).endsWith('/v/a/b'), true);
+  assert.equal((await stat(join(volumes.pathOf('u1', volume), 'a/b'))).mode & 0o777, 0o777, 'it has the rights of the volume');
   await symlink('/etc', join(volumes.pathOf('u1', volume), 'out'));
+  await assert.rejects(volumes.mountSource(one, volume, mount, 'out/kubelet-test-never-made'), { name: 'ConfigurationError' });
+  await assert.rejects(stat('/etc/kubelet-test-never-made'), { code: 'ENOENT' });
   await assert.rejects(volumes.mountSource(one, volume, mount, 'out'), { name: 'ConfigurationError' });
   await assert.rejects(volumes.mountSource(one, volume, mount, '../x'), { name: 'ConfigurationError' });
 });

@@ -62,7 +62,7 @@ async function volumeMount({ pod, container, volumes, environment }: MountsInput
   return {
     containerPath: mount.mountPath.startsWith('/') ? mount.mountPath : `/${mount.mountPath}`,
     hostPath: await volumes.mountSource(pod, volume, mount, subPath),
-    readonly: mount.readOnly === true || volume.configMap !== undefined || volume.secret !== undefined || volume.downwardAPI !== undefined || volume.projected !== undefined,
+    readonly: mount.readOnly === true || volumes.isReadOnly(uidOf(pod), volume),
     recursiveReadOnly: mount.recursiveReadOnly === 'Enabled',
     propagation: PROPAGATION[mount.mountPropagation ?? 'None'] ?? 'PROPAGATION_PRIVATE',
   };

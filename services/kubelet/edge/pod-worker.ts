@@ -16,7 +16,7 @@ import { FAILED_SYNC_MS, type PodRunner } from './pod-runner.ts';
 import type { ProbeManager } from './probe-manager.ts';
 import type { Runtime } from './runtime.ts';
 import type { StatusWriter } from './status-writer.ts';
-import type { Volumes } from './volumes.ts';
+import type { VolumeFailure, Volumes } from './volumes.ts';
 
 /** Wait before a sync that found no network is tried again. Milliseconds. Source: backOffOnTransientErrorPeriod. */
 const NETWORK_RETRY_MS = 1_000;
@@ -281,17 +281,17 @@ export class PodWorker {
     this.#volumesWantedMs ??= clock.nowMs();
     await volumes.preparePod(this.uid);
     let objects: ReferencedObjects | undefined;
-    let failures: readonly { readonly volume: string; readonly message: string }[];
+    let failures: readonly VolumeFailure[];
     try {
       objects = await read(pod);
       failures = await volumes.setUp({ pod, objects, context: { ...context(), podIPs: this.#podIPs() } });
     } catch (error) {
       if (!(error instanceof VolumeError)) throw error;
-      failures = (pod.spec.volumes ?? []).filter(({ configMap, secret, projected }) => configMap ?? secret ?? projected).map(({ name }) => ({ volume: name, message: error.message }));
+      failures = (pod.spec.volumes ?? []).filter(({ configMap, secret, projected }) => configMap ?? secret ?? projected).map(({ name }) => ({ volume: name, reason: 'FailedMount', message: `MountVolume.SetUp failed for volume ${JSON.stringify(name)} : ${error.message}` }));
       if (failures.length === 0) throw error;
     }
     // Volumes of a pod that runs already: what cannot be refreshed now is left as it is.
-    for (const { volume, message } of failures) onEvent(pod, undefined, 'Warning', 'FailedMount', `MountVolume.SetUp failed for volume ${JSON.stringify(volume)} : ${message}`);
+    for (const { reason, message } of failures) onEvent(pod, undefined, 'Warning', reason, message);
     if (failures.length === 0) {
       this.#volumeFailures = 0;
       this.#volumesWantedMs = undefined;
