@@ -112,10 +112,12 @@ function refersTo(reference: OwnerReference | undefined, kind: AnyKind): referen
 export interface OwnedOptions<T> {
   /** Keys of those who might adopt an object that nobody manages. */
   readonly adopters?: (orphan: Readonly<T>, cache: CacheReader) => readonly string[];
+  /** Waits so long before the key is worked on, so that several events become one. */
+  readonly delayMs?: number;
 }
 
 /** An event about the kind wakes the object that manages it, and whoever might adopt it when nobody does. */
-export function owned<T extends KubernetesObject>(kind: Kind<T>, { adopters }: OwnedOptions<T> = {}): EventSource {
+export function owned<T extends KubernetesObject>(kind: Kind<T>, { adopters, delayMs }: OwnedOptions<T> = {}): EventSource {
   return {
     kind: anyKind(kind),
     attach: ({ cache, reconciles, enqueue }) => {
@@ -126,15 +128,15 @@ export function owned<T extends KubernetesObject>(kind: Kind<T>, { adopters }: O
       };
       const wake = (object: T) => {
         const key = ownerKey(object);
-        if (key !== undefined) enqueue(key);
-        else if (adopters && !controllerOf(object)) for (const adopter of adopters(object, cache)) enqueue(adopter);
+        if (key !== undefined) enqueue(key, delayMs);
+        else if (adopters && !controllerOf(object)) for (const adopter of adopters(object, cache)) enqueue(adopter, delayMs);
       };
       cache.informer(kind).addHandler({
         added: wake,
         deleted: wake,
         updated: (next, previous) => {
           const before = ownerKey(previous);
-          if (before !== undefined && before !== ownerKey(next)) enqueue(before);
+          if (before !== undefined && before !== ownerKey(next)) enqueue(before, delayMs);
           wake(next);
         },
       });

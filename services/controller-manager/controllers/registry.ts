@@ -12,6 +12,7 @@ import { endpointSliceController } from './endpointslice/controller.ts';
 import { ephemeralVolumeController } from './ephemeral-volume/controller.ts';
 import { garbageCollector } from './garbage-collector/controller.ts';
 import { localPathProvisioner } from './local-path-provisioner/controller.ts';
+import { jobController } from './job/controller.ts';
 import { namespaceController } from './namespace/controller.ts';
 import { nodeIpamController } from './node-ipam/controller.ts';
 import { nodeLifecycleControllers } from './node-lifecycle/controller.ts';
@@ -48,6 +49,7 @@ export function allControllers({ flags, rootCaPem, metadataApi, api, signer }: C
     deploymentController(flags.concurrentDeploymentSyncs),
     daemonSetController(flags.concurrentDaemonsetSyncs),
     statefulSetController(flags.concurrentStatefulsetSyncs),
+    jobController(flags.concurrentJobSyncs),
     ...nodeLifecycleControllers({
       monitorPeriodMs: flags.nodeMonitorPeriodMs, monitorGraceMs: flags.nodeMonitorGracePeriodMs, startupGraceMs: flags.nodeStartupGracePeriodMs,
       evictionRate: flags.nodeEvictionRate, secondaryEvictionRate: flags.secondaryNodeEvictionRate,
