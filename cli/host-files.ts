@@ -2,7 +2,7 @@
 // where `kubreak up` writes them to the hosts' disks, and in a container, which writes them to its own.
 import { randomBytes } from 'node:crypto';
 import { SUBNET_PREFIX_LENGTH, type HostLayout } from './cluster-layout.ts';
-import { controlPlaneManifests } from './manifests/control-plane.ts';
+import { controlPlaneManifests, type StaticPodMount } from './manifests/control-plane.ts';
 import { kubeletConfiguration } from './manifests/kubelet-config.ts';
 import { metricsServerArguments } from './manifests/metrics-server.ts';
 
@@ -29,9 +29,13 @@ export interface HostFilesOptions {
   readonly pki: ReadonlyMap<string, string>;
   /** Cgroup below which the host's pods are put. */
   readonly cgroupRoot: string;
+  /** nft tables on the host that are not its own. */
+  readonly foreignTables?: readonly string[];
+  /** What a pod of the control plane gets to see beside what kubeadm gives it, by the pod's name. */
+  readonly staticPodMounts?: (pod: string) => readonly StaticPodMount[];
 }
 
-export function hostFiles({ host, hosts, gateway, pki, cgroupRoot }: HostFilesOptions): HostFile[] {
+export function hostFiles({ host, hosts, gateway, pki, cgroupRoot, staticPodMounts, foreignTables = [] }: HostFilesOptions): HostFile[] {
   const isMaster = host.role === 'control-plane';
   const file = (path: string, text: string, mode = 0o644): HostFile => ({ path, text, mode });
   return [
@@ -42,25 +46,29 @@ export function hostFiles({ host, hosts, gateway, pki, cgroupRoot }: HostFilesOp
     file('/etc/resolv.conf', `nameserver ${gateway}\n`),
     file('/etc/hosts', hostsText(hosts)),
     file('/etc/sysctl.d/99-kubernetes.conf', 'net.bridge.bridge-nf-call-iptables = 1\nnet.bridge.bridge-nf-call-ip6tables = 1\nnet.ipv4.ip_forward = 1\n'),
-    file('/etc/kubreak/node.json', JSON.stringify(nodeConfig(host, gateway, host.name === hosts.find(({ role }) => role === 'control-plane')?.name), null, 2)),
+    file('/etc/kubreak/node.json', JSON.stringify(nodeConfig(host, { gateway, foreignTables }, host.name === hosts.find(({ role }) => role === 'control-plane')?.name), null, 2)),
     file('/var/lib/kubelet/config.yaml', kubeletConfiguration({ isControlPlane: isMaster, cgroupRoot })),
-    ...HOST_TOOLS.map((tool) => file(`/usr/local/sbin/${tool}`, `#!/bin/sh\nexec node ${BUNDLE_FOLDER}/dist/hostctl.js ${tool} "$@"\n`, 0o755)),
-    ...(isMaster ? [...controlPlaneManifests(host)].map(([name, text]) => file(`/etc/kubernetes/manifests/${name}`, text, 0o600)) : []),
+    ...hostToolFiles(),
+    ...(isMaster ? [...controlPlaneManifests(host, staticPodMounts)].map(([name, text]) => file(`/etc/kubernetes/manifests/${name}`, text, 0o600)) : []),
     ...(isMaster ? [file('/root/.kube/config', pki.get('/etc/kubernetes/admin.conf') ?? '', 0o600)] : []),
   ];
+}
+
+export function hostToolFiles(): HostFile[] {
+  return HOST_TOOLS.map((tool) => ({ path: `/usr/local/sbin/${tool}`, text: `#!/bin/sh\nexec node ${BUNDLE_FOLDER}/dist/hostctl.js ${tool} "$@"\n`, mode: 0o755 }));
 }
 
 export function hostsText(hosts: readonly HostLayout[]): string {
   return ['127.0.0.1 localhost', '::1 localhost ip6-localhost ip6-loopback', ...hosts.map(({ name, address }) => `${address} ${name}`), ''].join('\n');
 }
 
-function nodeConfig(host: HostLayout, gateway: string, isFirstMaster: boolean): unknown {
+function nodeConfig(host: HostLayout, network: { gateway: string; foreignTables: readonly string[] }, isFirstMaster: boolean): unknown {
   const program = (name: string, ...args: string[]) => ['node', `${BUNDLE_FOLDER}/dist/${name}.js`, ...args];
   const environment = { ...LEAN, HOME: '/root' };
   const socket = '/run/containerd/containerd.sock';
   return {
     hostName: host.name,
-    network: { device: 'eth0', address: `${host.address}/${SUBNET_PREFIX_LENGTH}`, gateway },
+    network: { device: 'eth0', address: `${host.address}/${SUBNET_PREFIX_LENGTH}`, ...network },
     modules: ['overlay', 'br_netfilter'],
     units: [
       { name: 'containerd', description: 'containerd container runtime', restartSeconds: 5, environment, command: program('containerd', `--address=${socket}`, '--root=/var/lib/containerd', '--state=/run/containerd', '--metrics-address=127.0.0.1:1338', `--emulator-catalogue=${BUNDLE_FOLDER}/dist/images`) },

@@ -25,15 +25,17 @@ for (const service of readdirSync(`${root}services`)) {
 entryPoints['hostctl'] = `${root}services/node/hostctl.ts`;
 entryPoints['kubreak'] = `${root}cli/main.ts`;
 entryPoints['lab'] = `${root}cli/local/lab/main.ts`;
+entryPoints['compose-host'] = `${root}cli/compose/host/main.ts`;
+entryPoints['compose-agent'] = `${root}cli/compose/agent/main.ts`;
 
 const dist = join(root, 'dist');
 const written = new Set<string>();
 
 /** V8 takes a code cache only under the flags it was made with: those with which the hosts and images start programs. */
 const LEAN_FLAGS = ['--max-semi-space-size=1'];
-const FLAGS: Readonly<Record<string, readonly string[]>> = { kubreak: [] };
+const FLAGS: Readonly<Record<string, readonly string[]>> = { kubreak: [], 'compose-host': [] };
 /** Too small for a code cache to pay, and without help to print. */
-const UNCACHED = new Set(['hostctl', 'lab']);
+const UNCACHED = new Set(['hostctl', 'lab', 'compose-agent']);
 
 /**
  * A running cluster has this folder mounted: files change one at a time and in one step, and only when they differ.

@@ -30,7 +30,14 @@ function probe(httpGet: Endpoint, failureThreshold: number, periodSeconds: numbe
   return { httpGet, failureThreshold, periodSeconds, timeoutSeconds: 15, ...(periodSeconds === 1 ? {} : { initialDelaySeconds: 10 }) };
 }
 
-function podOf(pod: StaticPod): Pod {
+/** A path of the host that a static pod gets beside what kubeadm gives it. */
+export interface StaticPodMount {
+  readonly hostPath: string;
+  readonly path: string;
+  readonly type: 'File' | 'Directory';
+}
+
+function podOf(pod: StaticPod, extra: readonly StaticPodMount[]): Pod {
   const container: Container = {
     name: pod.name,
     image: pod.image,
@@ -40,7 +47,10 @@ function podOf(pod: StaticPod): Pod {
     livenessProbe: probe(pod.live, 8, 10),
     ...(pod.ready === undefined ? {} : { readinessProbe: probe(pod.ready, 3, 1) }),
     startupProbe: probe(pod.live, 24, 10),
-    volumeMounts: pod.files.map(({ path, writable }) => ({ name: volumeName(path), mountPath: path, ...(writable ? {} : { readOnly: true }) })),
+    volumeMounts: [
+      ...pod.files.map(({ path, writable }) => ({ name: volumeName(path), mountPath: path, ...(writable ? {} : { readOnly: true }) })),
+      ...extra.map(({ path, hostPath }) => ({ name: volumeName(hostPath), mountPath: path, readOnly: true })),
+    ],
   };
   return {
     apiVersion: 'v1',
@@ -52,7 +62,10 @@ function podOf(pod: StaticPod): Pod {
       priority: 2000001000,
       priorityClassName: 'system-node-critical',
       securityContext: { seccompProfile: { type: 'RuntimeDefault' } },
-      volumes: pod.files.map(({ path, isFile }) => ({ name: volumeName(path), hostPath: { path, type: isFile ? 'FileOrCreate' : 'DirectoryOrCreate' } })),
+      volumes: [
+        ...pod.files.map(({ path, isFile }) => ({ name: volumeName(path), hostPath: { path, type: isFile ? 'FileOrCreate' : 'DirectoryOrCreate' } })),
+        ...extra.map(({ hostPath, type }) => ({ name: volumeName(hostPath), hostPath: { path: hostPath, type } })),
+      ],
     },
   };
 }
@@ -62,7 +75,9 @@ const volumeName = (path: string): string => path.slice(1).replaceAll(/[/.]/g, '
 const flag = (name: string, value: string): string => `--${name}=${value}`;
 
 /** File name (without folder) to YAML. */
-export function controlPlaneManifests(host: { readonly name: string; readonly address: string }): ReadonlyMap<string, string> {
+export function controlPlaneManifests(
+  host: { readonly name: string; readonly address: string }, extraMounts: (pod: string) => readonly StaticPodMount[] = () => [],
+): ReadonlyMap<string, string> {
   const { name, address } = host;
   const apiserver: Endpoint = { host: address, path: '/livez', port: API_PORT, scheme: 'HTTPS' };
   const pods: StaticPod[] = [
@@ -121,5 +136,5 @@ export function controlPlaneManifests(host: { readonly name: string; readonly ad
         flag('bind-address', '127.0.0.1'), flag('kubeconfig', '/etc/kubernetes/scheduler.conf'), flag('leader-elect', 'true')],
     },
   ];
-  return new Map(pods.map((pod) => [`${pod.name}.yaml`, stringify(podOf(pod), { lineWidth: 0 })]));
+  return new Map(pods.map((pod) => [`${pod.name}.yaml`, stringify(podOf(pod, extraMounts(pod.name)), { lineWidth: 0 })]));
 }

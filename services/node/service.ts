@@ -26,7 +26,7 @@ export async function startNode(flags: Flags<typeof nodeFlags>, { clock, log }: 
   const networkOptions = { network: config.network, modules, log };
 
   if (!existsSync(BOOTED_MARK)) {
-    await clearNetworkState();
+    await clearNetworkState(config.network);
     await restartNetwork(networkOptions);
     mkdirSync('/run/kubreak', { recursive: true });
     writeFileSync(BOOTED_MARK, '');

@@ -15,10 +15,13 @@ export interface UnitConfig {
 export interface HostConfig {
   readonly hostName: string;
   readonly network: {
+    /** Its usual device; should another one have the address, it is that. */
     readonly device: string;
     /** With prefix length: `192.168.1.101/24`. */
     readonly address: string;
     readonly gateway: string;
+    /** nft tables of whoever runs this host (`ip nat` of a container engine); a boot leaves them alone. */
+    readonly foreignTables?: readonly string[];
   };
   /** Kernel modules that are loaded at boot (/etc/modules-load.d). */
   readonly modules: readonly string[];

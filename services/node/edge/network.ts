@@ -1,5 +1,7 @@
 // The host's own network device: taken down and brought up again as the `network` service does.
+import { readFileSync } from 'node:fs';
 import { readFile, writeFile } from 'node:fs/promises';
+import { networkInterfaces } from 'node:os';
 import type { Logger } from 'pino';
 import { runCommand } from '#lib/service/run-command.ts';
 import type { HostConfig } from '../core/host-config.ts';
@@ -15,7 +17,8 @@ export interface NetworkOptions {
 
 /** Takes the device down and up, sets address and default route, applies the sysctl file. Throws when `ip` fails. */
 export async function restartNetwork({ network, modules, log }: NetworkOptions): Promise<void> {
-  const { device, address, gateway } = network;
+  const { address, gateway } = network;
+  const device = deviceOf(network);
   const batch = [`link set ${device} down`, `addr flush dev ${device}`, `addr add ${address} dev ${device}`, `link set lo up`, `link set ${device} up`, `route replace default via ${gateway} dev ${device}`];
   await runCommand('ip', ['-batch', '-'], `${batch.join('\n')}\n`);
   const { writes, problem } = planNetworkSysctls(await readFile(SYSCTL_FILE, 'utf8'), modules);
@@ -24,7 +27,18 @@ export async function restartNetwork({ network, modules, log }: NetworkOptions):
 }
 
 /** A host that boots has no rules and routes left from before; only its device stays. */
-export async function clearNetworkState(): Promise<void> {
-  await runCommand('nft', ['flush', 'ruleset']);
+export async function clearNetworkState({ foreignTables = [] }: HostConfig['network']): Promise<void> {
+  const tables = (await runCommand('nft', ['list', 'tables'])).split('\n').map((line) => line.replace(/^table /, '').trim());
+  const own = tables.filter((table) => table !== '' && !foreignTables.includes(table));
+  if (own.length > 0) await runCommand('nft', ['-f', '-'], own.map((table) => `delete table ${table}\n`).join(''));
   await runCommand('ip', ['route', 'flush', 'table', 'main']);
+}
+
+/** The device with the host's address. A container engine that connects a host anew gives it another one. */
+function deviceOf({ device, address }: HostConfig['network']): string {
+  const devices = networkInterfaces();
+  const having = Object.keys(devices).find((name) => devices[name]?.some(({ cidr }) => cidr === address));
+  if (having !== undefined) return having;
+  const lines = readFileSync('/proc/self/net/dev', 'utf8').split('\n').map((line) => line.split(':')[0]?.trim() ?? '');
+  return lines.includes(device) ? device : (lines.find((name) => /^(eth|ens|enp)/.test(name)) ?? device);
 }

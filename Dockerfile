@@ -1,0 +1,17 @@
+# One image for every container of docker-compose.yml: a host of the cluster, or the place where a process of the control plane runs.
+# Plain syntax: builds with BuildKit and without.
+ARG BASE_IMAGE=node:20-bookworm-slim
+FROM ${BASE_IMAGE}
+# What the hosts' programs use, and what people type on a host. RUNLEVEL=1: nothing is started while installing.
+RUN apt-get update -qq \
+ && DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get install -y -qq --no-install-recommends \
+    bash-completion busybox-static ca-certificates conntrack curl dnsutils etcd-client iproute2 iputils-ping kubernetes-client \
+    libnginx-mod-http-headers-more-filter less nano nftables nginx-light openssl procps tcpdump >/dev/null \
+ && rm -rf /var/lib/apt/lists/* /var/cache/apt/archives/* /var/log/*
+WORKDIR /opt/kubreak
+COPY package.json package-lock.json ./
+RUN npm ci --omit=dev --ignore-scripts --no-audit --no-fund
+COPY . .
+RUN npm run --silent build && node dist/compose-host.js tools && ln -s /opt/kubreak/dist/kubreak.js /usr/local/bin/kubreak
+WORKDIR /root
+ENTRYPOINT ["/opt/kubreak/cli/compose/entrypoint.sh"]

@@ -1,0 +1,66 @@
+#!/bin/sh
+# PID 1 of every container of docker-compose.yml.
+#   entrypoint.sh host               this container is a host: boots it, and boots it again after a reboot
+#   entrypoint.sh process COMPONENT  the place where a process of the control plane runs (agent/agent.ts)
+set -eu
+here=/opt/kubreak/cli/compose
+case ${1:-} in
+  process) exec env MALLOC_ARENA_MAX=1 node --max-semi-space-size=1 /opt/kubreak/dist/compose-agent.js "$2" ;;
+  host) ;;
+  *) exec "$@" ;;
+esac
+
+host=$(hostname)
+disk=/var/lib/kubreak # on the volume, which is all that outlives the container
+shared=$disk/control-plane
+
+# What a boot mounts shows to `docker exec` too, and the other way round; all but /proc (see boot.sh).
+mount --make-rshared /
+
+# Folders of the host that outlive the container.
+for path in /etc/cni /etc/kubernetes /etc/kubreak /etc/sysctl.d /home /media /mnt /root /srv /var/log; do
+  mountpoint -q $path && continue
+  [ -e $disk/data$path ] || { mkdir -p $disk/data$path $path && cp -a $path/. $disk/data$path/; }
+  mount --bind $disk/data$path $path
+done
+
+# The container's own control groups, which Docker mounts read-only.
+if [ -e /sys/fs/cgroup/cgroup.controllers ]; then
+  mount -o remount,rw,bind /sys/fs/cgroup
+  # Version 2: only groups without processes may hand controllers down.
+  mkdir -p /sys/fs/cgroup/init
+  while read -r pid; do echo "$pid" >/sys/fs/cgroup/init/cgroup.procs 2>/dev/null || :; done </sys/fs/cgroup/cgroup.procs
+  for name in $(cat /sys/fs/cgroup/cgroup.controllers); do echo "+$name" >/sys/fs/cgroup/cgroup.subtree_control || :; done
+else
+  for group in /sys/fs/cgroup/*/; do mount -o remount,rw,bind "$group" 2>/dev/null || :; done
+fi
+
+if [ -d $shared ]; then
+  # The processes of the control plane have to be in this network: they compare this with their own (agent/agent.ts).
+  readlink /proc/self/ns/net >$shared/netns.new && mv $shared/netns.new $shared/netns
+fi
+# The installation, once: certificates and configuration, or what the master gives to a host that joins.
+if [ ! -e /etc/kubreak/installed ]; then
+  node /opt/kubreak/dist/compose-host.js install "$host"
+  touch /etc/kubreak/installed
+fi
+cp /etc/kubreak/machine-id /etc/machine-id
+grep -q "# cluster" /etc/hosts || { echo "# cluster"; grep -v "	$host\$" /etc/kubreak/hosts; } >>/etc/hosts # bound by Docker: no replacing
+
+boot=
+trap 'trap "" TERM INT; [ -z "$boot" ] || kill -TERM "$boot" 2>/dev/null; wait; exit 0' TERM INT
+while :; do
+  # Power off: no process is left. What is gone with them on a real host goes here: memory file systems, namespaces, groups.
+  for path in $(cut -d" " -f5 /proc/self/mountinfo | grep -E "^(/run|/tmp)(/|$)|^/var/lib/kubelet/" | sort -r); do umount -l "$path" || :; done
+  find /sys/fs/cgroup -mindepth 2 -depth -type d -path "*/kubepods*" -exec rmdir {} + 2>/dev/null || :
+  mount -t tmpfs -o mode=755 tmpfs /run
+  mount -t tmpfs -o mode=1777 tmpfs /tmp
+  mkdir -p /run/kubreak /run/netns /run/lock
+  cat /proc/sys/kernel/random/uuid >/run/kubreak/boot_id
+  unshare --pid --ipc --mount --propagation unchanged --fork --kill-child=SIGKILL sh $here/boot.sh "$host" &
+  boot=$!
+  [ ! -e /etc/kubernetes/super-admin.conf ] || [ -e /etc/kubreak/initialized ] || node /opt/kubreak/dist/compose-host.js initialize &
+  wait "$boot" || :
+  boot=
+  sleep 0.2
+done

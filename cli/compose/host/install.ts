@@ -1,0 +1,73 @@
+// What `kubeadm init` leaves on the master, and `kubeadm join` on a worker, written to the host's own disk. The master makes
+// the certificates of all and puts each worker's share on a volume that only the two have.
+import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { systemClock } from '#lib/environment/clock.ts';
+import { kubeadmPki } from '#lib/pki/kubeadm-pki.ts';
+import { SERVICE_CIDR, type HostLayout } from '../../cluster-layout.ts';
+import { HOST_TOOLS, hostFiles, type HostFile } from '../../host-files.ts';
+
+/** On the master: one folder a worker. On a worker: its own. */
+const JOIN_FOLDER = '/var/lib/kubreak/join';
+const COMPLETE = 'complete';
+const POLL_MS = 50;
+/** The agents' sockets; see ../agent. */
+const CONTROL_PLANE_FOLDER = '/var/lib/kubreak/control-plane';
+const LINK = '/opt/kubreak/cli/compose/link';
+/** What Docker or the image provides. */
+const LEFT_OUT = new Set(['/etc/hostname', '/etc/resolv.conf', ...HOST_TOOLS.map((tool) => `/usr/local/sbin/${tool}`)]);
+/** Not on the volume: kept where it is, and put in place by entrypoint.sh. */
+const KEPT_AT: Readonly<Record<string, string>> = { '/etc/hosts': '/etc/kubreak/hosts', '/etc/machine-id': '/etc/kubreak/machine-id' };
+
+export interface Installation {
+  readonly name: string;
+  readonly hosts: readonly HostLayout[];
+  readonly gateway: string;
+}
+
+export async function installHost({ name, hosts, gateway }: Installation): Promise<void> {
+  const host = hosts.find((candidate) => candidate.name === name);
+  if (!host) throw new Error(`no host of the cluster is called ${name}`);
+  const pki = host.role === 'control-plane' ? await initialize(host, hosts) : await joined();
+  const files = hostFiles({
+    host, hosts, gateway, pki, cgroupRoot: '/', foreignTables: ['ip nat'], // Docker's name service
+    staticPodMounts: (component) => [{ hostPath: LINK, path: `/usr/local/bin/${component}`, type: 'File' }, { hostPath: CONTROL_PLANE_FOLDER, path: CONTROL_PLANE_FOLDER, type: 'Directory' }],
+  });
+  // Static pods last: the containers of the control plane start theirs as soon as they see the manifest.
+  const isManifest = ({ path }: HostFile): boolean => path.includes('/manifests/');
+  for (const file of [...files.filter((candidate) => !isManifest(candidate)), ...files.filter(isManifest)]) {
+    if (!LEFT_OUT.has(file.path)) write(KEPT_AT[file.path] ?? file.path, file.text, file.mode);
+  }
+  mkdirSync('/etc/kubernetes/manifests', { recursive: true });
+  mkdirSync('/etc/cni/net.d', { recursive: true });
+}
+
+async function initialize(master: HostLayout, hosts: readonly HostLayout[]): Promise<ReadonlyMap<string, string>> {
+  const pki = await kubeadmPki({
+    masters: [master], workers: hosts.filter(({ role }) => role === 'worker'),
+    serviceCidr: SERVICE_CIDR, nowMs: systemClock.nowMs(), extraDnsNames: ['localhost'], extraIpAddresses: ['127.0.0.1'],
+  });
+  for (const [name, files] of pki) {
+    if (name === master.name) continue;
+    const folder = join(JOIN_FOLDER, name);
+    for (const [path, text] of files) write(`${folder}/files${path}`, text, 0o600);
+    write(`${folder}/${COMPLETE}`, '', 0o600);
+  }
+  return pki.get(master.name) ?? new Map();
+}
+
+async function joined(): Promise<ReadonlyMap<string, string>> {
+  while (!existsSync(`${JOIN_FOLDER}/${COMPLETE}`)) await systemClock.sleep(POLL_MS);
+  const root = `${JOIN_FOLDER}/files`;
+  return new Map(readdirSync(root, { withFileTypes: true, recursive: true }).filter((entry) => entry.isFile()).map((entry) => {
+    const path = join(entry.parentPath, entry.name);
+    return [path.slice(root.length), readFileSync(path, 'utf8')];
+  }));
+}
+
+function write(path: string, text: string, mode: number): void {
+  mkdirSync(dirname(path), { recursive: true });
+  writeFileSync(`${path}.new`, text);
+  chmodSync(`${path}.new`, mode);
+  renameSync(`${path}.new`, path);
+}

@@ -1,0 +1,30 @@
+// Run by entrypoint.sh on a host: `compose-host install HOST` before its first boot, `compose-host initialize` on the master
+// beside it; `tools` when the image is built; `kubeconfig` by people.
+import { readFileSync, writeFileSync } from 'node:fs';
+import { BUNDLE_FOLDER, hostToolFiles } from '../../host-files.ts';
+import { initializeCluster } from './initialize.ts';
+import { installHost } from './install.ts';
+import { hostsOf } from './layout.ts';
+
+const [verb, name = ''] = process.argv.slice(2);
+const { hosts, gateway } = hostsOf(process.env['K8S_SUBNET'] ?? '');
+switch (verb) {
+  case 'install':
+    void installHost({ name, hosts, gateway });
+    break;
+  case 'initialize':
+    void initializeCluster(hosts).then(() => writeFileSync('/etc/kubreak/initialized', ''));
+    break;
+  case 'tools':
+    for (const { path, text, mode } of [...hostToolFiles(), { path: '/usr/local/sbin/kubeconfig', text: `#!/bin/sh\nexec node ${BUNDLE_FOLDER}/dist/compose-host.js kubeconfig\n`, mode: 0o755 }]) {
+      writeFileSync(path, text, { mode });
+    }
+    break;
+  case 'kubeconfig':
+    // For the machine itself, where Docker publishes the API server's port.
+    process.stdout.write(readFileSync('/etc/kubernetes/admin.conf', 'utf8').replace(/server: .*/, `server: https://127.0.0.1:${process.env['K8S_PORT'] ?? '6443'}`));
+    break;
+  default:
+    process.stdout.write('usage: compose-host install HOST | initialize | kubeconfig | tools\n');
+    process.exitCode = verb === '--help' ? 0 : 2;
+}
