@@ -8,8 +8,12 @@ import { metricsServerArguments } from './manifests/metrics-server.ts';
 
 /** Where the bundles and native packages are on every host. */
 export const BUNDLE_FOLDER = '/opt/kubreak';
-/** Many small processes: a small young generation and one allocator arena save some 15 MB each. */
-const LEAN = { NODE_OPTIONS: '--max-semi-space-size=1', MALLOC_ARENA_MAX: '1' };
+/**
+ * Many small processes: a small young generation and one allocator arena save some 15 MB each; larger pieces outside the
+ * allocator's heap, so that what V8 used to compile goes back, save another 10. Measured: 24 idle processes 467 MiB
+ * instead of 693, for the same CPU time of a start (15.5 s).
+ */
+const LEAN = { NODE_OPTIONS: '--max-semi-space-size=1', MALLOC_ARENA_MAX: '1', MALLOC_TRIM_THRESHOLD_: '131072', MALLOC_MMAP_THRESHOLD_: '16384' };
 /** Metrics are the last thing that a starting cluster needs, and there is nothing to measure before. */
 const METRICS_SERVER_DELAY_SECONDS = 10;
 /** Tools of systemd and kmod that services/node answers. */
