@@ -80,7 +80,7 @@ export async function startApiserver(flags: ApiserverFlags, environment: Environ
   const networking = new ServiceNetworking({ cidr: flags.serviceClusterIpRange.split(',')[0] ?? '', nodePorts: parsePortRange(flags.serviceNodePortRange), random });
   const plugins = admissionPlugins({ objects, authorizer: access.authorizer, chargeQuota: chargeQuotaWith(() => store), clock, random, enabled: flags.enableAdmissionPlugins, disabled: flags.disableAdmissionPlugins });
   const store: ObjectStore = new ObjectStore({
-    storage, cache, admission: chainAdmission([...plugins, access.escalationPlugin]), reservations: [serviceReservations(networking, objects)],
+    storage, cache, kinds, admission: chainAdmission([...plugins, access.escalationPlugin]), reservations: [serviceReservations(networking, objects)],
     clock, random, eventTtlSeconds: Math.ceil(flags.eventTtlMs / 1000),
   });
   const hooks = { ...bootstrapHooks(), kubernetesService: { name: 'bootstrap-controller', isDone: false } };

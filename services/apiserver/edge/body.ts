@@ -57,7 +57,8 @@ function unrecognized(expected: BodyKind, bytes: Buffer, text: string): Error {
   return badRequest(`the object provided is unrecognized (must be of type ${expected.kind}): ${text} (${summary(bytes)})`);
 }
 
-function parseYaml(text: string, wantDuplicates: boolean): ParsedBody {
+/** Throws BadRequest. */
+export function parseYaml(text: string, wantDuplicates: boolean): ParsedBody {
   const refuse = (problem: string): Error => badRequest(`error converting YAML to JSON: yaml: ${problem}`);
   const document = parseDocument(text, { uniqueKeys: false, merge: true });
   const [error] = document.errors;

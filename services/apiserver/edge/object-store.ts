@@ -6,10 +6,11 @@ import { randomSuffix, type Random } from '#lib/environment/random.ts';
 import type { AnyKind, KubernetesObject } from '#lib/kinds/define-kind.ts';
 import type { DeleteOptions } from '#lib/kinds/types/meta-v1.ts';
 import { sameContent } from '#lib/machinery/deep-equal.ts';
-import { alreadyExists, failure, isConflict, notFound, qualifiedResource, StatusError } from '#lib/machinery/status-error.ts';
+import { alreadyExists, failure, isAlreadyExists, isConflict, notFound, qualifiedResource, StatusError } from '#lib/machinery/status-error.ts';
 import type { User } from '../core/access.ts';
-import type { Admission } from '../core/admission/admission.ts';
-import { encodeStored, keyOf, storedKind } from '../core/codec.ts';
+import type { Admission, AdmissionAttributes, AdmissionOperation } from '../core/admission/admission.ts';
+import { keepUnchangedTimes, trackUpdate, type FieldWrite } from '../core/apply/managed-fields.ts';
+import { encodeStored, keyOf, keyPrefix, storedKind } from '../core/codec.ts';
 import { checkDeletePreconditions, planDelete, shouldDeleteAfterUpdate } from '../core/lifecycle/delete.ts';
 import { mainRules, prepareCreate, prepareUpdate, type UpdateRules } from '../core/lifecycle/write.ts';
 import type { Storage } from '../core/storage.ts';
@@ -23,6 +24,8 @@ const MAX_UPDATE_ROUNDS = 100;
 export interface WriteContext {
   readonly user: User;
   readonly dryRun: boolean;
+  /** Who owns what is written, as metadata.managedFields tells it. Default: unknown. */
+  readonly fieldManager?: string;
   /** Collects texts for `Warning` headers. */
   readonly warn: (text: string) => void;
 }
@@ -38,6 +41,8 @@ export interface ReservationHook {
 export interface ObjectStoreOptions {
   readonly storage: Storage;
   readonly cache: WatchCache;
+  /** All that are served: an object may be written in one version and owned in another. */
+  readonly kinds: readonly AnyKind[];
   readonly admission: Admission;
   readonly reservations?: readonly ReservationHook[];
   readonly clock: Clock;
@@ -55,6 +60,13 @@ export interface UpdateRequest {
   /** Returns the new object, in `kind`'s version; never changes `current`. Absent `current`: there is none yet (create on update). */
   readonly change: (current: KubernetesObject | undefined) => KubernetesObject | Promise<KubernetesObject>;
   readonly mayCreate?: boolean;
+  /** Before an object is created after all; throws Forbidden. */
+  readonly checkCreate?: () => Promise<void>;
+  /**
+   * Whether the store keeps managedFields up to date (the default), `change` has done so, or ownership stays as it is
+   * (bindings and the like, where the server writes by itself).
+   */
+  readonly ownership?: 'tracked' | 'settled';
 }
 
 export interface Written {
@@ -68,8 +80,20 @@ export interface Deleted {
   readonly entry: CacheEntry;
 }
 
+/** What came of one attempt on the current state: an answer, or the state that somebody else has written meanwhile. */
+type Attempt<T> =
+  | { readonly answer: T; /** Nothing was written, so the answer is as old as the state it rests on. */ readonly isUnwritten?: boolean }
+  | { readonly overtakenBy: CacheEntry | undefined };
+
+interface Target {
+  readonly kind: AnyKind;
+  readonly key: string;
+  readonly operation: 'update' | 'delete';
+}
+
 export class ObjectStore {
   readonly #options: ObjectStoreOptions;
+  readonly #versions = new Map<string, readonly AnyKind[]>();
 
   constructor(options: ObjectStoreOptions) {
     this.#options = options;
@@ -112,9 +136,10 @@ export class ObjectStore {
   }
 
   /** `object` is changed. Throws AlreadyExists, Invalid and whatever admission says. */
-  async create(kind: AnyKind, namespace: string, object: KubernetesObject, context: WriteContext): Promise<CacheEntry> {
+  async create(kind: AnyKind, namespace: string, object: KubernetesObject, context: WriteContext, ownership: UpdateRequest['ownership'] = 'tracked'): Promise<CacheEntry> {
     const { admission, clock, random, storage } = this.#options;
-    const attributes = { operation: 'CREATE' as const, kind, subresource: '', namespace, name: object.metadata.name ?? '', object, user: context.user, dryRun: context.dryRun, warn: context.warn };
+    if (ownership === 'tracked') trackUpdate(undefined, object, this.fieldWrite(kind, '', context));
+    const attributes = attributesOf('CREATE', { kind, subresource: '', namespace, name: object.metadata.name ?? '', object }, context);
     await admission.admit(attributes);
     const generates = !object.metadata.name && Boolean(object.metadata.generateName);
     for (let attempt = 1; ; attempt += 1) {
@@ -147,75 +172,116 @@ export class ObjectStore {
     }
   }
 
-  /** Throws NotFound, Conflict, Invalid and whatever admission and `change` say. */
-  async update(request: UpdateRequest, context: WriteContext): Promise<Written> {
-    const { kind, namespace, name, subresource, rules = mainRules, change } = request;
-    const { admission, storage } = this.#options;
-    const key = keyOf(kind, namespace, name);
-    let fresh = false;
-    let current = await this.#read(kind, key, fresh);
+  /** What ownership of fields has to know about a write. */
+  fieldWrite(kind: AnyKind, subresource: string, { fieldManager = '' }: WriteContext): FieldWrite {
+    return { kind, subresource, versions: this.#versionsOf(kind), manager: fieldManager, nowMs: this.#options.clock.nowMs() };
+  }
+
+  #versionsOf(kind: AnyKind): readonly AnyKind[] {
+    const prefix = keyPrefix(kind);
+    let versions = this.#versions.get(prefix);
+    if (!versions) this.#versions.set(prefix, (versions = this.#options.kinds.filter((one) => keyPrefix(one) === prefix)));
+    return versions;
+  }
+
+  /**
+   * Tries on what the cache remembers, and again on what is stored as long as that is something else. An answer without
+   * a write, and a refusal that `isFinal` does not hold for, count only on what is really stored.
+   */
+  async #onCurrent<T>({ kind, key, operation }: Target, attempt: (current: CacheEntry | undefined) => Promise<Attempt<T>>, isFinal: (error: unknown) => boolean): Promise<T> {
+    let isFresh = false;
+    let current = await this.#read(kind, key, false);
     for (let round = 0; round < MAX_UPDATE_ROUNDS; round += 1) {
-      if (!current && !fresh) {
-        fresh = true;
+      if (!current && !isFresh) {
+        isFresh = true;
         current = await this.#read(kind, key, true);
       }
-      if (!current) {
-        if (!request.mayCreate) throw notFound(kind, name);
-        return { entry: await this.create(kind, namespace, await change(undefined), context), created: true };
-      }
-      const base = current;
-      const view = base.as(kind).object;
-      let release = (): void => undefined;
+      let settle: () => T;
       try {
-        const next = await change(view);
-        if (next.metadata === view.metadata) next.metadata = { ...next.metadata }; // what is stored stays as it is
-        checkIdentity(kind, next, { namespace, name });
-        await admission.admit({ operation: 'UPDATE', kind, subresource, namespace, name, object: next, previous: view, user: context.user, dryRun: context.dryRun, warn: context.warn });
-        release = this.#reserve(kind, next, view, context.dryRun);
-        prepareUpdate(kind, next, view, rules);
-        await admission.validate({ operation: 'UPDATE', kind, subresource, namespace, name, object: next, previous: view, user: context.user, dryRun: context.dryRun, warn: context.warn });
-        kind.warnings?.(next, view).forEach(context.warn);
-        if (isFinished(kind, next, view)) {
-          if (context.dryRun) return { entry: new CacheEntry(key, base.revision, next), created: false };
-          const result = await storage.delete(key, { expectedRevision: base.revision });
-          if (result.succeeded) {
-            this.#settle(kind, undefined, view);
-            return { entry: new CacheEntry(key, base.revision, next), created: false };
-          }
-          release();
-          current = this.#current(kind, result.current);
-          fresh = true;
+        const result = await attempt(current);
+        if ('overtakenBy' in result) {
+          [current, isFresh] = [result.overtakenBy, true];
           continue;
         }
-        if (sameContent(next, view)) {
-          release();
-          if (fresh || context.dryRun) return { entry: base.as(kind), created: false };
-          const latest = await this.#read(kind, key, true); // nothing to write only holds against what is really stored
-          if (latest?.revision === base.revision) return { entry: base.as(kind), created: false };
-          [current, fresh] = [latest, true];
-          continue;
-        }
-        if (context.dryRun) return { entry: new CacheEntry(key, base.revision, next), created: false };
-        const stored = this.#stored(kind, next);
-        const result = await storage.update(key, encodeStored(stored), { expectedRevision: base.revision, ...this.#ttl(storedKind(kind)) });
-        if (result.succeeded) {
-          this.#settle(kind, next, view);
-          stored.metadata.resourceVersion = String(result.revision);
-          return { entry: new CacheEntry(key, result.revision, stored).as(kind), created: false };
-        }
-        release();
-        current = this.#current(kind, result.current);
-        fresh = true;
+        const { answer, isUnwritten = false } = result;
+        if (isFresh || !isUnwritten) return answer;
+        settle = () => answer;
       } catch (error) {
-        release();
-        // a refusal that rests on what the cache remembers is not final
-        if (fresh || !(error instanceof StatusError)) throw error;
-        const latest = await this.#read(kind, key, true);
-        if (latest?.revision === base.revision) throw error;
-        [current, fresh] = [latest, true];
+        if (isFresh || isFinal(error)) throw error;
+        settle = () => {
+          throw error;
+        };
       }
+      const latest = await this.#read(kind, key, true);
+      if (latest?.revision === current?.revision) return settle();
+      [current, isFresh] = [latest, true];
     }
-    throw failure(500, 'ServerTimeout', `The update operation against ${qualifiedResource(kind)} could not be completed at this time, please try again.`);
+    throw failure(500, 'ServerTimeout', `The ${operation} operation against ${qualifiedResource(kind)} could not be completed at this time, please try again.`);
+  }
+
+  /** Throws NotFound, Conflict, Invalid and whatever admission and `change` say. */
+  update(request: UpdateRequest, context: WriteContext): Promise<Written> {
+    const { kind, namespace, name } = request;
+    const key = keyOf(kind, namespace, name);
+    const attempt = (base: CacheEntry | undefined): Promise<Attempt<Written>> =>
+      base ? this.#updateFrom(base, request, context) : this.#createInstead(key, request, context);
+    return this.#onCurrent({ kind, key, operation: 'update' }, attempt, (error) => !(error instanceof StatusError));
+  }
+
+  async #createInstead(key: string, { kind, namespace, name, change, mayCreate, checkCreate, ownership }: UpdateRequest, context: WriteContext): Promise<Attempt<Written>> {
+    if (!mayCreate) throw notFound(kind, name);
+    await checkCreate?.();
+    const object = await change(undefined);
+    checkIdentity(kind, object, { namespace, name });
+    try {
+      return { answer: { entry: await this.create(kind, namespace, object, context, ownership), created: true } };
+    } catch (error) {
+      if (!isAlreadyExists(error)) throw error;
+      const current = await this.#read(kind, key, true);
+      if (!current) throw error;
+      return { overtakenBy: current };
+    }
+  }
+
+  async #updateFrom(base: CacheEntry, request: UpdateRequest, context: WriteContext): Promise<Attempt<Written>> {
+    const { kind, namespace, name, subresource, rules = mainRules, change, ownership = 'tracked' } = request;
+    const { admission, storage } = this.#options;
+    const { key } = base;
+    const view = base.as(kind).object;
+    const next = await change(view);
+    if (next.metadata === view.metadata) next.metadata = { ...next.metadata }; // what is stored stays as it is
+    checkIdentity(kind, next, { namespace, name });
+    if (ownership === 'tracked') trackUpdate(view, next, this.fieldWrite(kind, subresource, context));
+    const attributes = attributesOf('UPDATE', { kind, subresource, namespace, name, object: next, previous: view }, context);
+    await admission.admit(attributes);
+    const release = this.#reserve(kind, next, view, context.dryRun);
+    let isSettled = false;
+    try {
+      prepareUpdate(kind, next, view, rules);
+      await admission.validate(attributes);
+      kind.warnings?.(next, view).forEach(context.warn);
+      const updated: Attempt<Written> = { answer: { entry: new CacheEntry(key, base.revision, next), created: false } };
+      if (isFinished(kind, next, view)) {
+        if (context.dryRun) return updated;
+        const result = await storage.delete(key, { expectedRevision: base.revision });
+        if (!result.succeeded) return { overtakenBy: this.#current(kind, result.current) };
+        isSettled = true;
+        this.#settle(kind, undefined, view);
+        return updated;
+      }
+      keepUnchangedTimes(next, view, sameContent);
+      if (sameContent(next, view)) return { answer: { entry: base.as(kind), created: false }, isUnwritten: !context.dryRun };
+      if (context.dryRun) return updated;
+      const stored = this.#stored(kind, next);
+      const result = await storage.update(key, encodeStored(stored), { expectedRevision: base.revision, ...this.#ttl(storedKind(kind)) });
+      if (!result.succeeded) return { overtakenBy: this.#current(kind, result.current) };
+      isSettled = true;
+      this.#settle(kind, next, view);
+      stored.metadata.resourceVersion = String(result.revision);
+      return { answer: { entry: new CacheEntry(key, result.revision, stored).as(kind), created: false } };
+    } finally {
+      if (!isSettled) release();
+    }
   }
 
   #current(kind: AnyKind, item: { key: string; value: Uint8Array; modRevision: number } | undefined): CacheEntry | undefined {
@@ -224,51 +290,36 @@ export class ObjectStore {
   }
 
   /** Throws NotFound, Conflict (preconditions) and whatever admission says. */
-  async delete(kind: AnyKind, namespace: string, name: string, options: DeleteOptions, context: WriteContext): Promise<Deleted> {
+  delete(kind: AnyKind, namespace: string, name: string, options: DeleteOptions, context: WriteContext): Promise<Deleted> {
     const { admission, clock, storage } = this.#options;
     const key = keyOf(kind, namespace, name);
-    let fresh = false;
-    let current = await this.#read(kind, key, fresh);
-    for (let round = 0; round < MAX_UPDATE_ROUNDS; round += 1) {
-      if (!current && !fresh) {
-        fresh = true;
-        current = await this.#read(kind, key, true);
-      }
-      if (!current) throw notFound(kind, name);
-      const base = current;
+    const plansOf = kind.kind === 'Namespace' && kind.group === '' ? planNamespaceDelete : planDelete;
+    const attempt = async (base: CacheEntry | undefined): Promise<Attempt<Deleted>> => {
+      if (!base) throw notFound(kind, name);
       const view = base.as(kind).object;
-      try {
-        await admission.validate({ operation: 'DELETE', kind, subresource: '', namespace, name, previous: view, user: context.user, dryRun: context.dryRun, warn: context.warn });
-        const plan = kind.kind === 'Namespace' && kind.group === '' ? planNamespaceDelete(kind, view, options, clock.nowMs()) : planDelete(kind, view, options, clock.nowMs());
-        if (plan.action === 'keep') return { removed: false, entry: base.as(kind) };
-        if (plan.action === 'remove') {
-          if (context.dryRun) return { removed: true, entry: base.as(kind) };
-          const result = await storage.delete(key, { expectedRevision: base.revision });
-          if (result.succeeded) {
-            this.#settle(kind, undefined, view);
-            return { removed: true, entry: base.as(kind) };
-          }
-          current = this.#current(kind, result.current);
-        } else {
-          if (context.dryRun) return { removed: false, entry: new CacheEntry(key, base.revision, plan.object) };
-          const stored = this.#stored(kind, plan.object);
-          const result = await storage.update(key, encodeStored(stored), { expectedRevision: base.revision, ...this.#ttl(storedKind(kind)) });
-          if (result.succeeded) {
-            const marked = { ...stored, metadata: { ...stored.metadata, resourceVersion: String(result.revision) } };
-            return { removed: false, entry: new CacheEntry(key, result.revision, marked).as(kind) };
-          }
-          current = this.#current(kind, result.current);
-        }
-        fresh = true;
-      } catch (error) {
-        if (fresh || !isConflict(error)) throw error;
-        const latest = await this.#read(kind, key, true);
-        if (latest?.revision === base.revision) throw error;
-        [current, fresh] = [latest, true];
+      await admission.validate(attributesOf('DELETE', { kind, subresource: '', namespace, name, previous: view }, context));
+      const plan = plansOf(kind, view, options, clock.nowMs());
+      if (plan.action === 'keep') return { answer: { removed: false, entry: base.as(kind) } };
+      if (plan.action === 'remove') {
+        if (context.dryRun) return { answer: { removed: true, entry: base.as(kind) } };
+        const result = await storage.delete(key, { expectedRevision: base.revision });
+        if (!result.succeeded) return { overtakenBy: this.#current(kind, result.current) };
+        this.#settle(kind, undefined, view);
+        return { answer: { removed: true, entry: base.as(kind) } };
       }
-    }
-    throw failure(500, 'ServerTimeout', `The delete operation against ${qualifiedResource(kind)} could not be completed at this time, please try again.`);
+      if (context.dryRun) return { answer: { removed: false, entry: new CacheEntry(key, base.revision, plan.object) } };
+      const stored = this.#stored(kind, plan.object);
+      const result = await storage.update(key, encodeStored(stored), { expectedRevision: base.revision, ...this.#ttl(storedKind(kind)) });
+      if (!result.succeeded) return { overtakenBy: this.#current(kind, result.current) };
+      const marked = { ...stored, metadata: { ...stored.metadata, resourceVersion: String(result.revision) } };
+      return { answer: { removed: false, entry: new CacheEntry(key, result.revision, marked).as(kind) } };
+    };
+    return this.#onCurrent({ kind, key, operation: 'delete' }, attempt, (error) => !isConflict(error));
   }
+}
+
+function attributesOf(operation: AdmissionOperation, what: Omit<AdmissionAttributes, 'operation' | 'user' | 'dryRun' | 'warn'>, { user, dryRun, warn }: WriteContext): AdmissionAttributes {
+  return { operation, ...what, user, dryRun, warn };
 }
 
 function nameNotUnique(kind: AnyKind, name: string): StatusError {

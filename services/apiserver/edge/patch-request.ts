@@ -1,8 +1,9 @@
-// PATCH bodies: which of the three formats, and how one is applied to the stored object.
+// PATCH bodies: which of the four formats, and how one is applied to the stored object.
 // Source: apiserver pkg/endpoints/handlers/patch.go.
 import { parse as parseYaml } from 'yaml';
 import type { AnyKind, KubernetesObject } from '#lib/kinds/define-kind.ts';
 import { badRequest, failure, StatusError } from '#lib/machinery/status-error.ts';
+import { applyConfiguration, type ApplyWrite } from '../core/apply/managed-fields.ts';
 import { applyJsonPatch, JsonPatchError, JsonPatchFormatError } from '../core/patch/json-patch.ts';
 import { isRecord } from '../core/patch/json-value.ts';
 import { applyMergePatch } from '../core/patch/merge-patch.ts';
@@ -10,10 +11,10 @@ import { applyStrategicMergePatch, StrategicPatchError } from '../core/patch/str
 import { duplicateFields } from '../core/duplicate-fields.ts';
 import { isDeeperThan, MAX_DEPTH, TOO_DEEP } from '../core/nesting.ts';
 import { decodeStructure, StructureError } from '../core/schema.ts';
-import { mediaTypeOf, type FieldValidation, type RawBody } from './body.ts';
+import { mediaTypeOf, parseYaml as parseYamlBody, type FieldValidation, type RawBody } from './body.ts';
 
 const PATCH_TYPES = {
-  'application/json-patch+json': 'json', 'application/merge-patch+json': 'merge', 'application/strategic-merge-patch+json': 'strategic',
+  'application/json-patch+json': 'json', 'application/merge-patch+json': 'merge', 'application/strategic-merge-patch+json': 'strategic', 'application/apply-patch+yaml': 'apply',
 } as const;
 type PatchType = (typeof PATCH_TYPES)[keyof typeof PATCH_TYPES];
 
@@ -24,13 +25,21 @@ export interface PatchTarget {
   readonly schema: string;
 }
 
-/** Applies the patch to a copy of `current`. */
-export type ApplyPatch = (current: KubernetesObject) => KubernetesObject;
+/** Applies the patch to a copy of `current`; without one (an apply may create) to nothing. */
+export interface ApplyPatch {
+  (current: KubernetesObject | undefined): KubernetesObject;
+  /** Server-side apply: managedFields are settled. */
+  readonly isApply: boolean;
+}
 
-function patchTypeOf(contentType: string): PatchType {
-  const type = (PATCH_TYPES as Readonly<Record<string, PatchType | undefined>>)[mediaTypeOf(contentType)];
+export const isApplyRequest = ({ contentType }: RawBody): boolean => mediaTypeOf(contentType) === 'application/apply-patch+yaml';
+
+/** Strategic merge is only for types that upstream has compiled in. */
+function patchTypeOf(contentType: string, { schema }: PatchTarget): PatchType {
+  const types = Object.fromEntries(Object.entries(PATCH_TYPES).filter(([, type]) => type !== 'strategic' || schema.startsWith('io.k8s.'))) as Readonly<Record<string, PatchType | undefined>>;
+  const type = types[mediaTypeOf(contentType)];
   if (type) return type;
-  const known = Object.keys(PATCH_TYPES).join(', ');
+  const known = Object.keys(types).join(', ');
   throw failure(415, 'UnsupportedMediaType', `the body of the request was in an unknown format - accepted media types include: ${known}`);
 }
 
@@ -50,7 +59,7 @@ function parse(bytes: Buffer): unknown {
   }
 }
 
-function run(type: PatchType, current: KubernetesObject, patch: unknown, target: PatchTarget): unknown {
+function run(type: Exclude<PatchType, 'apply'>, current: KubernetesObject, patch: unknown, target: PatchTarget): unknown {
   try {
     switch (type) {
       case 'json': return applyJsonPatch(current, patch);
@@ -72,14 +81,24 @@ const unacceptable = (patched: unknown, text: string): StatusError => {
   return failure(422, 'Invalid', ` "" is invalid: patch: ${body}`, { causes: [{ reason: 'FieldValueInvalid', message: body, field: 'patch' }] });
 };
 
+export interface PatchOptions {
+  readonly validation: FieldValidation;
+  readonly warn: (text: string) => void;
+  /** For server-side apply. */
+  readonly write: () => ApplyWrite;
+}
+
 /** Throws UnsupportedMediaType or BadRequest for a patch that cannot be one. */
-export function preparePatch({ bytes, contentType }: RawBody, target: PatchTarget, options: { validation: FieldValidation; warn: (text: string) => void }): ApplyPatch {
-  const type = patchTypeOf(contentType);
+export function preparePatch(body: RawBody, target: PatchTarget, options: PatchOptions): ApplyPatch {
+  const type = patchTypeOf(body.contentType, target);
+  return type === 'apply' ? prepareApply(body, target, options) : prepareMerge(type, body, target, options);
+}
+
+function prepareMerge(type: Exclude<PatchType, 'apply'>, { bytes }: RawBody, target: PatchTarget, { validation, warn }: PatchOptions): ApplyPatch {
   const patch = parse(bytes);
-  const { validation, warn } = options;
-  const duplicates = validation === 'Ignore' ? [] : safeDuplicates(bytes);
-  return (current) => {
-    const patched = run(type, current, patch, target);
+  const duplicates = validation === 'Ignore' ? [] : safeDuplicates(bytes).map((text) => (type === 'json' ? `json patch ${text}` : text));
+  const patching = (current: KubernetesObject | undefined): KubernetesObject => {
+    const patched = run(type, current as KubernetesObject, patch, target);
     if (!isRecord(patched)) throw unacceptable(patched, `json: cannot unmarshal ${Array.isArray(patched) ? 'array' : typeof patched} into Go value of type ${target.version}.${target.kind}`);
     try {
       const decoded = decodeStructure(patched, target.schema);
@@ -94,6 +113,48 @@ export function preparePatch({ bytes, contentType }: RawBody, target: PatchTarge
       throw unacceptable(patched, error.message);
     }
   };
+  return Object.assign(patching, { isApply: false });
+}
+
+/** Source: applyPatcher of apiserver pkg/endpoints/handlers/patch.go. */
+function prepareApply({ bytes }: RawBody, target: PatchTarget, { validation, warn, write }: PatchOptions): ApplyPatch {
+  const { value, strictErrors } = parseConfiguration(bytes, validation !== 'Ignore');
+  const { group, version, kind, schema } = target;
+  const apiVersion = group === '' ? version : `${group}/${version}`;
+  const applying = (current: KubernetesObject | undefined): KubernetesObject => {
+    const own = write();
+    // a subresource of a kind of its own, such as Scale
+    const asTarget = own.kind.schema === schema ? own : { ...own, kind: { group, version, kind, schema, apiVersion, subresources: {} }, versions: [] };
+    const applied = applyConfiguration(current, value, asTarget);
+    if (strictErrors.length > 0 && validation === 'Strict') throw badRequest(`error strict decoding patch: ${strictErrors.join(', ')}`);
+    strictErrors.forEach(warn);
+    try {
+      const object = decodeStructure(applied, schema).object as unknown as KubernetesObject;
+      object.metadata ??= {} as KubernetesObject['metadata'];
+      return checkKind(object, target);
+    } catch (error) {
+      if (!(error instanceof StructureError)) throw error;
+      const { name = '', namespace = '' } = applied.metadata;
+      throw failure(500, undefined, `failed to convert new typed object (${namespace}/${name}; ${group}/${version}, Kind=${kind}) to object: ${error.message}`);
+    }
+  };
+  return Object.assign(applying, { isApply: true });
+}
+
+function parseConfiguration(bytes: Buffer, wantDuplicates: boolean): { readonly value: Record<string, unknown>; readonly strictErrors: readonly string[] } {
+  const parsed = refusing((text) => badRequest(`error decoding patch: ${text}`), () => parseYamlBody(bytes.toString('utf8'), wantDuplicates));
+  const value = parsed.value ?? {};
+  if (!isRecord(value)) throw badRequest(`error decoding patch: error unmarshaling JSON: while decoding JSON: json: cannot unmarshal ${Array.isArray(value) ? 'array' : typeof value} into Go value of type map[string]interface {}`);
+  return { value, strictErrors: parsed.strictErrors.map((text) => `error converting YAML to JSON: ${text}`) };
+}
+
+function refusing<T>(wording: (text: string) => StatusError, act: () => T): T {
+  try {
+    return act();
+  } catch (error) {
+    if (error instanceof StatusError) throw wording(error.message);
+    throw error;
+  }
 }
 
 function safeDuplicates(bytes: Buffer): string[] {

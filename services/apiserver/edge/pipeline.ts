@@ -2,6 +2,7 @@
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { FastifyRequest } from 'fastify';
+import { validateFieldManager } from '#lib/machinery/object-meta.ts';
 import { failure, invalidObject } from '#lib/machinery/status-error.ts';
 import { notSupported } from '#lib/machinery/field-error.ts';
 import type { User } from '../core/access.ts';
@@ -57,6 +58,26 @@ export function parseDryRun(values: readonly string[], optionsKind: string): boo
   const bad = values.find((value) => value !== 'All');
   if (bad !== undefined) throw invalidObject({ group: 'meta.k8s.io', kind: optionsKind }, '', [notSupported('dryRun', values.length === 1 ? bad : values, ['All'])]);
   return values.length > 0;
+}
+
+/** Bytes. Source: apimachinery pkg/apis/meta/v1/validation, FieldManagerMaxLength. */
+const MAX_MANAGER_BYTES = 128;
+
+/** Who owns what the request writes: as asked for, else the first part of the client's name. Throws Invalid. */
+export function fieldManagerOf(request: FastifyRequest, optionsKind: string): string {
+  const asked = request.api.query.get('fieldManager') ?? '';
+  if (asked !== '') {
+    const problems = validateFieldManager(asked, 'fieldManager');
+    if (problems.length > 0) throw invalidObject({ group: 'meta.k8s.io', kind: optionsKind }, '', problems);
+    return asked;
+  }
+  let name = '';
+  for (const character of (request.headers['user-agent'] ?? '').split('/')[0] ?? '') {
+    if (/[\p{C}\p{Zl}\p{Zp}]/u.test(character)) continue;
+    if (Buffer.byteLength(name + character) > MAX_MANAGER_BYTES) break;
+    name += character;
+  }
+  return name;
 }
 
 /** Source: RequestEntityTooLarge of apimachinery pkg/api/errors. */

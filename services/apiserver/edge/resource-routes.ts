@@ -6,7 +6,7 @@ import type { Clock } from '#lib/environment/clock.ts';
 import { integerBelow, type Random } from '#lib/environment/random.ts';
 import type { AnyKind, KubernetesObject } from '#lib/kinds/define-kind.ts';
 import type { DeleteOptions } from '#lib/kinds/types/meta-v1.ts';
-import { badRequest, failure, internalError, methodNotAllowed, resourceNotServed, StatusError } from '#lib/machinery/status-error.ts';
+import { badRequest, failure, internalError, invalidObject, methodNotAllowed, resourceNotServed, StatusError } from '#lib/machinery/status-error.ts';
 import { FINALIZER_ORPHAN } from '../core/lifecycle/delete.ts';
 import { statusRules, type UpdateRules } from '../core/lifecycle/write.ts';
 import { selectionOf, type Selection } from '../core/selection.ts';
@@ -19,16 +19,20 @@ import type { ApiserverExtension, BodyDecoder, BodyKind, ConnectHandler, ObjectH
 import { listObjects, waitForRevision, type ListServices } from './list.ts';
 import { negotiate } from './negotiation.ts';
 import type { ObjectStore, WriteContext } from './object-store.ts';
-import { patchTargetOf, preparePatch } from './patch-request.ts';
-import { parseDryRun, pendingUpgrade, warn } from './pipeline.ts';
+import { isApplyRequest, patchTargetOf, preparePatch, type PatchOptions } from './patch-request.ts';
+import { fieldManagerOf, parseDryRun, pendingUpgrade, warn } from './pipeline.ts';
 import { podAndNamespaceSubresources, scaleSubresource, type SubresourceHandler } from './subresources.ts';
 import type { ObjectReader } from '../core/object-reader.ts';
+import { forbidden, required, type FieldError } from '#lib/machinery/field-error.ts';
+import { refused } from '../access/forbidden.ts';
+import type { Authorizer } from '../core/access.ts';
 import { parseResourceVersion, responseSink, serveWatch, webSocketSink, type WatchRequest } from './watch.ts';
 
 export interface ResourceServices extends ListServices {
   readonly kinds: readonly AnyKind[];
   readonly store: ObjectStore;
   readonly objects: ObjectReader;
+  readonly authorizer: Authorizer;
   readonly extensions: readonly ApiserverExtension[];
   readonly clock: Clock;
   readonly random: Random;
@@ -174,7 +178,10 @@ export class ResourceRoutes {
   }
 
   #writeContext(request: FastifyRequest, optionsKind: string): WriteContext {
-    return { user: request.api.user, dryRun: parseDryRun(request.api.query.getAll('dryRun'), optionsKind), warn: (text) => warn(request, text) };
+    return {
+      user: request.api.user, dryRun: parseDryRun(request.api.query.getAll('dryRun'), optionsKind), fieldManager: fieldManagerOf(request, optionsKind),
+      warn: (text) => warn(request, text),
+    };
   }
 
   #selection({ kind, namespace, name, request }: Operation): Selection {
@@ -276,7 +283,7 @@ export class ResourceRoutes {
         const form = this.#form(operation);
         const object = this.#object(request, kind);
         const { entry, created } = await store.update({
-          kind, namespace, name, subresource: '', mayCreate: kind.allowCreateOnUpdate === true,
+          kind, namespace, name, subresource: '', mayCreate: kind.allowCreateOnUpdate === true, checkCreate: () => this.#authorizeCreate(request),
           change: (current) => (current ? structuredClone(object) : forCreateOnUpdate(object)),
         }, this.#writeContext(request, 'UpdateOptions'));
         return sendObject(reply, created ? 201 : 200, kind, entry, form);
@@ -300,17 +307,39 @@ export class ResourceRoutes {
     const { kind, namespace, name, subresource, request, reply } = operation;
     const form = this.#form(operation);
     const { validation } = this.#decodeOptions(request);
-    const apply = preparePatch(rawBody(request), patchTargetOf(kind), { validation, warn: (text) => warn(request, text) });
-    if (request.api.query.get('force') !== null) throw failure(422, 'Invalid', 'PatchOptions.meta.k8s.io "" is invalid: force: Forbidden: may not be specified for non-apply patch');
-    const { entry } = await this.#services.store.update({
-      kind, namespace, name, subresource, ...(rules ? { rules } : {}),
+    const context = this.#writeContext(request, 'PatchOptions');
+    const patch = preparePatch(rawBody(request), patchTargetOf(kind), { ...this.#patchOptions(operation, context), validation });
+    const { entry, created } = await this.#services.store.update({
+      kind, namespace, name, subresource, ...(rules ? { rules } : {}), ...(patch.isApply ? { ownership: 'settled' } : {}),
+      mayCreate: patch.isApply && subresource === '',
+      checkCreate: () => this.#authorizeCreate(request),
       change: (current) => {
-        const next = apply(current as KubernetesObject);
+        const next = patch(current);
         kind.applyDefaults?.(next);
         return next;
       },
-    }, this.#writeContext(request, 'PatchOptions'));
-    return sendObject(reply, 200, kind, entry, form);
+    }, context);
+    return sendObject(reply, created ? 201 : 200, kind, entry, form);
+  }
+
+  /** Throws Invalid. */
+  #patchOptions({ kind, subresource, request }: Operation, context: WriteContext): PatchOptions {
+    const isApply = isApplyRequest(rawBody(request));
+    const force = request.api.query.get('force');
+    const refuse = (problem: FieldError): StatusError => invalidObject({ group: 'meta.k8s.io', kind: 'PatchOptions' }, '', [problem]);
+    if (isApply && !request.api.query.get('fieldManager')) throw refuse(required('fieldManager', 'is required for apply patch'));
+    if (!isApply && force !== null) throw refuse(forbidden('force', 'may not be specified for non-apply patch'));
+    return {
+      validation: this.#decodeOptions(request).validation, warn: (text) => warn(request, text),
+      write: () => ({ ...this.#services.store.fieldWrite(kind, subresource, context), force: force !== null && !['', '0', 'false'].includes(force.toLowerCase()) }),
+    };
+  }
+
+  /** Whoever creates by patching or putting must be allowed to. Throws Forbidden. */
+  async #authorizeCreate({ api: { user, info } }: FastifyRequest): Promise<void> {
+    const attributes = { ...info, user, verb: 'create' };
+    const { allowed, reason } = await this.#services.authorizer.authorize(attributes);
+    if (!allowed) throw refused(attributes, reason);
   }
 
   #deleteOptions(request: FastifyRequest): DeleteOptions {
@@ -397,11 +426,12 @@ export class ResourceRoutes {
     const handler = subresource === 'scale' && kind.scale ? scaleSubresource(this.#services, kind.scale) : this.#subresources.get(`${kind.group}/${kind.plural}/${subresource}`);
     if (!handler) throw resourceNotServed();
     const { format } = negotiate(request.headers.accept);
+    const context = this.#writeContext(request, verb === 'create' ? 'CreateOptions' : verb === 'patch' ? 'PatchOptions' : 'UpdateOptions');
     const { code, object } = await handler({
       kind, namespace, name, verb, subresource,
       body: (expected) => decodeObject(rawBody(request), expected, this.#decodeOptions(request)),
-      patch: (target) => preparePatch(rawBody(request), target, { validation: this.#decodeOptions(request).validation, warn: (text) => warn(request, text) }),
-      context: this.#writeContext(request, verb === 'create' ? 'CreateOptions' : verb === 'patch' ? 'PatchOptions' : 'UpdateOptions'),
+      patch: (target) => preparePatch(rawBody(request), target, this.#patchOptions(operation, context)),
+      context,
     });
     return sendPlainObject(reply, code, object, format);
   }

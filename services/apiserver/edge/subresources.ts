@@ -9,6 +9,8 @@ import type { DeleteOptions } from '#lib/kinds/types/meta-v1.ts';
 import type { Eviction } from '#lib/kinds/types/policy-v1.ts';
 import { badRequest, type Status } from '#lib/machinery/status-error.ts';
 import type { Clock } from '#lib/environment/clock.ts';
+import { trackUpdate, type OwnedKind } from '../core/apply/managed-fields.ts';
+import { entriesOfScale, entriesWithScale } from '../core/apply/scale-ownership.ts';
 import { budgetFor, chargeBudget, EVICTION_BODY, needsNoBudget } from '../core/pod-eviction.ts';
 import { bindPod, BINDING_BODY, checkBinding } from '../core/pod-binding.ts';
 import { statusRules, type UpdateRules } from '../core/lifecycle/write.ts';
@@ -46,22 +48,28 @@ const created: Status = { kind: 'Status', apiVersion: 'v1', metadata: {}, status
 /** The server itself is the author: nothing to check, and being bound is not a change of what was asked for. */
 const ownRules: UpdateRules = { prepare: () => undefined, validate: () => [] };
 
+const SCALE_KIND: OwnedKind = { ...SCALE_BODY, apiVersion: 'autoscaling/v1', subresources: {} };
+
 export function scaleSubresource({ store }: Services, rules: ScaleRules<KubernetesObject>): SubresourceHandler {
   return async ({ kind, namespace, name, verb, subresource, body, patch, context }) => {
     if (verb === 'get') return { code: 200, object: toScale(rules, (await store.get(kind, namespace, name)).object) };
-    const scaled: (current: KubernetesObject) => Scale = verb === 'patch' ? patching(patch(SCALE_BODY)) : replacing(body(SCALE_BODY));
+    const apply = verb === 'patch' ? patch(SCALE_BODY) : undefined;
+    const replacement = apply ? undefined : body(SCALE_BODY);
     const { entry } = await store.update({
-      kind, namespace, name, subresource,
-      change: (current) => withScale(kind, rules, current as KubernetesObject, scaled(current as KubernetesObject)),
+      kind, namespace, name, subresource, ownership: 'settled',
+      change: (current) => {
+        const object = current as KubernetesObject;
+        const before: Scale = toScale(rules, object);
+        before.metadata.managedFields = entriesOfScale(object.metadata.managedFields);
+        const after = (apply ? apply(before) : structuredClone(replacement)) as Scale;
+        if (!apply?.isApply) trackUpdate(before, after, { ...store.fieldWrite(kind, subresource, context), kind: SCALE_KIND, versions: [] });
+        const next = withScale(kind, rules, object, after);
+        next.metadata.managedFields = entriesWithScale(object.metadata.managedFields, after.metadata.managedFields, kind.apiVersion);
+        return next;
+      },
     }, context);
     return { code: 200, object: toScale(rules, entry.object) };
   };
-  function patching(apply: ApplyPatch): (current: KubernetesObject) => Scale {
-    return (current) => apply(toScale(rules, current)) as Scale;
-  }
-  function replacing(scale: KubernetesObject): () => Scale {
-    return () => scale as Scale;
-  }
 }
 
 function binding({ store, clock }: Services): SubresourceHandler {
@@ -70,7 +78,7 @@ function binding({ store, clock }: Services): SubresourceHandler {
     const podName = name === '' ? wanted.metadata.name : name;
     if (wanted.metadata.name && wanted.metadata.name !== podName) throw badRequest('name in URL does not match name in Binding object');
     checkBinding(wanted);
-    await store.update({ kind, namespace, name: podName, subresource: 'binding', rules: ownRules, change: (pod) => bindPod(pod as Pod, wanted, clock.nowMs()) }, context);
+    await store.update({ kind, namespace, name: podName, subresource: 'binding', rules: ownRules, ownership: 'settled', change: (pod) => bindPod(pod as Pod, wanted, clock.nowMs()) }, context);
     return { code: 201, object: created };
   };
 }
@@ -84,7 +92,7 @@ function eviction({ store, objects, clock }: Services): SubresourceHandler {
     const budget = needsNoBudget(pod) ? undefined : budgetFor(pod, objects.listCached(podDisruptionBudgetKind, namespace));
     if (budget) {
       await store.update({
-        kind: anyKind(podDisruptionBudgetKind), namespace, name: budget.metadata.name, subresource: 'status', rules: statusRules,
+        kind: anyKind(podDisruptionBudgetKind), namespace, name: budget.metadata.name, subresource: 'status', rules: statusRules, ownership: 'settled',
         change: (current) => chargeBudget(current as typeof budget, name, clock.nowMs()),
       }, { ...context, dryRun });
     }

@@ -27,7 +27,7 @@ export function prepareCreate(kind: AnyKind, object: KubernetesObject, { namespa
   }
   if (kind.namespaced) metadata.namespace = namespace;
   else delete metadata.namespace;
-  for (const field of ['deletionTimestamp', 'deletionGracePeriodSeconds', 'selfLink', 'managedFields', 'generation', 'resourceVersion'] as const) delete metadata[field];
+  for (const field of ['deletionTimestamp', 'deletionGracePeriodSeconds', 'selfLink', 'generation', 'resourceVersion'] as const) delete metadata[field];
   metadata.creationTimestamp = formatTime(nowMs);
   metadata.uid = uid;
   if ((metadata.name ?? '') === '' && metadata.generateName) metadata.name = metadata.generateName.slice(0, MAX_GENERATED_PREFIX) + suffix;
@@ -102,8 +102,11 @@ export function prepareUpdate(kind: AnyKind, next: KubernetesObject, previous: K
     if (old[field] === undefined) delete metadata[field];
     else (metadata as unknown as Record<string, unknown>)[field] = old[field];
   }
-  delete metadata.managedFields;
+  const { managedFields } = metadata;
   rules.prepare(kind, next, previous);
+  // whoever owns what was settled before; it stands above what the rules keep
+  if (managedFields === undefined) delete next.metadata.managedFields;
+  else next.metadata.managedFields = managedFields;
   const errors = [...validateObjectMetaUpdate(metadata === next.metadata ? metadata : next.metadata, old), ...rules.validate(kind, next, previous)];
   if (errors.length > 0) throw invalidObject(kind, old.name, errors);
 }

@@ -5,7 +5,7 @@ import { isAlreadyExists, isConflict, isNotFound } from '#lib/machinery/status-e
 import type { ObjectReader } from '../../core/object-reader.ts';
 import type { ObjectStore, WriteContext } from '../object-store.ts';
 
-export const asServer: WriteContext = { user: { name: 'system:apiserver', groups: ['system:masters', 'system:authenticated'] }, dryRun: false, warn: () => undefined };
+export const asServer: WriteContext = { user: { name: 'system:apiserver', groups: ['system:masters', 'system:authenticated'] }, dryRun: false, fieldManager: 'kube-apiserver', warn: () => undefined };
 
 export interface EnsureServices {
   readonly store: ObjectStore;

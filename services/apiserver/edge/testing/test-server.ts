@@ -66,7 +66,7 @@ export async function startTestServer(options: TestServerOptions = {}) {
   const authorizer: Authorizer = { authorize: ({ user }) => ({ allowed: options.authorize?.(user) ?? true, reason: '' }) };
   const networking = new ServiceNetworking({ cidr: '10.96.0.0/12', nodePorts: parsePortRange('30000-32767'), random });
   const store: ObjectStore = new ObjectStore({
-    storage, cache, clock, random, eventTtlSeconds: 3600, reservations: [serviceReservations(networking, objects)],
+    storage, cache, kinds, clock, random, eventTtlSeconds: 3600, reservations: [serviceReservations(networking, objects)],
     admission: chainAdmission(admissionPlugins({ objects, authorizer, chargeQuota: chargeQuotaWith(() => store), clock, random, enabled: ['NodeRestriction'], disabled: [] })),
   });
   const cut: string[] = [];
