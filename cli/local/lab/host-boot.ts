@@ -8,7 +8,7 @@ import { HOST_INIT_NAME, type LabConfig, type LabHost } from './lab-config.ts';
  */
 const INIT_LOOP = `trap 'exit 0' TERM INT
 while :; do
-  MALLOC_ARENA_MAX=1 node --max-semi-space-size=1 /opt/kubreak/dist/node.js >>/var/log/node.log 2>&1 & pid=$!
+  MALLOC_ARENA_MAX=1 MALLOC_TRIM_THRESHOLD_=131072 MALLOC_MMAP_THRESHOLD_=16384 node --max-semi-space-size=1 /opt/kubreak/dist/node.js >>/var/log/node.log 2>&1 & pid=$!
   while kill -0 $pid 2>/dev/null; do wait $pid; done
   sleep 1 & wait $!
 done`;
@@ -75,6 +75,7 @@ mount --bind ${quoted(config.dist)} opt/kubreak/dist
 mount --bind ${quoted(config.nodeModules)} opt/kubreak/node_modules
 [ -e usr/local/bin/node ] || : > usr/local/bin/node
 mount --bind ${quoted(config.nodeExecutable)} usr/local/bin/node
+${rootlessBase === undefined ? '' : 'mkdir run/kubreak/sys\nmount -t sysfs sysfs run/kubreak/sys # `ip netns exec` takes /sys away before it mounts another, which needs one to be in sight'}
 echo ${bootId} > run/kubreak/boot_id
 mount --bind run/kubreak/boot_id proc/sys/kernel/random/boot_id
 pivot_root . .

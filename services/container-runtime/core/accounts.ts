@@ -30,3 +30,20 @@ export function accountOf(config: ContainerConfig, imageUser: string, { passwd, 
   const own = context?.supplementalGroupsPolicy === 'Strict' ? [] : groups.filter(isMember).map((row) => Number(row[2]));
   return { uid, gid, groups: [...new Set([gid, ...own, ...(context?.supplementalGroups ?? [])])], home: user?.[5] || '/' };
 }
+
+/** The users and groups that there are on this host: in a user namespace not all. */
+export interface AvailableIds {
+  hasUid(uid: number): boolean;
+  hasGid(gid: number): boolean;
+  readonly canSetGroups: boolean;
+}
+
+/**
+ * The account itself, or what takes its place where the host does not have its user: root of the cluster, which there is an
+ * ordinary user of the machine, without any capability (`isSubstitute`).
+ */
+export function availableAccount(account: Account, ids: AvailableIds): Account {
+  const groups = ids.canSetGroups ? account.groups?.filter((gid) => ids.hasGid(gid)) : undefined;
+  const gid = ids.hasGid(account.gid) ? account.gid : 0;
+  return ids.hasUid(account.uid) ? { ...account, gid, groups } : { ...account, uid: 0, gid, groups, isSubstitute: true };
+}

@@ -28,8 +28,11 @@ export interface ImageConfig {
 export interface Account {
   readonly uid: number;
   readonly gid: number;
-  readonly groups: readonly number[];
+  /** Undefined: they stay as they are, where the host lets nobody set them. */
+  readonly groups: readonly number[] | undefined;
   readonly home: string;
+  /** Root in place of a user that the host does not have: it gets no capabilities. */
+  readonly isSubstitute?: boolean;
 }
 
 /** A bind mount whose target is already free of symbolic links. */
@@ -56,6 +59,10 @@ export interface ContainerPlanInput {
   readonly reportPaths: readonly string[];
   /** A folder for the pod's /dev/shm. */
   readonly sharedMemory: string;
+  /** Further options of an overlay mount, with a comma before each. */
+  readonly overlayOptions?: string;
+  /** Owner of terminals, where there is such a group. */
+  readonly terminalGroup?: number;
   /** Device files of the host to bind over the empty files in /dev; none where the base layer has real ones. */
   readonly bindDevices: readonly string[];
 }
@@ -89,21 +96,21 @@ export const isPrivileged = (config: ContainerConfig): boolean => config.linux?.
 
 const mount = (source: string, target: string, type: string, flags: number, data = '', mayFail = false): Step => ({ do: 'mount', source, target, type, flags, data, mayFail });
 
-function overlayMounts({ overlays, root }: ContainerPlanInput, isReadOnly: boolean): Step[] {
+function overlayMounts({ overlays, root, overlayOptions = '' }: ContainerPlanInput, isReadOnly: boolean): Step[] {
   return overlays.map(({ at, lower, upper, work }) => {
-    const data = `lowerdir=${lower.join(':')},upperdir=${upper},workdir=${work}`;
+    const data = `lowerdir=${lower.join(':')},upperdir=${upper},workdir=${work}${overlayOptions}`;
     if (data.length > OVERLAY_DATA_LIMIT_BYTES) throw new Error('the image has more layers than one overlay mount can name');
     return mount('overlay', at === '' ? root : `${root}/${at}`, 'overlay', isReadOnly ? MS.RDONLY : 0, data);
   });
 }
 
-function systemMounts({ root, sharedMemory, bindDevices }: ContainerPlanInput, privileged: boolean): Step[] {
+function systemMounts({ root, sharedMemory, bindDevices, terminalGroup }: ContainerPlanInput, privileged: boolean): Step[] {
   const quiet = MS.NOSUID | MS.NOEXEC | MS.NODEV;
   return [
     mount('proc', `${root}/proc`, 'proc', quiet),
     mount('sysfs', `${root}/sys`, 'sysfs', quiet | (privileged ? 0 : MS.RDONLY)),
     ...bindDevices.map((device) => mount(device, `${root}${device}`, '', MS.BIND)),
-    mount('devpts', `${root}/dev/pts`, 'devpts', MS.NOSUID | MS.NOEXEC, 'newinstance,ptmxmode=0666,mode=0620,gid=5'),
+    mount('devpts', `${root}/dev/pts`, 'devpts', MS.NOSUID | MS.NOEXEC, `newinstance,ptmxmode=0666,mode=0620${terminalGroup === undefined ? '' : `,gid=${terminalGroup}`}`),
     mount('mqueue', `${root}/dev/mqueue`, 'mqueue', quiet, '', true),
     mount(sharedMemory, `${root}/dev/shm`, '', MS.BIND),
     ...(privileged ? [mount('/sys/fs/cgroup', `${root}/sys/fs/cgroup`, '', MS.BIND | MS.REC, '', true)] : []),
@@ -163,11 +170,11 @@ export function planContainer(input: ContainerPlanInput): Step[] {
   ];
 }
 
-export function userStep(config: ContainerConfig, { uid, gid, groups }: Account): Step {
+export function userStep(config: ContainerConfig, { uid, gid, groups, isSubstitute = false }: Account): Step {
   const context = config.linux?.securityContext;
   return {
-    do: 'user', uid, gid, groups: [...groups], noNewPrivileges: context?.noNewPrivs ?? false,
-    drop: capabilitiesToDrop({
+    do: 'user', uid, gid, groups, noNewPrivileges: context?.noNewPrivs ?? false,
+    drop: isSubstitute ? capabilitiesToDrop({ add: [], drop: ['ALL'], isPrivileged: false }) : capabilitiesToDrop({
       add: context?.capabilities?.addCapabilities ?? [], drop: context?.capabilities?.dropCapabilities ?? [], isPrivileged: isPrivileged(config),
     }),
   };

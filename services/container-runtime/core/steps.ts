@@ -25,7 +25,7 @@ export type Step =
   | { readonly do: 'session'; readonly terminal: boolean }
   | { readonly do: 'hostname'; readonly name: string }
   | { readonly do: 'directory'; readonly path: string }
-  | { readonly do: 'user'; readonly uid: number; readonly gid: number; readonly groups: readonly number[]; readonly drop: readonly number[]; readonly noNewPrivileges: boolean }
+  | { readonly do: 'user'; readonly uid: number; readonly gid: number; readonly groups: readonly number[] | undefined; readonly drop: readonly number[]; readonly noNewPrivileges: boolean }
   | { readonly do: 'environment'; readonly variables: readonly string[] }
   | { readonly do: 'program'; readonly argv: readonly string[] };
 
@@ -41,7 +41,7 @@ function fields(step: Step): readonly (string | number)[] {
     case 'pivot': return [step.root];
     case 'session': return [step.terminal ? 1 : 0];
     case 'hostname': return [step.name];
-    case 'user': return [step.uid, step.gid, step.groups.join(' '), step.drop.join(' '), step.noNewPrivileges ? 1 : 0];
+    case 'user': return [step.uid, step.gid, step.groups?.join(' ') ?? 'keep', step.drop.join(' '), step.noNewPrivileges ? 1 : 0];
     case 'environment': return step.variables;
     case 'program': return step.argv;
   }

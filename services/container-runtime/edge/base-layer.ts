@@ -4,6 +4,7 @@ import { createHash } from 'node:crypto';
 import { chmodSync, existsSync, lstatSync, mkdirSync, readdirSync, readFileSync, readlinkSync, renameSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { runCommand } from '#lib/service/run-command.ts';
+import type { UserNamespace } from '#lib/service/user-namespace.ts';
 
 /** Raise when the layout below changes: containers keep the layer they were made with. */
 const LAYOUT = 1;
@@ -28,6 +29,7 @@ const SIGNS = ['etc/passwd', 'etc/group', 'etc/ld.so.cache', 'etc/ssl/certs/ca-c
 
 const FIRST_HUMAN_ID = 1000;
 const NOBODY_ID = 65534;
+const NGINX_ID = 101;
 
 export interface BaseLayer {
   readonly path: string;
@@ -36,8 +38,8 @@ export interface BaseLayer {
 }
 
 /** The system accounts of the host, and nginx as the official image has it. */
-function accounts(file: 'passwd' | 'group'): string {
-  const own = file === 'passwd' ? 'nginx:x:101:101:nginx user:/nonexistent:/bin/false' : 'nginx:x:101:';
+function accounts(file: 'passwd' | 'group', nginxId: number): string {
+  const own = file === 'passwd' ? `nginx:x:${nginxId}:${nginxId}:nginx user:/nonexistent:/bin/false` : `nginx:x:${nginxId}:`;
   const lines = readFileSync(`/etc/${file}`, 'utf8').split('\n').filter((line) => {
     const id = Number(line.split(':')[2]);
     return line !== '' && !line.startsWith('nginx:') && (id < FIRST_HUMAN_ID || id === NOBODY_ID);
@@ -65,7 +67,7 @@ async function copyFilesAndDevices(path: string): Promise<void> {
   await runCommand('sh', ['-ec', [`cd / && cp -a --parents ${files.join(' ')} "$0"`, ...devices].join('\n'), path]);
 }
 
-async function build(path: string): Promise<void> {
+async function build(path: string, nginxId: number): Promise<void> {
   for (const folder of FOLDERS) mkdirSync(join(path, folder), { recursive: true });
   for (const top of ['bin', 'sbin', 'lib', 'lib32', 'lib64', 'libx32']) {
     if (!existsSync(`/${top}`)) continue;
@@ -74,7 +76,7 @@ async function build(path: string): Promise<void> {
   }
   for (const [link, target] of Object.entries(LINKS)) symlinkSync(target, join(path, link));
   await Promise.all([copyFilesAndDevices(path), busyboxLinks(join(path, 'usr/local/bin'))]);
-  for (const file of ['passwd', 'group'] as const) writeFileSync(join(path, 'etc', file), accounts(file));
+  for (const file of ['passwd', 'group'] as const) writeFileSync(join(path, 'etc', file), accounts(file, nginxId));
   writeFileSync(join(path, 'etc/shadow'), '', { mode: 0o640 });
   writeFileSync(join(path, 'etc/nsswitch.conf'), 'passwd: files\ngroup: files\nshadow: files\nhosts: files dns\nnetworks: files\nprotocols: files\nservices: files\n');
   for (const file of ['hosts', 'hostname', 'resolv.conf']) writeFileSync(join(path, 'etc', file), '');
@@ -84,16 +86,17 @@ async function build(path: string): Promise<void> {
 }
 
 /** Makes the layer below `root` when it is not there yet. Throws on a host whose programs are not all in /usr. */
-export async function prepareBaseLayer(root: string): Promise<BaseLayer> {
+export async function prepareBaseLayer(root: string, { hasUid }: Pick<UserNamespace, 'hasUid'>): Promise<BaseLayer> {
+  const nginxId = hasUid(NGINX_ID) ? NGINX_ID : 0; // where there is only root, nginx's workers are root too
   const signs = SIGNS.map((file) => (existsSync(`/${file}`) ? statSync(`/${file}`).mtimeMs : 0));
-  const stamp = createHash('sha256').update(JSON.stringify([LAYOUT, signs])).digest('hex').slice(0, 12);
+  const stamp = createHash('sha256').update(JSON.stringify([LAYOUT, signs, nginxId])).digest('hex').slice(0, 12);
   const path = join(root, 'base', stamp);
   if (!existsSync(path)) {
     const unfinished = `${path}.new`;
     rmSync(unfinished, { recursive: true, force: true });
     const previous = process.umask(0o022);
     try {
-      await build(unfinished);
+      await build(unfinished, nginxId);
     } finally {
       process.umask(previous);
     }

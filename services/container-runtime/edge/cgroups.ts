@@ -53,6 +53,10 @@ export class Cgroups {
     if (refused.length > 0) log.warn({ lacking: refused }, 'this host does not allow some resource limits');
   }
 
+  get limitsMemory(): boolean {
+    return this.controllers.includes(this.version === 2 ? '' : 'memory');
+  }
+
   /** Folders of a group; `path` is relative to the host's base, such as /kubepods/burstable/podUID/CONTAINER. */
   folders(path: string): string[] {
     return this.controllers.map((controller) => this.#folder(controller, path));
@@ -87,7 +91,7 @@ export class Cgroups {
   }
 
   oomKills(path: string): number {
-    if (!this.controllers.includes(this.version === 2 ? '' : 'memory')) return 0;
+    if (!this.limitsMemory) return 0;
     const file = this.version === 2 ? join(this.#folder('', path), 'memory.events') : join(this.#folder('memory', path), 'memory.oom_control');
     return numberIn(read(file), 'oom_kill');
   }

@@ -34,6 +34,8 @@ export interface Container {
   /** `starting` means that a shim may be there; what is found so after a crash is looked into. */
   phase: 'creating' | 'created' | 'starting' | 'running' | 'exited';
   process?: Process;
+  /** Tells the container's processes from all others, when there is no cgroup of theirs. */
+  mountNamespace?: string;
   startedAt: bigint;
   finishedAt: bigint;
   exitCode: number;

@@ -7,17 +7,20 @@ import type { Logger } from 'pino';
 import { nanosecondsOfMs } from '#lib/cri/codec.ts';
 import type { ContainerConfig, ContainerEventType, PodSandboxConfig } from '#lib/cri/messages.ts';
 import type { Clock } from '#lib/environment/clock.ts';
-import { accountOf } from '../core/accounts.ts';
+import { accountOf, availableAccount } from '../core/accounts.ts';
 import { planContainer, userStep, environmentOf, type ResolvedMount } from '../core/container-plan.ts';
 import { resolvConf } from '../core/dns.ts';
 import { encodeSteps, type Step } from '../core/steps.ts';
 import type { BaseLayer } from './base-layer.ts';
 import type { Cgroups } from './cgroups.ts';
 import { runCommand } from '#lib/service/run-command.ts';
+import type { UserNamespace } from '#lib/service/user-namespace.ts';
+import { mountNamespaceOf, processesIn } from './container-processes.ts';
 import { EventHub } from './events.ts';
 import { ImageError, type ImageStore, type StoredImage } from './images.ts';
 import { KeyedMutex } from './keyed-mutex.ts';
 import { LogPump } from './log-pump.ts';
+import { MemoryWatch } from './memory-watch.ts';
 import { hostInterfaceName, netnsName, netnsPath, type PodNetwork } from './network.ts';
 import { openRecords, type Container, type Records, type Sandbox } from './records.ts';
 import { RootFilesystem } from './root-filesystem.ts';
@@ -34,6 +37,9 @@ const LIVENESS_CHECK_MS = 5_000;
 const DRAIN_TIMEOUT_MS = 1_000;
 /** How long a process may take to die of SIGKILL before stopping it counts as failed. Milliseconds. */
 const KILL_TIMEOUT_MS = 30_000;
+
+/** Debian's group tty. */
+const TERMINAL_GROUP = 5;
 
 /** Sleeps for ever; a shell reaps while it waits. */
 const POD_INIT = 'trap "exit 0" TERM; while :; do sleep 2147483647 & wait $!; done';
@@ -57,6 +63,7 @@ export interface RuntimeOptions {
   readonly network: PodNetwork;
   readonly cgroups: Cgroups;
   readonly base: BaseLayer;
+  readonly users: UserNamespace;
   readonly clock: Clock;
   readonly log: Logger;
 }
@@ -73,6 +80,7 @@ export class Runtime {
   readonly #waiters = new Map<string, Set<() => void>>();
   #watcher: FSWatcher | undefined;
   #timer: NodeJS.Timeout | undefined;
+  #memoryWatch: MemoryWatch | undefined;
 
   constructor(options: RuntimeOptions) {
     this.#options = options;
@@ -98,12 +106,14 @@ export class Runtime {
     cgroups.sweep(new Set([...this.containers.values()].filter(({ phase }) => phase === 'running').map(({ id }) => id)));
     await this.#publishHostPorts().catch((error: unknown) => log.warn({ err: error }, 'cannot publish host ports'));
     this.#timer = setInterval(() => this.#checkLiveness(), LIVENESS_CHECK_MS);
+    if (!cgroups.limitsMemory) this.#memoryWatch = new MemoryWatch({ running: () => this.#running(), log });
     log.info({ sandboxes: this.sandboxes.size, containers: this.containers.size, running: this.#running().length }, 'took up what is on disk');
   }
 
   /** Lets go of everything; containers go on. */
   close(): void {
     clearInterval(this.#timer);
+    this.#memoryWatch?.close();
     this.#watcher?.close();
     for (const pump of this.#pumps.values()) pump.detach();
   }
@@ -368,6 +378,7 @@ export class Runtime {
         const result = await this.shims.start({ id: container.id, terminal: container.config.tty, pidNamespace: this.#pidNamespace(container) });
         if ('process' in result) {
           Object.assign(container, { phase: 'running', process: result.process, startedAt: this.#now() });
+          if (this.#needsNamespaceToFindProcesses(container)) Object.assign(container, { mountNamespace: mountNamespaceOf(result.process.pid) });
           this.#records.containers.save(container);
           this.#options.log.info({ container: container.id, name: container.config.metadata?.name, pod: this.#podOf(sandbox), pid: result.process.pid }, 'started container');
           this.#tell(container, 'CONTAINER_STARTED_EVENT');
@@ -482,7 +493,7 @@ export class Runtime {
   }
 
   #plan(container: Container, sandbox: Sandbox): Step[] {
-    const { base, bundleFolder, cgroups } = this.#options;
+    const { base, bundleFolder, cgroups, users } = this.#options;
     const { config, id } = container;
     const image = this.#imageOf(container);
     const root = this.#rootOf(container, image);
@@ -502,6 +513,8 @@ export class Runtime {
       reportPaths: [this.shims.path(id, 'ready'), this.shims.path(id, 'report')],
       sharedMemory: sandbox.config.linux?.securityContext?.namespaceOptions?.ipc === 'NODE' ? '/dev/shm' : join(this.#sandboxState(sandbox.id), 'shm'),
       bindDevices: base.bindDevices,
+      ...(users.isNested ? { overlayOptions: ',userxattr' } : {}),
+      ...(users.hasGid(TERMINAL_GROUP) ? { terminalGroup: TERMINAL_GROUP } : {}),
     });
   }
 
@@ -555,7 +568,10 @@ export class Runtime {
 
   #accountOf(container: Container, image: StoredImage): ReturnType<typeof accountOf> {
     const root = this.#rootOf(container, image);
-    return accountOf(container.config, image.config.user, { passwd: root.read('/etc/passwd'), group: root.read('/etc/group') });
+    const account = accountOf(container.config, image.config.user, { passwd: root.read('/etc/passwd'), group: root.read('/etc/group') });
+    const available = availableAccount(account, this.#options.users);
+    if (available.isSubstitute) this.#options.log.warn({ container: container.id, name: container.config.metadata?.name, uid: account.uid }, 'this host has no such user: the container runs as root without capabilities');
+    return available;
   }
 
   #cgroupOf({ id, sandboxId }: Container): string {
@@ -576,8 +592,8 @@ export class Runtime {
     const { cgroups, log } = this.#options;
     const cgroup = this.#cgroupOf(container);
     // In a PID namespace that others share, its further processes outlive it: they go with it.
-    if (container.config.linux?.securityContext?.namespaceOptions?.pid !== 'CONTAINER') for (const pid of cgroups.processes(cgroup)) signalQuietly(pid, 'SIGKILL');
-    const wasOutOfMemory = cgroups.oomKills(cgroup) > 0;
+    if (sharesPidNamespace(container)) for (const pid of this.#leftProcesses(container)) signalQuietly(pid, 'SIGKILL');
+    const wasOutOfMemory = cgroups.oomKills(cgroup) > 0 || (this.#memoryWatch?.takeKilled(id) ?? false);
     // A short run may have ended before its start was noticed.
     const endedAt = nanosecondsOfMs(exit.atMs);
     Object.assign(container, {
@@ -590,6 +606,15 @@ export class Runtime {
     log.info({ container: id, name: container.config.metadata?.name, exitCode: exit.code, reason: container.reason }, 'container ended');
     this.#tell(container, 'CONTAINER_STOPPED_EVENT');
     for (const wake of this.#waiters.get(id) ?? []) wake();
+  }
+
+  #needsNamespaceToFindProcesses(container: Container): boolean {
+    return sharesPidNamespace(container) && this.#options.cgroups.controllers.length === 0;
+  }
+
+  #leftProcesses(container: Container): number[] {
+    if (!this.#needsNamespaceToFindProcesses(container)) return this.#options.cgroups.processes(this.#cgroupOf(container));
+    return container.mountNamespace === undefined ? [] : processesIn(container.mountNamespace);
   }
 
   /** Reads what is left in the FIFOs, lets the shim go and removes the container's state. */
@@ -706,6 +731,8 @@ export class Runtime {
 
 /** The state of a sandbox's own process lies among the containers'. */
 const initName = (sandboxId: string): string => `init-${sandboxId}`;
+
+const sharesPidNamespace = ({ config }: Container): boolean => config.linux?.securityContext?.namespaceOptions?.pid !== 'CONTAINER';
 
 const isFolder = (path: string): boolean => statSync(path).isDirectory();
 

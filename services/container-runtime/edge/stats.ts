@@ -1,7 +1,8 @@
 // How much CPU and memory containers use: from their cgroup where the host has cgroups, else from their processes in /proc.
-import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import type { ContainerStats, PodSandboxStats, Sent } from '#lib/cri/messages.ts';
 import type { Cgroups, Usage } from './cgroups.ts';
+import { mountNamespaceOf, processesIn } from './container-processes.ts';
 import type { Container, Sandbox } from './records.ts';
 import type { Runtime } from './runtime.ts';
 
@@ -9,17 +10,16 @@ import type { Runtime } from './runtime.ts';
 const TICKS_PER_SECOND = 100;
 const PAGE_BYTES = 4096;
 
-/** Sums up the processes in the PID namespace of the container's process. */
-function usageOfProcesses(pid: number): Usage {
-  const namespace = readlinkSync(`/proc/${pid}/ns/pid`);
-  const own = namespace === readlinkSync('/proc/self/ns/pid');
+/** Sums up the processes of the container. */
+function usageOfProcesses(pid: number): Usage | undefined {
+  const namespace = mountNamespaceOf(pid);
+  if (namespace === undefined) return undefined;
   let ticks = 0;
   let pages = 0;
   let processes = 0;
-  for (const name of own ? [String(pid)] : readdirSync('/proc').filter((entry) => /^\d+$/.test(entry))) {
+  for (const each of processesIn(namespace)) {
     try {
-      if (readlinkSync(`/proc/${name}/ns/pid`) !== namespace) continue;
-      const stat = readFileSync(`/proc/${name}/stat`, 'utf8');
+      const stat = readFileSync(`/proc/${each}/stat`, 'utf8');
       const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
       ticks += Number(fields[11]) + Number(fields[12]);
       pages += Number(fields[21]);
@@ -88,13 +88,7 @@ export class Stats {
 
   #usage(container: Container): Usage | undefined {
     if (container.phase !== 'running' || !container.process) return undefined;
-    const usage = this.#cgroups.usage(this.#runtime.cgroupPath(container));
-    if (usage) return usage;
-    try {
-      return usageOfProcesses(container.process.pid);
-    } catch {
-      return undefined; // it ended while being looked at
-    }
+    return this.#cgroups.usage(this.#runtime.cgroupPath(container)) ?? usageOfProcesses(container.process.pid);
   }
 
   #rate(id: string, at: bigint, cpuNanoseconds: number): number {

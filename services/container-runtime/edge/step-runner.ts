@@ -2,6 +2,8 @@
 // needs plain system calls before an exec, must start in 2 ms, and perl-base is part of every Debian and Ubuntu: neither
 // the image nor the host needs mount(8), setpriv(1) or pivot_root(8). It is gone once the program runs.
 
+import { MS } from '../core/steps.ts';
+
 interface CallNumbers {
   readonly mount: number; readonly umount2: number; readonly pivot_root: number; readonly unshare: number; readonly setns: number;
   readonly prctl: number; readonly setsid: number; readonly sethostname: number; readonly setgroups: number;
@@ -13,6 +15,9 @@ const CALLS: Readonly<Record<string, CallNumbers>> = {
   x64: { mount: 165, umount2: 166, pivot_root: 155, unshare: 272, setns: 308, prctl: 157, setsid: 112, sethostname: 170, setgroups: 116, setresgid: 119, setresuid: 117 },
   arm64: { mount: 40, umount2: 39, pivot_root: 41, unshare: 97, setns: 268, prctl: 167, setsid: 157, sethostname: 161, setgroups: 159, setresgid: 149, setresuid: 147 },
 };
+
+const NOATIME = 1024;
+const LOCKED_FLAGS = [0, NOATIME].flatMap((time) => [0, MS.NOEXEC].flatMap((exec) => [MS.NODEV, MS.NOSUID, MS.NODEV | MS.NOSUID].map((flags) => flags | exec | time)));
 
 /** Exit code of a start that failed. Source: containerd, errorStartExitCode. */
 export const START_ERROR_EXIT_CODE = 128;
@@ -46,7 +51,14 @@ sub spill {
 sub mounted {
   my ($source, $target, $type, $flags, $data) = @_;
   my $number = 0 + $flags;
-  return syscall(${call.mount}, "$source", "$target", "$type", $number, "$data") != -1;
+  return 1 if syscall(${call.mount}, "$source", "$target", "$type", $number, "$data") != -1;
+  return 0 if !($number & ${MS.REMOUNT}) || $! != 1;
+  # What an outer user namespace has locked (nosuid, nodev, noexec, noatime of the machine's own mounts) must be kept.
+  for my $locked (${LOCKED_FLAGS.join(', ')}) {
+    my $all = $number | $locked;
+    return 1 if syscall(${call.mount}, "$source", "$target", "$type", $all, "$data") != -1;
+  }
+  return 0;
 }
 
 my %run = (
@@ -90,9 +102,11 @@ my %run = (
   'user' => sub {
     my ($uid, $gid, $groups, $drop, $locked) = @_;
     for my $capability (split(/ /, $drop)) { my $number = 0 + $capability; syscall(${call.prctl}, 24, $number, 0, 0, 0); }
-    my @group = map { 0 + $_ } split(/ /, $groups);
-    my $list = pack('L*', @group) . "\\0";
-    must(syscall(${call.setgroups}, scalar(@group), $list), 'cannot set the groups');
+    if ($groups ne 'keep') {
+      my @group = map { 0 + $_ } split(/ /, $groups);
+      my $list = pack('L*', @group) . "\\0";
+      must(syscall(${call.setgroups}, scalar(@group), $list), 'cannot set the groups');
+    }
     my ($u, $g) = (0 + $uid, 0 + $gid);
     must(syscall(${call.setresgid}, $g, $g, $g), "cannot become group $gid");
     must(syscall(${call.setresuid}, $u, $u, $u), "cannot become user $uid");
