@@ -33,13 +33,15 @@ export interface HostFilesOptions {
   readonly pki: ReadonlyMap<string, string>;
   /** Cgroup below which the host's pods are put. */
   readonly cgroupRoot: string;
+  /** See KubeletConfigOptions. */
+  readonly resolvConf?: string;
   /** nft tables on the host that are not its own. */
   readonly foreignTables?: readonly string[];
   /** What a pod of the control plane gets to see beside what kubeadm gives it, by the pod's name. */
   readonly staticPodMounts?: (pod: string) => readonly StaticPodMount[];
 }
 
-export function hostFiles({ host, hosts, gateway, pki, cgroupRoot, staticPodMounts, foreignTables = [] }: HostFilesOptions): HostFile[] {
+export function hostFiles({ host, hosts, gateway, pki, cgroupRoot, staticPodMounts, resolvConf, foreignTables = [] }: HostFilesOptions): HostFile[] {
   const isMaster = host.role === 'control-plane';
   const file = (path: string, text: string, mode = 0o644): HostFile => ({ path, text, mode });
   return [
@@ -51,7 +53,7 @@ export function hostFiles({ host, hosts, gateway, pki, cgroupRoot, staticPodMoun
     file('/etc/hosts', hostsText(hosts)),
     file('/etc/sysctl.d/99-kubernetes.conf', 'net.bridge.bridge-nf-call-iptables = 1\nnet.bridge.bridge-nf-call-ip6tables = 1\nnet.ipv4.ip_forward = 1\n'),
     file('/etc/kubreak/node.json', JSON.stringify(nodeConfig(host, { gateway, foreignTables }, host.name === hosts.find(({ role }) => role === 'control-plane')?.name), null, 2)),
-    file('/var/lib/kubelet/config.yaml', kubeletConfiguration({ isControlPlane: isMaster, cgroupRoot })),
+    file('/var/lib/kubelet/config.yaml', kubeletConfiguration({ isControlPlane: isMaster, cgroupRoot, ...(resolvConf === undefined ? {} : { resolvConf }) })),
     ...hostToolFiles(),
     ...(isMaster ? [...controlPlaneManifests(host, staticPodMounts)].map(([name, text]) => file(`/etc/kubernetes/manifests/${name}`, text, 0o600)) : []),
     ...(isMaster ? [file('/root/.kube/config', pki.get('/etc/kubernetes/admin.conf') ?? '', 0o600)] : []),

@@ -5,9 +5,11 @@ import { CLUSTER_DNS } from '../cluster-layout.ts';
 export interface KubeletConfigOptions {
   readonly isControlPlane: boolean;
   readonly cgroupRoot: string;
+  /** What pods get that do not ask the cluster's DNS, CoreDNS above all. Default: /etc/resolv.conf. */
+  readonly resolvConf?: string;
 }
 
-export function kubeletConfiguration({ isControlPlane, cgroupRoot }: KubeletConfigOptions): string {
+export function kubeletConfiguration({ isControlPlane, cgroupRoot, resolvConf = '/etc/resolv.conf' }: KubeletConfigOptions): string {
   return stringify({
     apiVersion: 'kubelet.config.k8s.io/v1beta1',
     kind: 'KubeletConfiguration',
@@ -19,7 +21,7 @@ export function kubeletConfiguration({ isControlPlane, cgroupRoot }: KubeletConf
     clusterDomain: 'cluster.local',
     healthzBindAddress: '127.0.0.1',
     healthzPort: 10248,
-    resolvConf: '/etc/resolv.conf',
+    resolvConf,
     rotateCertificates: false,
     staticPodPath: '/etc/kubernetes/manifests',
     ...(isControlPlane ? { registerWithTaints: [{ key: 'node-role.kubernetes.io/control-plane', effect: 'NoSchedule' }] } : {}),

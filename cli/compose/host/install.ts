@@ -15,9 +15,11 @@ const POLL_MS = 50;
 const CONTROL_PLANE_FOLDER = '/var/lib/kubreak/control-plane';
 const LINK = '/opt/kubreak/cli/compose/link';
 /** What Docker or the image provides. */
-const LEFT_OUT = new Set(['/etc/hostname', '/etc/resolv.conf', ...HOST_TOOLS.map((tool) => `/usr/local/sbin/${tool}`)]);
+const LEFT_OUT = new Set(['/etc/hostname', ...HOST_TOOLS.map((tool) => `/usr/local/sbin/${tool}`)]);
+/** The name service of the host itself is Docker's, on an address that means something else in a pod. */
+const RESOLV_CONF_OF_PODS = '/etc/kubreak/resolv.conf';
 /** Not on the volume: kept where it is, and put in place by entrypoint.sh. */
-const KEPT_AT: Readonly<Record<string, string>> = { '/etc/hosts': '/etc/kubreak/hosts', '/etc/machine-id': '/etc/kubreak/machine-id' };
+const KEPT_AT: Readonly<Record<string, string>> = { '/etc/hosts': '/etc/kubreak/hosts', '/etc/machine-id': '/etc/kubreak/machine-id', '/etc/resolv.conf': RESOLV_CONF_OF_PODS };
 
 export interface Installation {
   readonly name: string;
@@ -30,7 +32,7 @@ export async function installHost({ name, hosts, gateway }: Installation): Promi
   if (!host) throw new Error(`no host of the cluster is called ${name}`);
   const pki = host.role === 'control-plane' ? await initialize(host, hosts) : await joined();
   const files = hostFiles({
-    host, hosts, gateway, pki, cgroupRoot: '/', foreignTables: ['ip nat'], // Docker's name service
+    host, hosts, gateway, pki, cgroupRoot: '/', resolvConf: RESOLV_CONF_OF_PODS, foreignTables: ['ip nat'], // Docker's name service
     staticPodMounts: (component) => [{ hostPath: LINK, path: `/usr/local/bin/${component}`, type: 'File' }, { hostPath: CONTROL_PLANE_FOLDER, path: CONTROL_PLANE_FOLDER, type: 'Directory' }],
   });
   // Static pods last: the containers of the control plane start theirs as soon as they see the manifest.
