@@ -11,6 +11,7 @@ export const apiserverFlags = {
   'client-ca-file': path({ help: 'Any request presenting a client certificate signed by one of these authorities is authenticated.' }),
   'disable-admission-plugins': list({ default: [], help: 'Admission plugins that should be disabled although they are in the default enabled plugins list.' }),
   'enable-admission-plugins': list({ default: [], help: 'Admission plugins that should be enabled in addition to default enabled ones.' }),
+  'enable-aggregator-routing': boolean({ default: false, help: 'Turns on aggregator routing requests to endpoints IP rather than cluster IP.' }),
   'enable-bootstrap-token-auth': boolean({ default: false, help: 'Enable to allow secrets of type bootstrap.kubernetes.io/token to be used for TLS bootstrapping authentication.' }),
   'etcd-cafile': path({ help: 'SSL Certificate Authority file used to secure etcd communication.' }),
   'etcd-certfile': path({ help: 'SSL certification file used to secure etcd communication.' }),

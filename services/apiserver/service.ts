@@ -9,6 +9,7 @@ import { aborted } from '#lib/service/abort.ts';
 import type { HealthCheck } from '#lib/service/health-server.ts';
 import { newMetrics } from '#lib/service/health-server.ts';
 import { createAccess } from './access/access.ts';
+import { Aggregator } from './aggregation/aggregator.ts';
 import { chainAdmission } from './core/admission/admission.ts';
 import { admissionPlugins } from './core/admission/default-plugins.ts';
 import { serviceReservations } from './core/services/reservations.ts';
@@ -60,10 +61,11 @@ export async function startApiserver(flags: ApiserverFlags, environment: Environ
     },
   });
   const objects = cachedObjects(cache, storage);
-  const [clientCaPem, requestHeaderCaPem, signingKeyPem, cert, key, kubeletClientCertPem, kubeletClientKeyPem, kubeletCaPem, ...keyPems] = await Promise.all([
+  const [clientCaPem, requestHeaderCaPem, signingKeyPem, cert, key, kubeletClientCertPem, kubeletClientKeyPem, kubeletCaPem, proxyCertPem, proxyKeyPem, ...keyPems] = await Promise.all([
     pem(flags.clientCaFile, 'client-ca-file'), pem(flags.requestheaderClientCaFile, 'requestheader-client-ca-file'),
     pem(flags.serviceAccountSigningKeyFile, 'service-account-signing-key-file'), pem(flags.tlsCertFile, 'tls-cert-file'), pem(flags.tlsPrivateKeyFile, 'tls-private-key-file'),
     pem(flags.kubeletClientCertificate, 'kubelet-client-certificate'), pem(flags.kubeletClientKey, 'kubelet-client-key'), pem(flags.kubeletCertificateAuthority, 'kubelet-certificate-authority'),
+    pem(flags.proxyClientCertFile, 'proxy-client-cert-file'), pem(flags.proxyClientKeyFile, 'proxy-client-key-file'),
     ...flags.serviceAccountKeyFile.map((path) => pem(path, 'service-account-key-file')),
   ]);
   const orDefault = <K extends string>(name: K, values: readonly string[]) => (values.length === 0 ? {} : { [name]: values }) as { [key in K]?: readonly string[] };
@@ -94,8 +96,11 @@ export async function startApiserver(flags: ApiserverFlags, environment: Environ
   const shutdown: HealthCheck = { name: 'shutdown', check: () => (signal.aborted ? 'process is shutting down' : undefined) };
   const hookChecks = [informersStarted(cache), ...Object.values(hooks).map(hookCheck)];
   const advertiseAddress = flags.advertiseAddress || flags.bindAddress;
+  const aggregator = new Aggregator({
+    objects, clock, log, client: { certPem: proxyCertPem, keyPem: proxyKeyPem }, routesToEndpoints: flags.enableAggregatorRouting, fraction: () => random.fraction(),
+  });
   const app = buildApiserverApp({
-    kinds, store, cache, storage, objects, clock, random, log, metrics, metricsRegistry: registry,
+    aggregator, kinds, store, cache, storage, objects, clock, random, log, metrics, metricsRegistry: registry,
     extensions: [access.extension, openApiExtension({ kinds, version: VERSION.gitVersion }), { bodyDecoders: [protobufBodyDecoder()] }],
     waitUntilFresh: (waiting) => waitUntilFresh({ storage, cache, clock }, waiting),
     authenticator: access.authenticator, authorizer: access.authorizer, impersonator: access.impersonator,
@@ -115,6 +120,7 @@ export async function startApiserver(flags: ApiserverFlags, environment: Environ
   await app.listen({ host: flags.bindAddress, port: flags.securePort });
   const port = (app.server.address() as AddressInfo).port;
   log.info({ host: hostname(), port }, 'serving securely');
+  aggregator.start(store, signal);
   const services = { store, objects, clock, log, signal };
   const trust = {
     clientCaPem, requestHeaderCaPem, allowedNames: flags.requestheaderAllowedNames, usernameHeaders: flags.requestheaderUsernameHeaders,
@@ -122,7 +128,7 @@ export async function startApiserver(flags: ApiserverFlags, environment: Environ
   };
   await Promise.all([
     feeding,
-    runBootstrap({ ...services, trust }, hooks),
+    runBootstrap({ ...services, trust, registerLocalApiServices: () => aggregator.registerLocal(store, kinds) }, hooks),
     runKubernetesService({ ...services, storage, advertiseAddress, port, clusterIP: networking.firstAddress }, hooks.kubernetesService),
     runIdentityLease({ ...services, host: hostname(), uid: randomUUID() }),
     runCompaction({ client: storage.client, periodMs: flags.etcdCompactionIntervalMs, clock, log, signal }),

@@ -1,14 +1,19 @@
 // What the server serves, in the three forms clients ask for: plain lists, and aggregated discovery v2 and v2beta1.
 // Source: apiserver pkg/endpoints/discovery, api/discovery/*.json.
 import type { AnyKind, Subresource } from '#lib/kinds/define-kind.ts';
+import { groupPriority, versionPriority } from './api-services.ts';
 
-/** Groups in upstream's order of priority; others follow by name. */
-const GROUP_ORDER = [
-  '', 'apiregistration.k8s.io', 'apps', 'events.k8s.io', 'authentication.k8s.io', 'authorization.k8s.io', 'autoscaling', 'batch',
-  'certificates.k8s.io', 'networking.k8s.io', 'policy', 'rbac.authorization.k8s.io', 'storage.k8s.io', 'admissionregistration.k8s.io',
-  'apiextensions.k8s.io', 'scheduling.k8s.io', 'coordination.k8s.io', 'node.k8s.io', 'discovery.k8s.io', 'resource.k8s.io',
-  'flowcontrol.apiserver.k8s.io',
-];
+/** A group and version that another server answers for. */
+export interface RemoteGroupVersion {
+  readonly group: string;
+  readonly version: string;
+  readonly groupPriority: number;
+  readonly versionPriority: number;
+  /** As it publishes them, in the form of aggregated discovery. */
+  readonly resources: readonly unknown[];
+  /** False: it could not be asked; what is known may be old. */
+  readonly isFresh: boolean;
+}
 
 export interface ServedGroup {
   readonly group: string;
@@ -42,12 +47,16 @@ function byVersion(left: string, right: string): number {
   return a.map((part, index) => (b[index] ?? 0) - part).find((difference) => difference !== 0) ?? 0;
 }
 
-function groupsOf(kinds: readonly AnyKind[]): ServedGroup[] {
-  const versions = new Map<string, Set<string>>();
-  for (const { group, version } of kinds) versions.set(group, (versions.get(group) ?? new Set()).add(version));
-  const rank = (group: string): number => (GROUP_ORDER.includes(group) ? GROUP_ORDER.indexOf(group) : GROUP_ORDER.length);
-  return [...versions].map(([group, found]) => ({ group, versions: [...found].sort(byVersion) }))
-    .sort((a, b) => rank(a.group) - rank(b.group) || (a.group < b.group ? -1 : 1));
+function groupsOf(kinds: readonly AnyKind[], remote: readonly RemoteGroupVersion[]): ServedGroup[] {
+  const groups = new Map<string, { priority: number; versions: Map<string, number> }>();
+  const add = (group: string, version: string, priority: number, ofVersion: number): void => {
+    const known = groups.get(group) ?? { priority: 0, versions: new Map<string, number>() };
+    groups.set(group, { priority: Math.max(known.priority, priority), versions: known.versions.set(version, ofVersion) });
+  };
+  for (const { group, version } of kinds) add(group, version, groupPriority(group), versionPriority(group, version));
+  for (const one of remote) add(one.group, one.version, one.groupPriority, one.versionPriority);
+  return [...groups].sort(([a, { priority: first }], [b, { priority: second }]) => second - first || (a < b ? -1 : 1))
+    .map(([group, { versions }]) => ({ group, versions: [...versions].sort(([a, first], [b, second]) => second - first || byVersion(a, b)).map(([version]) => version) }));
 }
 
 function resourceList(kinds: readonly AnyKind[]): unknown[] {
@@ -81,8 +90,9 @@ function aggregatedResource(kind: AnyKind): unknown {
 }
 
 /** `serverAddress`: where to reach the server, for clients that ask /api. */
-export function describeApi(kinds: readonly AnyKind[], serverAddress: string): DiscoveryDocuments {
-  const groups = groupsOf(kinds);
+export function describeApi(kinds: readonly AnyKind[], serverAddress: string, remote: readonly RemoteGroupVersion[] = []): DiscoveryDocuments {
+  const groups = groupsOf(kinds, remote);
+  const remoteVersion = (group: string, version: string) => remote.find((one) => one.group === group && one.version === version);
   const kindsOf = (group: string, version: string): AnyKind[] =>
     kinds.filter((kind) => kind.group === group && kind.version === version).sort((a, b) => (a.plural < b.plural ? -1 : 1));
   const apiGroup = ({ group, versions }: ServedGroup): Record<string, unknown> => {
@@ -107,7 +117,11 @@ export function describeApi(kinds: readonly AnyKind[], serverAddress: string): D
       kind: 'APIGroupDiscoveryList', apiVersion: `apidiscovery.k8s.io/${version}`, metadata: {},
       items: groups.filter(({ group }) => (group === '') === core).map(({ group, versions }) => ({
         metadata: group === '' ? { creationTimestamp: null } : { name: group, creationTimestamp: null },
-        versions: versions.map((one) => ({ version: one, resources: kindsOf(group, one).map(aggregatedResource), freshness: 'Current' })),
+        versions: versions.map((one) => {
+          const other = remoteVersion(group, one);
+          return other ? { version: one, resources: other.resources, freshness: other.isFresh ? 'Current' : 'Stale' }
+            : { version: one, resources: kindsOf(group, one).map(aggregatedResource), freshness: 'Current' };
+        }),
       })),
     }),
   };

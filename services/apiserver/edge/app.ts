@@ -10,12 +10,13 @@ import type { Logger } from 'pino';
 import type { Registry } from 'prom-client';
 import type { Clock } from '#lib/environment/clock.ts';
 import { failure, forbidden, resourceNotServed, StatusError, unauthorized } from '#lib/machinery/status-error.ts';
+import type { Aggregator } from '../aggregation/aggregator.ts';
 import type { AuthenticationRequest, Authenticator, Authorizer, Impersonator, User } from '../core/access.ts';
-import { describeApi } from '../core/discovery.ts';
+import { describeApi, type DiscoveryDocuments } from '../core/discovery.ts';
 import { parseRequestInfo, type RequestInfo } from '../core/request-info.ts';
 import { asStatusError, RequestTimeoutError, sendPlainObject } from './answer.ts';
 import { MAX_BODY_BYTES, unsupportedMediaType } from './body.ts';
-import { discoveryRoutes } from './discovery-routes.ts';
+import { discoveryRoutes, groupDocument } from './discovery-routes.ts';
 import { healthRoutes, type HealthEndpoints } from './health-routes.ts';
 import type { ApiserverMetrics } from './metrics.ts';
 import { negotiate } from './negotiation.ts';
@@ -36,6 +37,8 @@ export interface ApiserverDependencies extends ResourceServices {
   readonly maxRequestsInflight: number;
   readonly maxMutatingRequestsInflight: number;
   readonly requestTimeoutMs: number;
+  /** Groups that other servers answer for. */
+  readonly aggregator?: Aggregator;
   /** Without it the app speaks plain HTTP (tests). */
   readonly tls?: ServerOptions;
 }
@@ -85,7 +88,7 @@ export function buildApiserverApp(dependencies: ApiserverDependencies): FastifyI
   app.decorateRequest('api', NO_CALL);
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('*', (request, payload, done) => {
-    if (routes.connectHandler(request.api)) return done(null, undefined); // reads it by itself
+    if (routes.connectHandler(request.api) || dependencies.aggregator?.serves(request.api.info.path)) return done(null, undefined); // reads it by itself
     readBody(payload as IncomingMessage, request).then((bytes) => done(null, bytes), (error: unknown) => done(error as Error));
   });
 
@@ -146,15 +149,27 @@ export function buildApiserverApp(dependencies: ApiserverDependencies): FastifyI
     return reply.code(404).type('text/plain; charset=utf-8').send('404 page not found\n');
   });
 
+  let documents: DiscoveryDocuments | undefined;
+  dependencies.aggregator?.onChange(() => {
+    documents = undefined;
+  });
+  const discovery = (): DiscoveryDocuments => (documents ??= describeApi(dependencies.kinds, dependencies.serverAddress, dependencies.aggregator?.remoteGroupVersions()));
+
   const resources = (request: FastifyRequest, reply: FastifyReply): Promise<unknown> => {
     const { info, isLongRunning: unlimited, abort } = request.api;
+    const remote = dependencies.aggregator?.serves(info.path);
+    if (remote && dependencies.aggregator) return dependencies.aggregator.proxy(remote, request, reply);
+    if (!info.isResourceRequest && request.method === 'GET') {
+      const document = groupDocument(info.path, discovery());
+      if (document !== undefined) return Promise.resolve(sendPlainObject(reply, 200, document, negotiate(request.headers.accept).format));
+    }
     if (!info.isResourceRequest || !routes.servesGroupVersion(info.apiGroup, info.apiVersion)) return Promise.resolve(reply.callNotFound());
     const work = routes.handle(request, reply);
     return unlimited ? work : withTimeout(work, dependencies.requestTimeoutMs, abort);
   };
   app.all('/api/*', resources);
   app.all('/apis/*', resources);
-  discoveryRoutes(app, describeApi(dependencies.kinds, dependencies.serverAddress), [
+  discoveryRoutes(app, { documents: discovery }, [
     '/healthz', '/livez', '/readyz', '/metrics', ...['healthz', 'livez', 'readyz'].flatMap((endpoint) =>
       dependencies.health[endpoint as keyof HealthEndpoints].map(({ name }) => `/${endpoint}/${name}`)),
     ...extensions.flatMap(({ paths = [] }) => paths),

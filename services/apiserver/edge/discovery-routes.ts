@@ -17,44 +17,54 @@ function aggregatedVersion(accept: string | undefined): 'v2' | 'v2beta1' | undef
   return undefined;
 }
 
-export function discoveryRoutes(app: FastifyInstance, documents: DiscoveryDocuments, morePaths: readonly string[]): void {
-  const aggregated = new Map<string, { body: Buffer; etag: string }>();
+export interface DiscoverySource {
+  /** The same object until something has changed. */
+  readonly documents: () => DiscoveryDocuments;
+}
+
+export function discoveryRoutes(app: FastifyInstance, { documents }: DiscoverySource, morePaths: readonly string[]): void {
+  const aggregated = new WeakMap<DiscoveryDocuments, Map<string, { body: Buffer; etag: string }>>();
+  const aggregatedDocument = (current: DiscoveryDocuments, isCore: boolean, version: 'v2' | 'v2beta1') => {
+    const known = aggregated.get(current) ?? new Map<string, { body: Buffer; etag: string }>();
+    aggregated.set(current, known);
+    const key = `${isCore} ${version}`;
+    let document = known.get(key);
+    if (!document) {
+      const body = Buffer.from(JSON.stringify(current.aggregated(isCore, version)));
+      known.set(key, (document = { body, etag: `"${createHash('sha512').update(body).digest('hex').toUpperCase()}"` }));
+    }
+    return document;
+  };
   const root = (isCore: boolean) => (request: FastifyRequest, reply: FastifyReply): unknown => {
     void reply.header('vary', 'Accept');
+    const current = documents();
     const version = aggregatedVersion(request.headers.accept);
-    if (version === undefined) return sendPlainObject(reply, 200, isCore ? documents.coreVersions : documents.groupList, negotiate(request.headers.accept).format);
-    const key = `${isCore} ${version}`;
-    let cached = aggregated.get(key);
-    if (!cached) {
-      const body = Buffer.from(JSON.stringify(documents.aggregated(isCore, version)));
-      aggregated.set(key, (cached = { body, etag: `"${createHash('sha512').update(body).digest('hex').toUpperCase()}"` }));
-    }
-    void reply.header('etag', cached.etag);
-    if (request.headers['if-none-match'] === cached.etag) return reply.code(304).send();
-    return reply.header('content-type', `application/json;g=apidiscovery.k8s.io;v=${version};as=APIGroupDiscoveryList`).send(cached.body);
+    if (version === undefined) return sendPlainObject(reply, 200, isCore ? current.coreVersions : current.groupList, negotiate(request.headers.accept).format);
+    const { body, etag } = aggregatedDocument(current, isCore, version);
+    void reply.header('etag', etag);
+    if (request.headers['if-none-match'] === etag) return reply.code(304).send();
+    return reply.header('content-type', `application/json;g=apidiscovery.k8s.io;v=${version};as=APIGroupDiscoveryList`).send(body);
   };
-  const plain = (path: string, document: unknown): void => {
-    const answer = (request: FastifyRequest, reply: FastifyReply): unknown => sendPlainObject(reply, 200, document, negotiate(request.headers.accept).format);
+  const at = (path: string, answer: (request: FastifyRequest, reply: FastifyReply) => unknown): void => {
     app.get(path, answer);
     app.get(`${path}/`, answer);
   };
-  app.get('/api', root(true));
-  app.get('/api/', root(true));
-  app.get('/apis', root(false));
-  app.get('/apis/', root(false));
-  const paths = ['/api', '/apis', '/version'];
-  for (const { group, versions } of documents.groups) {
-    if (group !== '') {
-      plain(`/apis/${group}`, documents.group(group));
-      paths.push(`/apis/${group}`);
-    }
-    for (const version of versions) {
-      const path = group === '' ? `/api/${version}` : `/apis/${group}/${version}`;
-      plain(path, documents.resources(group, version));
-      paths.push(path);
-    }
-  }
-  plain('/version', VERSION);
-  const index = Buffer.from(JSON.stringify({ paths: [...paths, ...morePaths].sort() }, null, 2));
-  app.get('/', (_request, reply) => reply.header('content-type', 'application/json').send(index));
+  at('/api', root(true));
+  at('/apis', root(false));
+  at('/version', (request, reply) => sendPlainObject(reply, 200, VERSION, negotiate(request.headers.accept).format));
+  app.get('/', (_request, reply) => {
+    const paths = documents().groups.flatMap(({ group, versions }) =>
+      (group === '' ? versions.map((version) => `/api/${version}`) : [`/apis/${group}`, ...versions.map((version) => `/apis/${group}/${version}`)]));
+    return reply.header('content-type', 'application/json').send(Buffer.from(JSON.stringify({ paths: ['/api', '/apis', '/version', ...paths, ...morePaths].sort() }, null, 2)));
+  });
+}
+
+/** The document of one group, or of one group and version; undefined for any other path. */
+export function groupDocument(path: string, documents: DiscoveryDocuments): unknown {
+  const [, prefix, rest = ''] = /^\/(apis?)\/(.+?)\/?$/.exec(path) ?? [];
+  const parts = rest.split('/');
+  if (prefix === 'api') return parts.length === 1 ? documents.resources('', rest) : undefined;
+  if (prefix === undefined || parts.length > 2) return undefined;
+  const [group = '', version] = parts;
+  return version === undefined ? documents.group(group) : documents.resources(group, version);
 }

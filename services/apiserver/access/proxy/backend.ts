@@ -11,6 +11,8 @@ export interface Backend {
   readonly scheme: 'http' | 'https';
   readonly host: string;
   readonly port: number;
+  /** For https: the name in the server's certificate; default: the host. */
+  readonly serverName?: string;
   /** For https: client certificate and whom to trust. */
   readonly secureContext?: SecureContext;
   /** False: whoever answers is believed, as upstream does for pods, and for kubelets without --kubelet-certificate-authority. */
@@ -50,7 +52,7 @@ export async function dial(backend: Backend, signal: AbortSignal, timeoutMs = DI
   const socket = backend.scheme === 'https'
     ? connectTls({
       host, port, rejectUnauthorized: backend.verify ?? false, ALPNProtocols: ['http/1.1'],
-      ...(isIP(host) ? {} : { servername: host }), ...(backend.secureContext ? { secureContext: backend.secureContext } : {}),
+      ...(backend.serverName !== undefined ? { servername: backend.serverName } : isIP(host) ? {} : { servername: host }), ...(backend.secureContext ? { secureContext: backend.secureContext } : {}),
     })
     : connectTcp({ host, port });
   try {

@@ -20,6 +20,8 @@ export interface TunnelOptions {
   /** Path and query at the backend. */
   readonly target: string;
   readonly signal: AbortSignal;
+  /** Headers besides; of the client's own those named X-Remote-* stay behind then. */
+  readonly headerLines?: readonly string[];
   /** Host header; default: that of the backend. */
   readonly host?: string;
 }
@@ -33,7 +35,7 @@ export async function tunnel(request: IncomingMessage, client: Duplex, head: Buf
   client.on('error', giveUp);
   backend.on('error', () => client.destroy());
   try {
-    const lines = [`${request.method ?? 'GET'} ${options.target} HTTP/1.1`, `Host: ${options.host ?? hostPort(options.backend)}`, ...upgradeHeaderLines(request)];
+    const lines = [`${request.method ?? 'GET'} ${options.target} HTTP/1.1`, `Host: ${options.host ?? hostPort(options.backend)}`, ...ownHeaderLines(request, options.headerLines)];
     backend.write(`${lines.join('\r\n')}\r\n\r\n`);
     if (head.length > 0) backend.write(head);
     const answer = await readHead(backend);
@@ -46,6 +48,11 @@ export async function tunnel(request: IncomingMessage, client: Duplex, head: Buf
     client.removeListener('close', giveUp);
     backend.destroy();
   }
+}
+
+function ownHeaderLines(request: IncomingMessage, more: readonly string[] | undefined): readonly string[] {
+  const lines = upgradeHeaderLines(request);
+  return more === undefined ? lines : [...lines.filter((line) => !/^x-remote-/i.test(line)), ...more];
 }
 
 async function dialOrStatus(backend: Backend, signal: AbortSignal): Promise<Socket> {

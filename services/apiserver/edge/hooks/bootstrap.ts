@@ -24,6 +24,7 @@ const NAMESPACE_PERIOD_MS = 60_000;
 
 export interface BootstrapOptions extends EnsureServices {
   readonly trust: TrustOptions;
+  readonly registerLocalApiServices: () => Promise<void>;
   readonly clock: Clock;
   readonly log: Logger;
   readonly signal: AbortSignal;
@@ -40,6 +41,7 @@ export const bootstrapHooks = () => ({
   rbac: { name: 'rbac/bootstrap-roles', isDone: false } as Hook,
   priorityClasses: { name: 'scheduling/bootstrap-system-priority-classes', isDone: false } as Hook,
   trust: { name: 'start-cluster-authentication-info-controller', isDone: false } as Hook,
+  apiServices: { name: 'kube-apiserver-autoregistration', isDone: false } as Hook,
 });
 
 async function inParallel(tasks: (() => Promise<void>)[]): Promise<void> {
@@ -83,6 +85,7 @@ export async function runBootstrap(options: BootstrapOptions, hooks: ReturnType<
       return make(configMapKind, trust, (existing: ConfigMap) => (semanticEqual(existing.data, trust.data) ? undefined : { ...existing, data: trust.data }))();
     }],
   ];
+  const attemptLast: [Hook, () => Promise<void>] = [hooks.apiServices, options.registerLocalApiServices];
   const attempt = async ([hook, run]: [Hook, () => Promise<void>]): Promise<void> => {
     while (!signal.aborted && !hook.isDone) {
       try {
@@ -98,6 +101,7 @@ export async function runBootstrap(options: BootstrapOptions, hooks: ReturnType<
   const [first, ...rest] = steps;
   if (first) await attempt(first); // roles live in namespaces
   await Promise.all(rest.map(attempt));
+  await attempt(attemptLast); // nothing waits for these
   while (!signal.aborted) {
     await clock.sleep(NAMESPACE_PERIOD_MS, signal).catch(() => undefined);
     if (signal.aborted) return;

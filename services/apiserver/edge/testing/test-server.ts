@@ -8,11 +8,13 @@ import { namespaceKind } from '#lib/kinds/core/namespace.ts';
 import { serviceAccountKind } from '#lib/kinds/core/service-account.ts';
 import { allKinds } from '#lib/kinds/registry.ts';
 import type { AuthenticationRequest, Authorizer, User } from '../../core/access.ts';
+import type { Aggregator } from '../../aggregation/aggregator.ts';
 import { chainAdmission } from '../../core/admission/admission.ts';
 import { admissionPlugins } from '../../core/admission/default-plugins.ts';
 import { namespaceObject } from '../../core/bootstrap/objects.ts';
 import { serviceReservations } from '../../core/services/reservations.ts';
 import { parsePortRange, ServiceNetworking } from '../../core/services/service-networking.ts';
+import type { ObjectReader } from '../../core/object-reader.ts';
 import { MemoryStorage } from '../../core/testing/memory-storage.ts';
 import { WatchCache } from '../../core/watch-cache.ts';
 import { buildApiserverApp } from '../app.ts';
@@ -33,6 +35,7 @@ export interface TestServerOptions {
   readonly authenticate?: (request: AuthenticationRequest) => User | undefined;
   readonly authorize?: (user: User) => boolean;
   readonly requestTimeoutMs?: number;
+  readonly aggregator?: (objects: ObjectReader) => Aggregator;
   readonly maxRequestsInflight?: number;
 }
 
@@ -69,10 +72,11 @@ export async function startTestServer(options: TestServerOptions = {}) {
     storage, cache, kinds, clock, random, eventTtlSeconds: 3600, reservations: [serviceReservations(networking, objects)],
     admission: chainAdmission(admissionPlugins({ objects, authorizer, chargeQuota: chargeQuotaWith(() => store), clock, random, enabled: ['NodeRestriction'], disabled: [] })),
   });
+  const aggregator = options.aggregator?.(objects);
   const cut: string[] = [];
   const app = buildApiserverApp({
     kinds, storage, cache, store, objects, clock, random, log, metrics: apiserverMetrics(registry, () => []), metricsRegistry: registry,
-    extensions: options.extensions ?? [], waitUntilFresh: (signal) => waitUntilFresh({ storage, cache, clock }, signal),
+    ...(aggregator ? { aggregator } : {}), extensions: options.extensions ?? [], waitUntilFresh: (signal) => waitUntilFresh({ storage, cache, clock }, signal),
     authenticator: { authenticate: async (request) => (options.authenticate ?? userOf)(request) },
     authorizer,
     health: { healthz: [{ name: 'ping', check: () => undefined }], livez: [{ name: 'ping', check: () => undefined }], readyz: [{ name: 'ping', check: () => undefined }, { name: 'etcd', check: () => 'down' }] },
@@ -94,7 +98,7 @@ export async function startTestServer(options: TestServerOptions = {}) {
     return { code: statusCode, headers: response.headers, text, get json() { return JSON.parse(text) as Json; } };
   }
   return {
-    app, storage, cache, store, objects, cut, request,
+    app, storage, cache, store, objects, aggregator, cut, request,
     get: (url: string, headers?: Readonly<Record<string, string>>) => request('GET', url, undefined, headers),
     post: (url: string, body: unknown, headers?: Readonly<Record<string, string>>) => request('POST', url, body, headers),
     put: (url: string, body: unknown, headers?: Readonly<Record<string, string>>) => request('PUT', url, body, headers),
