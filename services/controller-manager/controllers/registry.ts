@@ -4,6 +4,7 @@ import type { Controller } from '#lib/controller/define-controller.ts';
 import type { Flags } from '#lib/service/flags.ts';
 import type { controllerManagerFlags } from '../flags.ts';
 import { clusterRoleAggregation } from './clusterrole-aggregation/controller.ts';
+import { cronJobController } from './cronjob/controller.ts';
 import { daemonSetController } from './daemonset/controller.ts';
 import { deploymentController } from './deployment/controller.ts';
 import { disruptionControllers } from './disruption/controller.ts';
@@ -22,12 +23,14 @@ import { persistentVolumeProtection } from './persistentvolume-protection/contro
 import { persistentVolumeClaimProtection } from './persistentvolumeclaim-protection/controller.ts';
 import { podGcController } from './pod-gc/controller.ts';
 import { replicaSetController } from './replicaset/controller.ts';
+import { replicationControllerController } from './replicationcontroller/controller.ts';
 import { rootCaPublisher } from './root-ca-publisher/controller.ts';
 import { serviceAccountController } from './serviceaccount/controller.ts';
 import { serviceAccountTokenController } from './serviceaccount-token/controller.ts';
 import type { TokenSigner } from './serviceaccount-token/secret-token.ts';
 import { statefulSetController } from './statefulset/controller.ts';
 import { taintEvictionController } from './taint-eviction/controller.ts';
+import { ttlAfterFinishedController } from './ttl-after-finished/controller.ts';
 import { ttlController } from './ttl/controller.ts';
 
 export interface ControllerSettings {
@@ -50,6 +53,9 @@ export function allControllers({ flags, rootCaPem, metadataApi, api, signer }: C
     daemonSetController(flags.concurrentDaemonsetSyncs),
     statefulSetController(flags.concurrentStatefulsetSyncs),
     jobController(flags.concurrentJobSyncs),
+    cronJobController(flags.concurrentCronJobSyncs),
+    ttlAfterFinishedController(flags.concurrentTtlAfterFinishedSyncs),
+    replicationControllerController(flags.concurrentRcSyncs),
     ...nodeLifecycleControllers({
       monitorPeriodMs: flags.nodeMonitorPeriodMs, monitorGraceMs: flags.nodeMonitorGracePeriodMs, startupGraceMs: flags.nodeStartupGracePeriodMs,
       evictionRate: flags.nodeEvictionRate, secondaryEvictionRate: flags.secondaryNodeEvictionRate,
