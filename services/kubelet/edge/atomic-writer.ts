@@ -1,8 +1,9 @@
 // Writes the files of a volume so that a reader sees either all old or all new ones: they lie in a folder of their own,
 // `..data` links to it, and the names users see are links into `..data`. Source: pkg/volume/util/atomic_writer.go.
-import { chmod, chown, lstat, mkdir, mkdtemp, readdir, readFile, readlink, rename, rm, symlink, writeFile } from 'node:fs/promises';
+import { chmod, lstat, mkdir, mkdtemp, readdir, readFile, readlink, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { isInside, VolumeError, type Payload } from '../core/volume-payload.ts';
+import { chown } from './ownership.ts';
 
 const DATA = '..data';
 const NEW_DATA = '..data_tmp';

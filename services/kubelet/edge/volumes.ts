@@ -1,7 +1,7 @@
 // The volumes of pods on disk: set up before containers start, kept up to date while they run, removed at the end.
 // Source: pkg/kubelet/volumemanager and pkg/volume.
 import { execFile } from 'node:child_process';
-import { chmod, chown, lchown, lstat, mkdir, open, readdir, readFile, realpath, rm, stat } from 'node:fs/promises';
+import { chmod, lstat, mkdir, open, readdir, readFile, realpath, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import type { ApiClient } from '#lib/api-client/client.ts';
@@ -14,6 +14,7 @@ import { allContainersOf, uidOf } from '../core/pod-spec.ts';
 import { hasPayload, isInside, tokenKey, tokensWanted, VolumeError, volumePayload } from '../core/volume-payload.ts';
 import { writeAtomically } from './atomic-writer.ts';
 import { claimedVolume, VolumeNotProcessed } from './claimed-volumes.ts';
+import { chown, lchown } from './ownership.ts';
 import type { ServiceAccountTokens } from './service-account-tokens.ts';
 
 const run = promisify(execFile);
