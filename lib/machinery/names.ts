@@ -64,6 +64,20 @@ export function dnsSubdomainProblems(value: string): string[] {
 export function dnsSubdomainWithUnderscoreProblems(value: string): string[] {
   return [...(byteLength(value) > 253 ? [tooManyCharacters(253)] : []), ...matches(value, subdomainUnderscoreFormat)];
 }
+const wildcardFormat = format(`\\*\\.${SUBDOMAIN}`, "a wildcard DNS-1123 subdomain must start with '*.', followed by a valid DNS subdomain, which must consist of lower case alphanumeric characters, '-' or '.' and end with an alphanumeric character", '*.example.com');
+/** `*.` and a subdomain. */
+export function wildcardSubdomainProblems(value: string): string[] {
+  return [...(byteLength(value) > 253 ? [tooManyCharacters(253)] : []), ...matches(value, wildcardFormat)];
+}
+/** `acme.io/foo`. Source: IsDomainPrefixedPath. */
+export function domainPrefixedPathProblems(value: string): string[] {
+  const slash = value.indexOf('/');
+  if (slash <= 0 || slash === value.length - 1) return ['must be a domain-prefixed path (such as "acme.io/foo")'];
+  const domain = dnsSubdomainProblems(value.slice(0, slash));
+  if (domain.length > 0) return domain.map((text) => `prefix part ${text}`);
+  const path = value.slice(slash + 1);
+  return /^[A-Za-z0-9/\-._~%!$&'()*+,;=:]+$/.test(path) ? [] : [regexText('Invalid path', "[A-Za-z0-9/\\-._~%!$&'()*+,;=:]+")];
+}
 export function dns1035LabelProblems(value: string): string[] {
   return [...(byteLength(value) > 63 ? [tooManyCharacters(63)] : []), ...matches(value, dns1035Format)];
 }

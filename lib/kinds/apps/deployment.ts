@@ -5,7 +5,7 @@ import { percentOf } from '#lib/machinery/int-or-percent.ts';
 import { unchanged } from '#lib/machinery/object-meta.ts';
 import { ageColumn, nameColumn, selectorColumn, templateColumns, textColumn } from '../columns.ts';
 import { defaultPodTemplate } from '../core/pod-defaults.ts';
-import { podSpecWarnings } from '../core/pod-warnings.ts';
+import { podNameWarnings, podSpecWarnings } from '../core/pod-warnings.ts';
 import { defineKind } from '../define-kind.ts';
 import { keep, keepStatus } from '../strategy.ts';
 import type { Deployment, DeploymentStrategy } from '../types/apps-v1.ts';
@@ -98,7 +98,10 @@ export const deploymentKind = defineKind<Deployment>({
   validate,
   validateUpdate: (next, previous) => unchanged(next.spec.selector, previous.spec.selector, 'spec.selector'),
   validateStatusUpdate,
-  warnings: ({ spec }, previous) => (previous !== undefined && semanticEqual(previous.spec.template, spec.template) ? [] : podSpecWarnings(spec.template.spec, 'spec.template.spec')),
+  warnings: ({ metadata, spec }, previous) => [
+    ...(previous === undefined ? podNameWarnings(metadata.name) : []),
+    ...(previous !== undefined && semanticEqual(previous.spec.template, spec.template) ? [] : podSpecWarnings(spec.template.spec, 'spec.template.spec')),
+  ],
   generation: 'spec-change',
   // The deployment controller keeps its revision in an annotation, and waits until that was observed too.
   raisesGeneration: (next, previous) => !semanticEqual(next.metadata.annotations, previous.metadata.annotations),

@@ -1,8 +1,10 @@
 // ReplicaSet of apps/v1: so many pods of one template.
+import { semanticEqual } from '#lib/machinery/deep-equal.ts';
 import { type FieldError } from '#lib/machinery/field-error.ts';
 import { unchanged } from '#lib/machinery/object-meta.ts';
 import { ageColumn, countColumn, nameColumn, selectorColumn, templateColumns } from '../columns.ts';
 import { defaultPodTemplate } from '../core/pod-defaults.ts';
+import { podNameWarnings, podSpecWarnings } from '../core/pod-warnings.ts';
 import { defineKind } from '../define-kind.ts';
 import { keepSpec, keepStatus } from '../strategy.ts';
 import type { ReplicaSet } from '../types/apps-v1.ts';
@@ -43,6 +45,10 @@ export const replicaSetKind = defineKind<ReplicaSet>({
   validateStatusUpdate: ({ status }) => [
     ...validateCounts(status ?? {}, ['replicas', 'fullyLabeledReplicas', 'readyReplicas', 'availableReplicas', 'observedGeneration', 'terminatingReplicas']),
     ...validateAtMostReplicas(status ?? {}, ['fullyLabeledReplicas', 'readyReplicas', 'availableReplicas']),
+  ],
+  warnings: ({ metadata, spec }, previous) => [
+    ...(previous === undefined ? podNameWarnings(metadata.name) : []),
+    ...(previous !== undefined && semanticEqual(previous.spec.template, spec.template) ? [] : podSpecWarnings(spec.template?.spec, 'spec.template.spec')),
   ],
   generation: 'spec-change',
   selectableFields: { 'status.replicas': ({ status }) => String(status?.replicas ?? 0) },

@@ -1,16 +1,16 @@
 // Job of batch/v1: pods that run until enough of them have succeeded.
+import { semanticEqual } from '#lib/machinery/deep-equal.ts';
 import { humanDuration } from '#lib/machinery/human-duration.ts';
 import { parseTimeOrUndefined } from '#lib/machinery/time.ts';
 import { ageColumn, nameColumn, selectorColumn, templateColumns, textColumn } from '../columns.ts';
 import { defaultPodTemplate } from '../core/pod-defaults.ts';
+import { podNameWarnings, podSpecWarnings } from '../core/pod-warnings.ts';
 import { defineKind } from '../define-kind.ts';
 import { keepSpec, keepStatus } from '../strategy.ts';
 import type { Job, JobSpec } from '../types/batch-v1.ts';
+import { JOB_LABELS } from './job-labels.ts';
+import { validateJob, validateJobCreate, validateJobStatusUpdate, validateJobUpdate } from './job-validation.ts';
 
-const CONTROLLER_UID = 'batch.kubernetes.io/controller-uid';
-const JOB_NAME = 'batch.kubernetes.io/job-name';
-const LEGACY_CONTROLLER_UID = 'controller-uid';
-const LEGACY_JOB_NAME = 'job-name';
 const NO_LIMIT = 2_147_483_647;
 
 /** What Jobs and the templates of CronJobs share. */
@@ -42,10 +42,10 @@ function generateSelector({ metadata: { name, uid = '' }, spec }: Job): void {
   if (spec.manualSelector === true) return;
   const metadata = (spec.template.metadata ??= {});
   const labels = (metadata.labels ??= {});
-  for (const label of [LEGACY_JOB_NAME, JOB_NAME]) labels[label] ??= name;
-  for (const label of [LEGACY_CONTROLLER_UID, CONTROLLER_UID]) labels[label] ??= uid;
+  for (const label of [JOB_LABELS.oldJobName, JOB_LABELS.jobName]) labels[label] ??= name;
+  for (const label of [JOB_LABELS.oldControllerUid, JOB_LABELS.controllerUid]) labels[label] ??= uid;
   const selector = (spec.selector ??= {});
-  (selector.matchLabels ??= {})[CONTROLLER_UID] ??= uid;
+  (selector.matchLabels ??= {})[JOB_LABELS.controllerUid] ??= uid;
 }
 
 const hasCondition = ({ status }: Job, type: string): boolean => status?.conditions?.some((condition) => condition.type === type && condition.status === 'True') ?? false;
@@ -85,6 +85,14 @@ export const jobKind = defineKind<Job>({
   },
   prepareForUpdate: keepStatus,
   prepareForStatusUpdate: keepSpec,
+  validate: validateJob,
+  validateCreate: validateJobCreate,
+  validateUpdate: validateJobUpdate,
+  validateStatusUpdate: validateJobStatusUpdate,
+  warnings: ({ metadata, spec }, previous) => [
+    ...(previous === undefined ? podNameWarnings(metadata.name) : []),
+    ...(previous !== undefined && semanticEqual(previous.spec.template, spec.template) ? [] : podSpecWarnings(spec.template.spec, 'spec.template.spec')),
+  ],
   generation: 'spec-change',
   defaultPropagation: 'Orphan',
   selectableFields: { 'status.successful': ({ status }) => String(status?.succeeded ?? 0) },

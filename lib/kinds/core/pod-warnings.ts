@@ -1,4 +1,5 @@
 // Warnings about pods that are valid but hardly meant. Source: pkg/api/pod/warnings.go.
+import { dnsLabelProblems } from '#lib/machinery/names.ts';
 import { parseQuantity } from '#lib/machinery/quantity.ts';
 import type { Container, Pod, PodSpec } from '../types/core-v1.ts';
 
@@ -59,6 +60,12 @@ export function podSpecWarnings(spec: PodSpec | undefined, path = 'spec'): strin
   warnings.push(...containerWarnings(spec.initContainers, `${path}.initContainers`), ...containerWarnings(spec.containers, `${path}.containers`));
   if ((spec.terminationGracePeriodSeconds ?? 0) < 0) warnings.push(`${path}.terminationGracePeriodSeconds: must be >= 0; negative values are invalid and will be treated as 1`);
   return warnings;
+}
+
+/** Of what makes pods named after itself, on create. */
+export function podNameWarnings(name: string): string[] {
+  const problems = dnsLabelProblems(name);
+  return problems.length === 0 ? [] : [`metadata.name: this is used in Pod names and hostnames, which can result in surprising behavior; a DNS label is recommended: [${problems.join(' ')}]`];
 }
 
 export const podWarnings = ({ spec }: Pod): string[] => podSpecWarnings(spec);
