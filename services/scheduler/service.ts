@@ -3,9 +3,10 @@ import { hostname } from 'node:os';
 import { randomUUID } from 'node:crypto';
 import { connectToApiserver } from '#lib/api-client/client.ts';
 import { delegatedAccess } from '#lib/api-client/delegated-access.ts';
-import { EventRecorder } from '#lib/api-client/event-recorder.ts';
 import { runAsLeader } from '#lib/api-client/leader-election.ts';
+import { SeriesRecorder } from '#lib/api-client/series-recorder.ts';
 import { waitForApiserver } from '#lib/api-client/wait-for-apiserver.ts';
+import type { Clock } from '#lib/environment/clock.ts';
 import type { Environment } from '#lib/environment/environment.ts';
 import { selfSignedServerCertificate } from '#lib/pki/certificate.ts';
 import { loadKubeconfig } from '#lib/pki/kubeconfig.ts';
@@ -28,7 +29,7 @@ export async function startScheduler(flags: Flags<typeof schedulerFlags>, enviro
   const registry = newMetrics();
   const metrics = schedulerMetrics(registry, queue);
   const watch = watchCluster({ api, environment, state, queue, schedulerName, wake: () => loop.wake() });
-  const events = new EventRecorder({ api, component: schedulerName, clock, log, signal });
+  const events = new SeriesRecorder({ api, controller: schedulerName, instance: `${schedulerName}-${hostname()}`, clock, log, signal });
   const loop: ScheduleLoop = new ScheduleLoop({ api, environment, state, queue, watch, plugins: defaultPlugins, events, metrics, schedulerName });
   if (flags.securePort > 0) {
     const { certPem, keyPem } = await selfSignedServerCertificate({ commonName: hostname(), dnsNames: [hostname(), 'localhost'], ipAddresses: ['127.0.0.1'], nowMs: clock.nowMs() });
@@ -39,6 +40,7 @@ export async function startScheduler(flags: Flags<typeof schedulerFlags>, enviro
     });
   }
   await waitForApiserver(api, clock, signal);
+  const sweeping = sweepEvents(events, clock, signal);
   const watching = watch.run(signal); // also before being elected, so that a takeover is quick
   const lead = async (leading: AbortSignal): Promise<void> => {
     await watch.synced(leading);
@@ -53,6 +55,16 @@ export async function startScheduler(flags: Flags<typeof schedulerFlags>, enviro
   } else {
     await lead(signal);
   }
-  await watching;
+  await Promise.all([watching, sweeping]);
   await api.close();
+}
+
+/** How often series of events are looked through; milliseconds. */
+const SWEEP_MS = 60_000;
+
+async function sweepEvents(events: SeriesRecorder, clock: Clock, signal: AbortSignal): Promise<void> {
+  while (!signal.aborted) {
+    await clock.sleep(SWEEP_MS, signal).catch(() => undefined);
+    if (!signal.aborted) await events.sweep();
+  }
 }

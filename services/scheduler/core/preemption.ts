@@ -10,8 +10,8 @@ import { priorityOf } from './scheduling-queue.ts';
 
 export type Preemption =
   | { readonly kind: 'preempt'; readonly nodeName: string; readonly victims: readonly Pod[] }
-  /** `message` goes behind the reasons of the nodes. */
-  | { readonly kind: 'impossible'; readonly message: string };
+  /** `message` goes behind the reasons of the nodes. `isHopeless`: an earlier nomination is void. */
+  | { readonly kind: 'impossible'; readonly message: string; readonly isHopeless: boolean };
 
 export interface PreemptionContext {
   readonly plugins: readonly Plugin[];
@@ -31,11 +31,12 @@ function byImportance(left: Pod, right: Pod): number {
 }
 
 export function planPreemption(pod: Pod, outcome: FilterOutcome, context: PreemptionContext): Preemption {
-  if (pod.spec.preemptionPolicy === 'Never') return impossible('not eligible due to preemptionPolicy=Never.');
+  if (pod.spec.preemptionPolicy === 'Never') return impossible('not eligible due to preemptionPolicy=Never.', false);
   const { nodes } = context.cluster;
   const nominated = nodes.find(({ name }) => name === pod.status?.nominatedNodeName);
-  if (nominated?.pods.some((other) => other.metadata.deletionTimestamp !== undefined && priorityOf(other) < priorityOf(pod) && isPreempted(other))) {
-    return impossible('not eligible due to a terminating pod on the nominated node.');
+  const isStillThinkable = nominated && outcome.rejections.get(nominated.name)?.code !== 'unresolvable';
+  if (isStillThinkable && nominated.pods.some((other) => other.metadata.deletionTimestamp !== undefined && priorityOf(other) < priorityOf(pod) && isPreempted(other))) {
+    return impossible('not eligible due to a terminating pod on the nominated node.', false);
   }
   const rejections = new Map<string, Rejection>();
   const candidates: Candidate[] = [];
@@ -49,10 +50,10 @@ export function planPreemption(pod: Pod, outcome: FilterOutcome, context: Preemp
     else rejections.set(info.name, unschedulable('DefaultPreemption', 'No preemption victims found for incoming pod'));
   }
   const best = candidates.sort(byPreference)[0];
-  return best ? { kind: 'preempt', nodeName: best.nodeName, victims: best.victims } : impossible(fitErrorText(nodes.length, { rejections }));
+  return best ? { kind: 'preempt', nodeName: best.nodeName, victims: best.victims } : impossible(fitErrorText(nodes.length, { rejections }), true);
 }
 
-const impossible = (message: string): Preemption => ({ kind: 'impossible', message: `preemption: ${message}` });
+const impossible = (message: string, isHopeless: boolean): Preemption => ({ kind: 'impossible', message: `preemption: ${message}`, isHopeless });
 
 const isPreempted = ({ status }: Pod): boolean => status?.conditions?.some(({ type, reason }) => type === 'DisruptionTarget' && reason === 'PreemptionByScheduler') ?? false;
 

@@ -97,9 +97,10 @@ export class SchedulingQueue {
     if (queued) Object.assign(queued, { rejectedBy: new Set(), queuedMs: nowMs, place: 'backoff', dueMs: nowMs + this.#backoffMs(queued.attempts) });
   }
 
-  /** Something changed in the cluster. */
-  notify(event: ClusterEvent, nowMs: number): void {
+  /** Something changed in the cluster; `concerns` says which pods it can be of use to. */
+  notify(event: ClusterEvent, nowMs: number, concerns?: (pod: Pod) => boolean): void {
     for (const queued of this.#pods.values()) {
+      if (concerns && !concerns(queued.pod)) continue;
       if (queued.place === 'in-flight') {
         if (!queued.missedEvents.includes(event)) queued.missedEvents.push(event);
       } else if (queued.place === 'unschedulable' && this.#helps(queued, event)) this.#wake(queued, nowMs);

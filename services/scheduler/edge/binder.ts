@@ -14,6 +14,7 @@ export async function bindPod(api: ApiClient, { metadata: { namespace, name, uid
 export interface SchedulingOutcome {
   readonly reason: 'Unschedulable' | 'SchedulerError';
   readonly message: string;
+  /** Empty: an earlier nomination is void. Undefined: it stays. */
   readonly nominatedNodeName?: string | undefined;
 }
 
@@ -21,13 +22,22 @@ export interface SchedulingOutcome {
 export async function reportUnscheduled(api: ApiClient, pod: Pod, { reason, message, nominatedNodeName }: SchedulingOutcome, nowMs: number, signal: AbortSignal): Promise<void> {
   const known = pod.status?.conditions?.find(({ type }) => type === 'PodScheduled');
   const isSame = known?.status === 'False' && known.reason === reason && known.message === message;
-  if (isSame && (nominatedNodeName ?? pod.status?.nominatedNodeName) === pod.status?.nominatedNodeName) return;
+  const nomination = pod.status?.nominatedNodeName ?? '';
+  const isNominationSame = (nominatedNodeName ?? nomination) === nomination;
+  if (isSame && isNominationSame) return;
   const condition: PodCondition = {
     type: 'PodScheduled', status: 'False', reason, message,
     lastTransitionTime: known?.status === 'False' && known.lastTransitionTime !== undefined ? known.lastTransitionTime : timestamp(nowMs),
     observedGeneration: pod.metadata.generation,
   };
-  await patchStatus(api, pod, { conditions: [condition], ...(nominatedNodeName === undefined ? {} : { nominatedNodeName }) }, signal);
+  await patchStatus(api, pod, { conditions: [condition], ...(isNominationSame ? {} : nominationPatch(nominatedNodeName)) }, signal);
+}
+
+const nominationPatch = (nodeName: string | undefined): object => ({ nominatedNodeName: nodeName === '' ? null : nodeName });
+
+/** A pod that matters more has taken the room that was made for it. */
+export async function withdrawNomination(api: ApiClient, pod: Pod, signal: AbortSignal): Promise<void> {
+  await patchStatus(api, pod, nominationPatch(''), signal);
 }
 
 /** Marks a victim with why it has to go, then deletes it. */

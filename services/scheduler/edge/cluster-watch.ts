@@ -1,6 +1,6 @@
 // The informers of the scheduler: they keep the cluster state and the queue up to date and tell the queue what changed.
 import type { ApiClient } from '#lib/api-client/client.ts';
-import { Informer } from '#lib/api-client/informer.ts';
+import { Informer, keyOf } from '#lib/api-client/informer.ts';
 import type { Environment } from '#lib/environment/environment.ts';
 import { replicaSetKind } from '#lib/kinds/apps/replica-set.ts';
 import { namespaceKind } from '#lib/kinds/core/namespace.ts';
@@ -13,9 +13,12 @@ import type { ReplicaSet } from '#lib/kinds/types/apps-v1.ts';
 import type { Node, Pod } from '#lib/kinds/types/core-v1.ts';
 import type { PodDisruptionBudget } from '#lib/kinds/types/policy-v1.ts';
 import { controllerOf } from '#lib/machinery/controller-ref.ts';
+import { claimsOfPod } from '#lib/machinery/volume-binding.ts';
 import type { ClusterState } from '../core/cluster-state.ts';
 import type { ClusterEvent, ClusterView } from '../core/framework.ts';
+import { Nominations } from '../core/nominations.ts';
 import type { SchedulingQueue } from '../core/scheduling-queue.ts';
+import { StorageWatch } from './storage-watch.ts';
 
 export interface ClusterWatchOptions {
   readonly api: ApiClient;
@@ -31,6 +34,8 @@ export interface ClusterWatch {
   readonly view: () => ClusterView;
   readonly pod: (namespace: string | undefined, name: string) => Pod | undefined;
   readonly budgets: () => readonly PodDisruptionBudget[];
+  readonly storage: StorageWatch;
+  readonly nominations: Nominations;
   readonly hasSynced: () => boolean;
   /** Until the signal aborts. */
   readonly run: (signal: AbortSignal) => Promise<void>;
@@ -60,10 +65,14 @@ export function watchCluster({ api, environment: { clock, random, log }, state, 
   const replicaSets = informer(replicaSetKind, slimReplicaSet);
   const budgets = informer(podDisruptionBudgetKind);
   const all = [nodes, pods, services, namespaces, replicaSets, budgets];
-  const notify = (event: ClusterEvent): void => {
-    queue.notify(event, clock.nowMs());
+  const notify = (event: ClusterEvent, concerns?: (pod: Pod) => boolean): void => {
+    queue.notify(event, clock.nowMs(), concerns);
     wake();
   };
+  const storage = new StorageWatch({ api, environment: { clock, random, log }, notify });
+  const nominations = new Nominations();
+  /** Keys of pods with claims that came before anything was known about claims. */
+  const held = new Set<string>();
 
   nodes.addHandler({
     added: (node) => {
@@ -80,17 +89,31 @@ export function watchCluster({ api, environment: { clock, random, log }, state, 
     },
   });
 
-  const take = (pod: Pod): void => {
+  const take = (pod: Pod, previous?: Pod): void => {
     if (isTerminal(pod)) {
       if (isAssigned(pod)) leave(pod);
+      nominations.remove(pod);
       queue.remove(pod);
     } else if (isAssigned(pod)) {
+      nominations.remove(pod);
       queue.remove(pod);
       state.setPod(pod);
     } else if (pod.spec.schedulerName === schedulerName && !state.isAssumed(pod.metadata.uid ?? '')) {
+      nominations.observe(pod, previous);
+      if (claimsOfPod(pod).length > 0 && !storage.hasSynced) {
+        held.add(keyOf(pod));
+        return storage.want();
+      }
       queue.put(pod, clock.nowMs());
       wake();
     }
+  };
+  const releaseHeld = (): void => {
+    for (const key of held) {
+      const pod = pods.getByKey(key);
+      if (pod) take(pod);
+    }
+    held.clear();
   };
   const leave = (pod: Pod): void => {
     state.removePod(pod);
@@ -102,13 +125,14 @@ export function watchCluster({ api, environment: { clock, random, log }, state, 
       if (isAssigned(pod) && !isTerminal(pod)) notify('AssignedPod/Add');
     },
     updated: (next, previous) => {
-      take(next);
+      take(next, previous);
       if (!isAssigned(next)) return;
       if (!isAssigned(previous)) notify('AssignedPod/Add');
       else if (differ(next.metadata.labels, previous.metadata.labels) || differ(next.spec, previous.spec)) notify('AssignedPod/Update');
     },
     deleted: (pod) => {
       queue.remove(pod);
+      nominations.remove(pod);
       if (isAssigned(pod)) leave(pod);
       else state.forget(pod);
       wake();
@@ -124,7 +148,11 @@ export function watchCluster({ api, environment: { clock, random, log }, state, 
         const owner = controllerOf(pod);
         return owner?.kind === 'ReplicaSet' ? replicaSets.get(pod.metadata.namespace, owner.name)?.spec.selector : undefined;
       },
+      storage: storage.assumed,
+      nominated: (nodeName) => nominations.on(nodeName),
     }),
+    storage,
+    nominations,
     pod: (namespace, name) => pods.get(namespace, name),
     budgets: () => budgets.list(),
     hasSynced: () => all.every(({ hasSynced }) => hasSynced),
@@ -132,7 +160,7 @@ export function watchCluster({ api, environment: { clock, random, log }, state, 
       await Promise.all(all.map((one) => one.synced(signal)));
     },
     run: async (signal) => {
-      await Promise.all(all.map((one) => one.run(signal)));
+      await Promise.all([...all.map((one) => one.run(signal)), storage.run(releaseHeld, signal)]);
     },
   };
 }

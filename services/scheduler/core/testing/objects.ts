@@ -1,7 +1,9 @@
 // Small literal nodes and pods for tests.
-import type { Node, Pod, PodSpec } from '#lib/kinds/types/core-v1.ts';
+import type { Node, PersistentVolume, PersistentVolumeClaim, Pod, PodSpec } from '#lib/kinds/types/core-v1.ts';
+import type { CSINode, StorageClass } from '#lib/kinds/types/storage-v1.ts';
 import type { ClusterView } from '../framework.ts';
 import { NodeInfo } from '../node-info.ts';
+import type { Storage } from '../storage.ts';
 
 export function node(name: string, { labels = {}, taints, cpu = '2', memory = '4Gi', pods = '110', unschedulable }: {
   labels?: Record<string, string>; taints?: Node['spec']['taints']; cpu?: string; memory?: string; pods?: string; unschedulable?: boolean;
@@ -34,5 +36,20 @@ export function cluster(...nodes: readonly [Node, ...Pod[]][]): ClusterView {
     services: () => [],
     ownerSelector: () => undefined,
     namespaceLabels: () => ({}),
+    storage: storage(),
+    nominated: () => [],
+  };
+}
+
+export function storage({ claims = [], volumes = [], classes = [], csiNodes = [] }: {
+  claims?: readonly PersistentVolumeClaim[]; volumes?: readonly PersistentVolume[]; classes?: readonly StorageClass[]; csiNodes?: readonly CSINode[];
+} = {}): Storage {
+  const named = <T extends { metadata: { name: string } }>(list: readonly T[]) => (name: string) => list.find(({ metadata }) => metadata.name === name);
+  return {
+    claim: (namespace, name) => claims.find(({ metadata }) => metadata.namespace === namespace && metadata.name === name),
+    volume: named(volumes),
+    volumes: () => volumes,
+    storageClass: named(classes),
+    csiNode: named(csiNodes),
   };
 }
