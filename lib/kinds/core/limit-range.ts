@@ -1,6 +1,7 @@
 // LimitRange of v1: the least, the most and the usual that a pod or container of a namespace asks for.
 import { defineKind } from '../define-kind.ts';
 import type { LimitRange, LimitRangeItem } from '../types/core-v1.ts';
+import { validateLimitRange } from './limit-range-validation.ts';
 
 /** What is not said of a container follows from what is: default from max, defaultRequest from default, then min. */
 function defaultItem(item: LimitRangeItem): void {
@@ -19,5 +20,6 @@ export const limitRangeKind = defineKind<LimitRange>({
     const spec = (limitRange.spec ??= { limits: [] });
     for (const item of (spec.limits ??= [])) defaultItem(item);
   },
+  validate: validateLimitRange,
   allowCreateOnUpdate: true,
 });

@@ -3,6 +3,8 @@ import { ageColumn, nameColumn, textColumn } from '../columns.ts';
 import { defineKind } from '../define-kind.ts';
 import { keepSpec, keepStatus } from '../strategy.ts';
 import type { PersistentVolumeClaim, PersistentVolumeClaimSpec } from '../types/core-v1.ts';
+import { validateClaimSpec, validateClaimStatusUpdate, validateClaimUpdate } from './claim-validation.ts';
+import { betaClassWarnings, claimWarnings } from './volume-warnings.ts';
 import { accessModesText, orUnset, phaseText, storageClassText } from './volume-columns.ts';
 
 export function defaultClaimSpec(spec: PersistentVolumeClaimSpec): void {
@@ -42,6 +44,10 @@ export const persistentVolumeClaimKind = defineKind<PersistentVolumeClaim>({
     joinDataSources(next.spec);
   },
   prepareForStatusUpdate: keepSpec,
+  validate: ({ spec }) => validateClaimSpec(spec, 'spec'),
+  validateUpdate: validateClaimUpdate,
+  validateStatusUpdate: validateClaimStatusUpdate,
+  warnings: ({ metadata, spec }) => [...betaClassWarnings(metadata), ...claimWarnings(spec, 'spec')],
   selectableFields: { name: ({ metadata }) => metadata.name },
   columns: [
     nameColumn(),

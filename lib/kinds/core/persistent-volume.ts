@@ -3,6 +3,8 @@ import { ageColumn, nameColumn, textColumn } from '../columns.ts';
 import { defineKind } from '../define-kind.ts';
 import { keepSpec, keepStatus } from '../strategy.ts';
 import type { PersistentVolume } from '../types/core-v1.ts';
+import { validateVolume, validateVolumeUpdate } from './persistent-volume-validation.ts';
+import { betaClassWarnings, volumeSourceWarnings } from './volume-warnings.ts';
 import { accessModesText, orUnset, phaseText, storageClassText } from './volume-columns.ts';
 
 function applyDefaults(volume: PersistentVolume): void {
@@ -26,6 +28,9 @@ export const persistentVolumeKind = defineKind<PersistentVolume>({
   prepareForCreate: (volume) => { volume.status = { phase: 'Pending', lastPhaseTransitionTime: volume.metadata.creationTimestamp }; },
   prepareForUpdate: keepStatus,
   prepareForStatusUpdate: keepSpec,
+  validate: validateVolume,
+  validateUpdate: validateVolumeUpdate,
+  warnings: ({ metadata, spec }) => [...betaClassWarnings(metadata), ...volumeSourceWarnings(spec)],
   selectableFields: { name: ({ metadata }) => metadata.name },
   columns: [
     nameColumn(),

@@ -3,6 +3,7 @@ import { ageColumn, nameColumn, textColumn } from '../columns.ts';
 import { defineKind } from '../define-kind.ts';
 import { keepSpec, keepStatus } from '../strategy.ts';
 import type { ResourceQuota } from '../types/core-v1.ts';
+import { validateQuota, validateQuotaStatusUpdate, validateQuotaUpdate } from './resource-quota-validation.ts';
 
 /** `pods: 1/10, requests.cpu: 100m/1` */
 function usageText({ status }: ResourceQuota, isShown: (resource: string) => boolean): string {
@@ -24,6 +25,9 @@ export const resourceQuotaKind = defineKind<ResourceQuota>({
   prepareForCreate: (quota) => { quota.status = {}; },
   prepareForUpdate: keepStatus,
   prepareForStatusUpdate: keepSpec,
+  validate: validateQuota,
+  validateUpdate: validateQuotaUpdate,
+  validateStatusUpdate: validateQuotaStatusUpdate,
   columns: [
     nameColumn(),
     textColumn('Request', (quota) => usageText(quota, (resource) => !isLimit(resource))),

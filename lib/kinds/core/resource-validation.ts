@@ -14,7 +14,8 @@ const STANDARD_RESOURCES = new Set([
 const isHugePages = (name: string): boolean => name.startsWith('hugepages-');
 const isNative = (name: string): boolean => !name.includes('/') || name.includes('kubernetes.io/');
 const isExtended = (name: string): boolean => !isNative(name) && !name.startsWith('requests.') && qualifiedNameProblems(`requests.${name}`).length === 0;
-const allowsOvercommit = (name: string): boolean => isNative(name) && !isHugePages(name);
+/** Whether more of it may be promised than there is. */
+export const allowsOvercommit = (name: string): boolean => isNative(name) && !isHugePages(name);
 
 function validateResourceName(name: string, path: string): FieldError[] {
   const errors = checked(path, name, qualifiedNameProblems);

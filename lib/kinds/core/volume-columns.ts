@@ -2,7 +2,8 @@
 import type { KubernetesObject } from '../define-kind.ts';
 
 const SHORT_MODES: Readonly<Record<string, string>> = { ReadWriteOnce: 'RWO', ReadOnlyMany: 'ROX', ReadWriteMany: 'RWX', ReadWriteOncePod: 'RWOP' };
-const BETA_CLASS = 'volume.beta.kubernetes.io/storage-class';
+/** Names the class of a volume or claim; older than the field. */
+export const BETA_CLASS = 'volume.beta.kubernetes.io/storage-class';
 
 /** `RWO,RWX`, in a fixed order. */
 export function accessModesText(modes: readonly string[] | undefined): string {

@@ -1,9 +1,12 @@
 // Checks of a pod's volumes. Source: pkg/apis/core/validation (ValidateVolumes).
 import { duplicate, forbidden, invalid, notSupported, required, tooLong, type FieldError } from '#lib/machinery/field-error.ts';
-import { byteLength, dnsLabelProblems, dnsSubdomainProblems } from '#lib/machinery/names.ts';
-import { checked } from '#lib/machinery/object-meta.ts';
+import { byteLength, dnsLabelProblems, dnsSubdomainProblems, outsideRange } from '#lib/machinery/names.ts';
+import { checked, validateAnnotations, validateLabels } from '#lib/machinery/object-meta.ts';
 import { parseQuantity } from '#lib/machinery/quantity.ts';
-import type { DownwardAPIVolumeFile, KeyToPath, ProjectedVolumeSource, Volume, VolumeProjection } from '../types/core-v1.ts';
+import type {
+  DownwardAPIVolumeFile, HostPathVolumeSource, KeyToPath, NFSVolumeSource, PersistentVolumeClaimTemplate, ProjectedVolumeSource, Volume, VolumeProjection,
+} from '../types/core-v1.ts';
+import { validateClaimSpec } from './claim-validation.ts';
 import { validateFieldRef, validateResourceFieldRef, VOLUME_FIELD_PATHS } from './field-ref-validation.ts';
 
 const FILE_MODE = 'must be a number between 0 and 0777 (octal), both inclusive';
@@ -84,6 +87,24 @@ function validateProjected(projected: ProjectedVolumeSource, path: string): Fiel
   return errors;
 }
 
+export function validateHostPath({ path: target, type = '' }: HostPathVolumeSource, path: string): FieldError[] {
+  return [
+    ...(target ? validateNoBacksteps(target, `${path}.path`) : [required(`${path}.path`)]),
+    ...(HOST_PATH_TYPES.includes(type) ? [] : [notSupported(`${path}.type`, type, HOST_PATH_TYPES)]),
+  ];
+}
+export function validateNfs({ server, path: target }: NFSVolumeSource, path: string): FieldError[] {
+  return [
+    ...(server ? [] : [required(`${path}.server`)]),
+    ...(target ? [] : [required(`${path}.path`)]),
+    ...(target?.startsWith('/') ? [] : [invalid(`${path}.path`, target ?? '', 'must be an absolute path')]),
+  ];
+}
+export function csiDriverNameProblems(driver: string | undefined, path: string): FieldError[] {
+  if (!driver) return [required(path)];
+  return [...(byteLength(driver) > 63 ? [tooLong(path, 63)] : []), ...checked(path, driver.toLowerCase(), dnsSubdomainProblems)];
+}
+
 type Sources = Omit<Volume, 'name'>;
 type Checks = { readonly [K in keyof Sources]?: (source: NonNullable<Sources[K]>, path: string) => FieldError[] };
 
@@ -97,10 +118,7 @@ const SOURCES: readonly (keyof Sources)[] = [
 const CHECKS: Checks = {
   emptyDir: ({ sizeLimit }, path) =>
     (sizeLimit !== undefined && parseQuantity(sizeLimit).nanos < 0n ? [forbidden(`${path}.sizeLimit`, 'SizeLimit field must be a valid resource quantity')] : []),
-  hostPath: ({ path: target, type = '' }, path) => [
-    ...(target ? validateNoBacksteps(target, `${path}.path`) : [required(`${path}.path`)]),
-    ...(HOST_PATH_TYPES.includes(type) ? [] : [notSupported(`${path}.type`, type, HOST_PATH_TYPES)]),
-  ],
+  hostPath: validateHostPath,
   secret: ({ secretName, defaultMode, items }, path) => [
     ...(secretName ? [] : [required(`${path}.secretName`)]), ...validateMode(defaultMode, `${path}.defaultMode`), ...validateItems(items, `${path}.items`),
   ],
@@ -112,16 +130,26 @@ const CHECKS: Checks = {
   ],
   projected: validateProjected,
   persistentVolumeClaim: ({ claimName }, path) => (claimName ? [] : [required(`${path}.claimName`)]),
-  nfs: ({ server, path: target }, path) => [
-    ...(server ? [] : [required(`${path}.server`)]),
-    ...(target ? [] : [required(`${path}.path`)]),
-    ...(target?.startsWith('/') ? [] : [invalid(`${path}.path`, target ?? '', 'must be an absolute path')]),
+  nfs: validateNfs,
+  iscsi: ({ targetPortal, iqn, lun }, path) => [
+    ...(targetPortal ? [] : [required(`${path}.targetPortal`)]),
+    ...(iqn ? (/^(iqn|eui|naa)\./.test(iqn) ? [] : [invalid(`${path}.iqn`, iqn, 'must be valid format')]) : [required(`${path}.iqn`)]),
+    ...(lun !== undefined && (lun < 0 || lun > 255) ? [invalid(`${path}.lun`, lun, outsideRange(0, 255))] : []),
   ],
-  csi: ({ driver }, path) => {
-    if (!driver) return [required(`${path}.driver`)];
-    return [...(byteLength(driver) > 63 ? [tooLong(`${path}.driver`, 63)] : []), ...checked(`${path}.driver`, driver.toLowerCase(), dnsSubdomainProblems)];
+  gitRepo: ({ repository, directory = '' }, path) => [...(repository ? [] : [required(`${path}.repository`)]), ...validateOwnPath(directory, `${path}.directory`)],
+  csi: ({ driver, nodePublishSecretRef }, path) => [
+    ...csiDriverNameProblems(driver, `${path}.driver`),
+    ...(nodePublishSecretRef !== undefined && !nodePublishSecretRef.name ? [required(`${path}.nodePublishSecretRef.name`)] : []),
+  ],
+  ephemeral: ({ volumeClaimTemplate }, path) => {
+    if (volumeClaimTemplate === undefined) return [required(`${path}.volumeClaimTemplate`)];
+    const { metadata, spec } = volumeClaimTemplate as PersistentVolumeClaimTemplate;
+    const at = `${path}.volumeClaimTemplate`;
+    return [
+      ...validateLabels(metadata?.labels, `${at}.metadata.labels`), ...validateAnnotations(metadata?.annotations, `${at}.metadata.annotations`),
+      ...validateClaimSpec(spec ?? {}, `${at}.spec`),
+    ];
   },
-  ephemeral: ({ volumeClaimTemplate }, path) => (volumeClaimTemplate ? [] : [required(`${path}.volumeClaimTemplate`)]),
   image: ({ reference }, path) => (reference ? [] : [required(`${path}.reference`)]),
 };
 
