@@ -24,6 +24,7 @@ import { persistentVolumeClaimProtection } from './persistentvolumeclaim-protect
 import { podGcController } from './pod-gc/controller.ts';
 import { replicaSetController } from './replicaset/controller.ts';
 import { replicationControllerController } from './replicationcontroller/controller.ts';
+import { resourceQuotaController } from './resourcequota/controller.ts';
 import { rootCaPublisher } from './root-ca-publisher/controller.ts';
 import { serviceAccountController } from './serviceaccount/controller.ts';
 import { serviceAccountTokenController } from './serviceaccount-token/controller.ts';
@@ -56,6 +57,7 @@ export function allControllers({ flags, rootCaPem, metadataApi, api, signer }: C
     cronJobController(flags.concurrentCronJobSyncs),
     ttlAfterFinishedController(flags.concurrentTtlAfterFinishedSyncs),
     replicationControllerController(flags.concurrentRcSyncs),
+    resourceQuotaController(flags.concurrentResourceQuotaSyncs, flags.resourceQuotaSyncPeriodMs),
     ...nodeLifecycleControllers({
       monitorPeriodMs: flags.nodeMonitorPeriodMs, monitorGraceMs: flags.nodeMonitorGracePeriodMs, startupGraceMs: flags.nodeStartupGracePeriodMs,
       evictionRate: flags.nodeEvictionRate, secondaryEvictionRate: flags.secondaryNodeEvictionRate,

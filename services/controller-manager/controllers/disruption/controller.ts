@@ -4,7 +4,9 @@ import { keyOf } from '#lib/api-client/informer.ts';
 import { defineController, done, mapped, retryAfterMs, type Controller, type ReconcileContext } from '#lib/controller/define-controller.ts';
 import { deploymentKind } from '#lib/kinds/apps/deployment.ts';
 import { replicaSetKind } from '#lib/kinds/apps/replica-set.ts';
+import { statefulSetKind } from '#lib/kinds/apps/stateful-set.ts';
 import { podKind } from '#lib/kinds/core/pod.ts';
+import { replicationControllerKind } from '#lib/kinds/core/replication-controller.ts';
 import { anyKind } from '#lib/kinds/define-kind.ts';
 import { podDisruptionBudgetKind } from '#lib/kinds/policy/pod-disruption-budget.ts';
 import type { Pod } from '#lib/kinds/types/core-v1.ts';
@@ -28,8 +30,9 @@ const budgets = (): Controller => defineController({
     mapped(podKind, (pod, cache) => cache.list(podDisruptionBudgetKind, pod.metadata.namespace).filter((budget) => matches(budget, pod)).map(keyOf)),
     // A change of size changes what percentages mean.
     mapped(deploymentKind, ({ metadata }, cache) => cache.list(podDisruptionBudgetKind, metadata.namespace).map(keyOf), { isRelevantUpdate: (next, previous) => next.spec.replicas !== previous.spec.replicas }),
+    mapped(statefulSetKind, ({ metadata }, cache) => cache.list(podDisruptionBudgetKind, metadata.namespace).map(keyOf), { isRelevantUpdate: (next, previous) => next.spec.replicas !== previous.spec.replicas }),
   ],
-  reads: [anyKind(replicaSetKind)],
+  reads: [anyKind(replicaSetKind), anyKind(replicationControllerKind)],
   async reconcile({ namespace, name }, context) {
     const { cache, events, clock } = context;
     const budget = cache.get(podDisruptionBudgetKind, namespace, name);
@@ -75,6 +78,11 @@ function totalScale(budget: Readonly<PodDisruptionBudget>, pods: readonly Readon
     }
     if (scales.has(owner.uid)) continue;
     const { namespace } = pod.metadata;
+    const plain = owner.kind === 'StatefulSet' ? cache.get(statefulSetKind, namespace, owner.name) : owner.kind === 'ReplicationController' ? cache.get(replicationControllerKind, namespace, owner.name) : undefined;
+    if (plain && plain.metadata.uid === owner.uid) {
+      scales.set(owner.uid, plain.spec?.replicas ?? 1);
+      continue;
+    }
     const replicaSet = owner.kind === 'ReplicaSet' ? cache.get(replicaSetKind, namespace, owner.name) : undefined;
     if (!replicaSet || replicaSet.metadata.uid !== owner.uid) throw new UnknownScale(`${owner.kind.toLowerCase()}s.${owner.apiVersion.split('/')[0] ?? ''} does not implement the scale subresource`);
     const above = controllerOf(replicaSet);
