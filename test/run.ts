@@ -15,7 +15,7 @@ const root = fileURLToPath(new URL('..', import.meta.url));
 const FILE_TIMEOUT_MS = 600_000;
 
 function prepareMachine(): void {
-  const forTests = [{ program: 'etcdctl', debianPackage: 'etcd-client' }, { program: 'openssl', debianPackage: 'openssl' }].filter(({ program }) => findProgram(program) === undefined);
+  const forTests = [{ program: 'etcdctl', debianPackage: 'etcd-client' }, { program: 'openssl', debianPackage: 'openssl' }, { program: 'newuidmap', debianPackage: 'uidmap' }].filter(({ program }) => findProgram(program) === undefined);
   const missing = [...missingRequirements(), ...forTests];
   if (process.getuid?.() !== 0) {
     process.stderr.write('npm test: the tests make network namespaces and mounts and need root: run them with sudo\n');

@@ -1,13 +1,14 @@
 // A cluster for tests, driven as a person drives it: by the kubreak command and an unmodified kubectl.
 import assert from 'node:assert/strict';
 import { execFile, spawn, type ChildProcess } from 'node:child_process';
-import { mkdtempSync, writeFileSync } from 'node:fs';
+import { chmodSync, chownSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-const KUBREAK = fileURLToPath(new URL('../../dist/kubreak.js', import.meta.url));
+const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+const KUBREAK = `${ROOT}dist/kubreak.js`;
 const COMMAND_TIMEOUT_MS = 120_000;
 
 export interface Result {
@@ -55,19 +56,62 @@ export async function until<T>(what: string, attempt: () => Promise<T | undefine
   }
 }
 
+/** Who runs kubreak: the user of the test, or somebody without rights who has subordinate ids or just the one. */
+export type ClusterUser = 'self' | 'ordinary' | 'ordinary-with-one-id';
+
+/** Of nobody on a usual machine. */
+const ORDINARY_ID = 64_321;
+const SUBORDINATE_IDS = '1000000000:65536';
+
+/**
+ * Words before a command that make it that of an ordinary user, who may read neither the project nor anything else of root:
+ * programs and node show at /app of the user's folder, the account only in a mount namespace of this one command.
+ */
+function asOrdinaryUser(scratch: string, hasSubordinateIds: boolean): string[] {
+  const home = join(scratch, 'home');
+  const app = join(scratch, 'app');
+  chmodSync(scratch, 0o755);
+  for (const folder of [home, join(app, 'dist'), join(app, 'node_modules'), join(scratch, 'etc')]) mkdirSync(folder, { recursive: true });
+  chownSync(home, ORDINARY_ID, ORDINARY_ID);
+  writeFileSync(join(app, 'node'), '');
+  const script = `set -e
+mount --bind ${ROOT}dist ${app}/dist
+mount --bind ${ROOT}node_modules ${app}/node_modules
+mount --bind ${process.execPath} ${app}/node
+mount -t tmpfs tmpfs ${scratch}/etc
+mkdir ${scratch}/etc/upper ${scratch}/etc/work
+mount -t overlay overlay -o lowerdir=/etc,upperdir=${scratch}/etc/upper,workdir=${scratch}/etc/work /etc
+echo 'kubreak-test:x:${ORDINARY_ID}:${ORDINARY_ID}::${home}:/bin/sh' >>/etc/passwd
+${hasSubordinateIds ? `for f in subuid subgid; do echo 'kubreak-test:${SUBORDINATE_IDS}' >>/etc/$f; done` : ''}
+cd ${home}
+exec setpriv --reuid=${ORDINARY_ID} --regid=${ORDINARY_ID} --clear-groups env HOME=${home} PATH=/usr/local/bin:/usr/bin:/bin ${app}/node ${app}/dist/kubreak.js "$@"`;
+  return ['unshare', '--mount', '--propagation', 'private', 'sh', '-c', script, 'sh'];
+}
+
+/** Why an ordinary user cannot have a cluster here; undefined when one can. */
+export async function ordinaryUserProblem(): Promise<string | undefined> {
+  const asUser = process.getuid?.() === 0 ? ['setpriv', `--reuid=${ORDINARY_ID}`, `--regid=${ORDINARY_ID}`, '--clear-groups'] : ['env'];
+  const [program = '', ...args] = [...asUser, 'unshare', '--user', '--map-root-user', '--net', 'true'];
+  const { code, stderr } = await runCommand(program, args);
+  return code === 0 ? undefined : `this machine does not let ordinary users make user namespaces: ${stderr.trim()}`;
+}
+
 export class TestCluster {
   readonly folder: string;
   readonly port: number;
   readonly #scratch: string;
+  readonly #command: readonly string[];
 
-  private constructor(scratch: string, port: number) {
+  private constructor(scratch: string, port: number, user: ClusterUser) {
     this.#scratch = scratch;
-    this.folder = join(scratch, '.kubreak');
     this.port = port;
+    const isOther = user !== 'self' && process.getuid?.() === 0;
+    this.#command = isOther ? asOrdinaryUser(scratch, user === 'ordinary') : [process.execPath, KUBREAK];
+    this.folder = join(scratch, isOther ? 'home' : '', '.kubreak');
   }
 
-  static async start(): Promise<TestCluster> {
-    const cluster = new TestCluster(mkdtempSync(join(tmpdir(), 'kubreak-e2e-')), await freePort());
+  static async start(user: ClusterUser = 'self'): Promise<TestCluster> {
+    const cluster = new TestCluster(mkdtempSync(join(tmpdir(), 'kubreak-e2e-')), await freePort(), user);
     await cluster.up();
     return cluster;
   }
@@ -79,13 +123,15 @@ export class TestCluster {
   async down(purge = true): Promise<void> {
     const { code, stderr } = await this.kubreak(['down', ...(purge ? ['--purge'] : [])]);
     assert.equal(code, 0, `kubreak down failed: ${stderr}`);
+    if (purge) rmSync(this.#scratch, { recursive: true, force: true });
   }
 
   get kubeconfig(): string {
     return join(this.folder, 'admin.conf');
   }
   kubreak(args: readonly string[], options?: RunOptions): Promise<Result> {
-    return runCommand(process.execPath, [KUBREAK, '--dir', this.folder, ...args], options);
+    const [program = '', ...words] = this.#command;
+    return runCommand(program, [...words, '--dir', this.folder, ...args], options);
   }
   kubectl(args: readonly string[], options: RunOptions = {}): Promise<Result> {
     return runCommand('kubectl', args, { ...options, env: { KUBECONFIG: this.kubeconfig, HOME: this.#scratch, ...options.env } });
