@@ -5,6 +5,7 @@ import type { Command } from 'commander';
 import { createInterface } from 'node:readline';
 import { API_PORT } from '../cluster-layout.ts';
 import type { ClusterFolder } from '../local/cluster-folder.ts';
+import { rootlessNotes } from '../local/rootless.ts';
 import { superviseCluster, type Progress } from '../local/supervisor.ts';
 import { UserError } from '../user-error.ts';
 import { clusterFolderOf } from './cluster-option.ts';
@@ -75,6 +76,7 @@ async function runInForeground(folder: ClusterFolder, port: number): Promise<voi
   }
   if (isChildOfDetach) for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined); // who listened has gone
   process.stdout.write(`starting a cluster in ${folder.path}\n`);
+  for (const note of rootlessNotes()) process.stdout.write(`  ${note}\n`);
   await superviseCluster(folder, port, terminalProgress(startedMs), () => {
     printReady(folder, startedMs);
     process.stdout.write(isChildOfDetach ? 'Stop it with: kubreak down\n' : 'Ctrl-C stops it; its data stays.\n');

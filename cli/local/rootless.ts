@@ -35,23 +35,37 @@ interface Mapping {
   readonly gids: SubordinateIds;
 }
 
+/** Empty for a user without an account. */
+function accountName(): string {
+  try {
+    return userInfo().username;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ERR_SYSTEM_ERROR') throw error;
+    return '';
+  }
+}
+
 /** Undefined: this user has no subordinate ids, or the programs that hand them out are not installed. */
 function subordinateMapping(): Mapping | undefined {
   if (findProgram('newuidmap') === undefined || findProgram('newgidmap') === undefined) return undefined;
   const read = (path: string): string => (existsSync(path) ? readFileSync(path, 'utf8') : '');
-  let name = '';
-  try {
-    name = userInfo().username;
-  } catch {
-    return undefined; // newuidmap serves only users who have an account
-  }
+  const name = accountName();
+  if (name === '') return undefined; // newuidmap serves only users who have an account
   const uids = parseSubordinateIds(read('/etc/subuid'), name, process.getuid?.() ?? 0);
   const gids = parseSubordinateIds(read('/etc/subgid'), name, process.getuid?.() ?? 0);
   return uids && gids && { uids: { ...uids, count: IDS_NEEDED }, gids: { ...gids, count: IDS_NEEDED } };
 }
 
-/** In one word, what other users there are in the cluster. */
-export const hasSubordinateIds = (): boolean => subordinateMapping() !== undefined;
+/** What a cluster of an ordinary user lacks, one line each; nothing as root. Told at each start. */
+export function rootlessNotes(): string[] {
+  if (!isRootless()) return [];
+  const name = accountName();
+  const hint = name === '' ? 'your user has no account here' : `an administrator can: apt-get install -y uidmap && usermod --add-subuids 100000-165535 --add-subgids 100000-165535 ${name}`;
+  return [
+    'rootless: memory limits are kept by a watcher and CPU limits not at all, for control groups belong to root',
+    ...(subordinateMapping() ? [] : [`rootless: the cluster has one user, so containers that name another run as root without capabilities; ${hint}`]),
+  ];
+}
 
 function mapIds(pid: number): void {
   const uid = process.getuid?.() ?? 0;
