@@ -1,12 +1,12 @@
-// A typed client of the Kubernetes REST API over undici: one connection pool, JSON bodies, a deadline on every request.
+// A typed client of the Kubernetes REST API: HTTP/2 where the server speaks it, JSON bodies, a deadline on every request.
 // Errors that the server answers are thrown as StatusError; what does not reach a server is a TransportError.
 import { readFile } from 'node:fs/promises';
 import { createSecureContext } from 'node:tls';
-import type { Dispatcher } from 'undici';
 import type { Kind, KubernetesObject } from '#lib/kinds/define-kind.ts';
 import type { ObjectMeta } from '#lib/kinds/types/meta-v1.ts';
 import { failure, StatusError, type Status } from '#lib/machinery/status-error.ts';
-import { newHttpPool, sendRequest, type HttpPool } from './http-pool.ts';
+import { Http2Transport, NoHttp2Error } from './http2-transport.ts';
+import { bodyText, type HttpMethod, type Transport, type TransportResponse } from './transport.ts';
 import { readWatchEvents, type WatchEvent } from './watch-stream.ts';
 
 /** How to reach an API server and as whom; what a kubeconfig or a service account mount holds. */
@@ -23,8 +23,6 @@ export interface ConnectionConfig {
   readonly tokenSource?: (() => Promise<string>) | undefined;
   /** What to ask for instead of `application/json`, such as PartialObjectMetadata. */
   readonly accept?: string | undefined;
-  /** Requests in flight at once; more wait. Default: unlimited, since each watch takes a connection. */
-  readonly maxConnections?: number | undefined;
   readonly tlsServerName?: string | undefined;
   readonly insecureSkipTlsVerify?: boolean | undefined;
 }
@@ -81,11 +79,6 @@ export interface RequestOptions {
 
 /** Longest wait for an answer to anything but a watch; milliseconds. Source: client-go discovery's 32 s. */
 const REQUEST_TIMEOUT_MS = 32_000;
-/**
- * A watch without any byte for this long is given up: the server sends a bookmark about every 60 s.
- * Milliseconds. Stands in for client-go's HTTP/2 pings, which find a dead peer in about 45 s.
- */
-const WATCH_SILENCE_MS = 90_000;
 const TOKEN_REFRESH_MS = 60_000;
 
 export function objectPath(kind: Kind<never> | PathKind, namespace: string | undefined, name?: string, subresource?: string): string {
@@ -108,30 +101,49 @@ function queryOf(parameters: Readonly<Record<string, string | number | boolean |
   return text === '' ? '' : `?${text}`;
 }
 
+/**
+ * The connections of one or more clients of the same server; made when the first request is sent. Clients that differ
+ * only in their tokens can share it.
+ */
+export function transportFor({ server, caPem, certPem, keyPem, tlsServerName, insecureSkipTlsVerify }: ConnectionConfig): Transport {
+  const { protocol, hostname, port } = new URL(server);
+  const security = {
+    // Made once: reading the certificates again for each connection costs more than all else.
+    secureContext: createSecureContext({ ca: caPem, cert: certPem, key: keyPem }), servername: tlsServerName, rejectUnauthorized: insecureSkipTlsVerify !== true,
+  };
+  const http2 = protocol === 'https:' ? new Http2Transport({ ...security, host: hostname.replace(/^\[|\]$/g, ''), port: Number(port || 443) }) : undefined;
+  let http1: Promise<Transport> | undefined;
+  const useHttp1 = (): Promise<Transport> => (http1 ??= import('./http1-transport.ts').then(({ http1Transport }) => http1Transport({ ...security, origin: server })));
+  return {
+    async send(request) {
+      if (http2 && !http1) {
+        try {
+          return await http2.send(request);
+        } catch (error) {
+          if (!(error instanceof NoHttp2Error)) throw error;
+        }
+      }
+      return (await useHttp1()).send(request);
+    },
+    close: async () => {
+      await Promise.all([http2?.close(), http1?.then((transport) => transport.close())]);
+    },
+  };
+}
+
 export class ApiClient {
   readonly server: string;
-  readonly #pool: HttpPool;
+  readonly #transport: Transport;
   readonly #userAgent: string;
   readonly #config: ConnectionConfig;
   #token: { value: string; readAtMs: number } | undefined;
 
-  constructor(config: ConnectionConfig, userAgent: string) {
+  /** `transport`: connections that it shares with others, see `transportFor`. */
+  constructor(config: ConnectionConfig, userAgent: string, transport = transportFor(config)) {
     this.server = config.server;
     this.#config = config;
     this.#userAgent = userAgent;
-    this.#pool = newHttpPool(config.server, {
-      connect: {
-        // Made once: every watch has a connection of its own, and reading the certificates again for each costs more than all else.
-        secureContext: createSecureContext({ ca: config.caPem, cert: config.certPem, key: config.keyPem }),
-        ...(config.tlsServerName === undefined ? {} : { servername: config.tlsServerName }),
-        rejectUnauthorized: config.insecureSkipTlsVerify !== true,
-        timeout: 10_000,
-      },
-      connections: config.maxConnections ?? null,
-      keepAliveTimeout: 30_000,
-      headersTimeout: REQUEST_TIMEOUT_MS,
-      bodyTimeout: WATCH_SILENCE_MS,
-    });
+    this.#transport = transport;
   }
 
   get<T extends KubernetesObject>(kind: Kind<T>, namespace: string | undefined, name: string, options?: RequestOptions): Promise<T> {
@@ -201,24 +213,23 @@ export class ApiClient {
   }
 
   /** A request to any path, for what has no kind. `body` undefined: none. */
-  async request<R>(method: Dispatcher.HttpMethod, path: string, body?: unknown, options?: RequestOptions, contentType = 'application/json'): Promise<R> {
+  async request<R>(method: HttpMethod, path: string, body?: unknown, options?: RequestOptions, contentType = 'application/json'): Promise<R> {
     const deadline = AbortSignal.timeout(REQUEST_TIMEOUT_MS);
     const signal = options?.signal ? AbortSignal.any([options.signal, deadline]) : deadline;
     const response = await this.#send(method, path, body === undefined ? undefined : JSON.stringify(body), contentType, signal);
     if (response.statusCode >= 300) throw await statusErrorOf(response);
     const type = response.headers['content-type'];
-    const text = await bodyText(response);
+    const text = await textOf(response);
     return (typeof type === 'string' && type.startsWith('application/json') ? JSON.parse(text) : text) as R;
   }
 
-  async #send(method: Dispatcher.HttpMethod, path: string, body: string | undefined, contentType: string | undefined, signal: AbortSignal): Promise<Dispatcher.ResponseData> {
+  async #send(method: HttpMethod, path: string, body: string | undefined, contentType: string | undefined, signal: AbortSignal): Promise<TransportResponse> {
     const token = await this.#bearerToken();
     const headers: Record<string, string> = { accept: this.#config.accept ?? 'application/json', 'user-agent': this.#userAgent };
     if (token !== undefined) headers['authorization'] = `Bearer ${token}`;
     if (body !== undefined && contentType !== undefined) headers['content-type'] = contentType;
     try {
-      // reset: undici would close the connection after every DELETE that has a body
-      return await sendRequest(this.#pool, { method, path, headers, reset: false, ...(body === undefined ? {} : { body }), signal });
+      return await this.#transport.send({ method, path, headers, body, signal });
     } catch (error) {
       throw new TransportError(`${method} ${this.server}${path}: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
     }
@@ -237,20 +248,20 @@ export class ApiClient {
 
   /** Ends all connections, watches included. */
   async close(): Promise<void> {
-    await this.#pool.destroy();
+    await this.#transport.close();
   }
 }
 
-async function bodyText(response: Dispatcher.ResponseData): Promise<string> {
+async function textOf(response: TransportResponse): Promise<string> {
   try {
-    return await response.body.text();
+    return await bodyText(response);
   } catch (error) {
     throw new TransportError('the answer was cut off', { cause: error });
   }
 }
 
-async function statusErrorOf(response: Dispatcher.ResponseData): Promise<StatusError> {
-  const text = await bodyText(response);
+async function statusErrorOf(response: TransportResponse): Promise<StatusError> {
+  const text = await textOf(response);
   let parsed: unknown;
   try {
     parsed = JSON.parse(text);
@@ -262,6 +273,6 @@ async function statusErrorOf(response: Dispatcher.ResponseData): Promise<StatusE
 }
 
 /** `component/version`, as upstream's clients call themselves. */
-export function connectToApiserver(config: ConnectionConfig, component: string): ApiClient {
-  return new ApiClient(config, `${component}/v1.36.2 (linux/amd64) kubernetes/kubreak`);
+export function connectToApiserver(config: ConnectionConfig, component: string, transport?: Transport): ApiClient {
+  return new ApiClient(config, `${component}/v1.36.2 (linux/amd64) kubernetes/kubreak`, transport);
 }

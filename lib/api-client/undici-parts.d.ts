@@ -1,4 +1,4 @@
-// Types of the two files of undici that http-pool.ts takes by themselves.
+// Types of the two files of undici that http1-transport.ts takes by themselves.
 declare module 'undici/lib/dispatcher/pool.js' {
   import { Pool } from 'undici';
   export default Pool;

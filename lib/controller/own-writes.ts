@@ -3,7 +3,7 @@
 // needs to survive a crash: a fresh process starts from a fresh list.
 // Source of the idea: expectations of pkg/controller/controller_utils.go, and the stale cache guard of Kubernetes 1.36.
 import type { ApiClient, DeleteOptions, NewObject, PatchType } from '#lib/api-client/client.ts';
-import type { Dispatcher } from 'undici';
+import type { HttpMethod } from '#lib/api-client/transport.ts';
 import type { Kind, KubernetesObject } from '#lib/kinds/define-kind.ts';
 import { kindId, type SharedCache } from './shared-cache.ts';
 
@@ -103,7 +103,7 @@ export class ReconcileApi {
     this.#writes.deleted(this.#key, kind as unknown as Kind<KubernetesObject>, { namespace, name, uid }, this.#nowMs());
   }
   /** Anything else; not remembered. */
-  request<R>(method: Dispatcher.HttpMethod, path: string, body?: unknown, contentType?: string): Promise<R> {
+  request<R>(method: HttpMethod, path: string, body?: unknown, contentType?: string): Promise<R> {
     return this.#client.request<R>(method, path, body, { signal: this.#signal }, contentType);
   }
 

@@ -4,7 +4,7 @@ import { setMaxListeners } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { Gauge } from 'prom-client';
-import { ApiClient, connectToApiserver } from '#lib/api-client/client.ts';
+import { ApiClient, connectToApiserver, transportFor } from '#lib/api-client/client.ts';
 import { delegatedAccess } from '#lib/api-client/delegated-access.ts';
 import { EventRecorder } from '#lib/api-client/event-recorder.ts';
 import { runAsLeader } from '#lib/api-client/leader-election.ts';
@@ -32,8 +32,9 @@ export async function startControllerManager(flags: Flags<typeof controllerManag
   const access = await loadKubeconfig(flags.kubeconfig);
   const rootCaPem = flags.rootCaFile === '' ? '' : await readFile(flags.rootCaFile, 'utf8');
   const signer = flags.serviceAccountPrivateKeyFile === '' ? undefined : tokenSigner(await readFile(flags.serviceAccountPrivateKeyFile, 'utf8'));
-  const root = connectToApiserver(access, NAME);
-  const metadataApi = new ApiClient({ ...access, accept: METADATA_ONLY }, `${NAME}/v1.36.2 (linux/amd64) kubernetes/kubreak/metadata-informers`);
+  const transport = transportFor(access);
+  const root = connectToApiserver(access, NAME, transport);
+  const metadataApi = new ApiClient({ ...access, accept: METADATA_ONLY }, `${NAME}/v1.36.2 (linux/amd64) kubernetes/kubreak/metadata-informers`, transport);
   const metrics = newMetrics();
   const leaderStatus = new Gauge({
     name: 'leader_election_master_status', registers: [metrics], labelNames: ['name'],

@@ -1,8 +1,8 @@
 // The HTTP side of the API server as a fastify app: who asks, whether he may, how much at once; then the routes.
 // Build it with fakes and `inject` requests in tests; service.ts gives it TLS and a port.
 import { randomUUID } from 'node:crypto';
-import { createServer as createHttpServer, ServerResponse, type IncomingMessage, type Server } from 'node:http';
-import { createServer as createHttpsServer, type ServerOptions } from 'node:https';
+import { ServerResponse, type IncomingMessage } from 'node:http';
+import type { Http2ServerRequest, SecureServerOptions } from 'node:http2';
 import type { Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
 import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
@@ -18,6 +18,7 @@ import { asStatusError, RequestTimeoutError, sendPlainObject } from './answer.ts
 import { MAX_BODY_BYTES, unsupportedMediaType } from './body.ts';
 import { discoveryRoutes, groupDocument } from './discovery-routes.ts';
 import { healthRoutes, type HealthEndpoints } from './health-routes.ts';
+import { createHttpServer } from './http-server.ts';
 import type { ApiserverMetrics } from './metrics.ts';
 import { negotiate } from './negotiation.ts';
 import { bodyTooLarge, isLongRunning, pendingUpgrade, setPendingUpgrade, type ApiCall } from './pipeline.ts';
@@ -40,21 +41,14 @@ export interface ApiserverDependencies extends ResourceServices {
   /** Groups that other servers answer for. */
   readonly aggregator?: Aggregator;
   /** Without it the app speaks plain HTTP (tests). */
-  readonly tls?: ServerOptions;
+  readonly tls?: SecureServerOptions;
 }
 
-/** For a client to send its headers, and the whole request. Milliseconds. */
-const HEADERS_TIMEOUT_MS = 60_000;
-const UPLOAD_TIMEOUT_MS = 300_000;
-/** Source: Go's net.ListenConfig. */
-const TCP_KEEPALIVE_MS = 15_000;
 const MUTATING: ReadonlySet<string> = new Set(['POST', 'PUT', 'PATCH', 'DELETE']);
 /** Answered whatever the state of things: never counted against the limits. */
 const ALWAYS_ADMITTED = /^\/(healthz|livez|readyz)(\/|$)/;
 /** Made once: an abort without a reason would make an exception with a stack for every request. */
 const ENDED = new Error('the request has ended');
-/** Selectors of many values make long URLs. Source: Go net/http, DefaultMaxHeaderBytes. */
-const MAX_HEADER_BYTES = 1024 * 1024;
 const NO_CALL = undefined as unknown as ApiCall;
 
 export function buildApiserverApp(dependencies: ApiserverDependencies): FastifyInstance {
@@ -66,11 +60,7 @@ export function buildApiserverApp(dependencies: ApiserverDependencies): FastifyI
     clientErrorHandler: refuseGarbage,
     frameworkErrors: (_error, _request, reply) => void (reply as FastifyReply).code(400).type('text/plain; charset=utf-8').send('400 Bad Request'), // a URL that cannot be decoded
     serverFactory: (handler) => {
-      const options = { maxHeaderSize: MAX_HEADER_BYTES, keepAlive: true, keepAliveInitialDelay: TCP_KEEPALIVE_MS }; // the last two find clients whose host is gone
-      const server = (tls ? createHttpsServer({ ...options, ...tls }, handler) : createHttpServer(options, handler)) as Server;
-      server.keepAliveTimeout = 0; // the client decides how long it keeps a connection
-      server.headersTimeout = HEADERS_TIMEOUT_MS;
-      server.requestTimeout = UPLOAD_TIMEOUT_MS;
+      const server = createHttpServer(tls, handler);
       server.on('upgrade', (request: IncomingMessage, socket: Socket, head: Buffer) => {
         // through the same hooks as every request; whoever takes the connection over finds it here
         socket.on('error', () => socket.destroy());
@@ -104,7 +94,7 @@ export function buildApiserverApp(dependencies: ApiserverDependencies): FastifyI
     request.api = { info, query, startMs: performance.now(), isLongRunning: isLongRunning(info), user: { name: '', groups: [] }, abort, warnings: [] };
     void reply.header('audit-id', request.headers['audit-id'] ?? randomUUID()).header('cache-control', 'no-cache, private');
     watchForEnd(request, reply, dependencies);
-    if (stopping) void reply.header('connection', 'close');
+    if (stopping && raw.httpVersionMajor < 2) void reply.header('connection', 'close');
 
     const authentication = authenticationRequest(raw);
     const user = await dependencies.authenticator.authenticate(authentication);
@@ -235,7 +225,8 @@ function certificateChain(socket: Socket): readonly Uint8Array[] {
 }
 
 function authenticationRequest(raw: IncomingMessage): AuthenticationRequest {
-  const { socket } = raw;
+  // A request over HTTP/2 has a view of the socket of its own; the session's is the same for all of them.
+  const socket = (raw as unknown as Partial<Http2ServerRequest>).stream?.session?.socket ?? raw.socket;
   return { headers: raw.headers, remoteAddress: socket.remoteAddress ?? '', connection: socket, clientCertificates: () => certificateChain(socket) };
 }
 

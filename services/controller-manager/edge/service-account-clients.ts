@@ -1,7 +1,8 @@
 // A client per controller that acts as the controller's own service account in kube-system, by tokens that are asked
 // for and renewed here. Source: controller-manager's SAControllerClientBuilder (clientbuilder/client_builder_dynamic.go).
 import type { Logger } from 'pino';
-import { ApiClient, TransportError, type ConnectionConfig } from '#lib/api-client/client.ts';
+import { ApiClient, TransportError, transportFor, type ConnectionConfig } from '#lib/api-client/client.ts';
+import type { Transport } from '#lib/api-client/transport.ts';
 import type { Clock } from '#lib/environment/clock.ts';
 import { serviceAccountKind } from '#lib/kinds/core/service-account.ts';
 import { isAlreadyExists, isNotFound, StatusError } from '#lib/machinery/status-error.ts';
@@ -11,8 +12,6 @@ const NAMESPACE = 'kube-system';
 const LIFETIME_SECONDS = 3600;
 /** A token is renewed when this share of its life is left. */
 const RENEWAL_SHARE = 0.2;
-/** Writes of one controller in flight at once: enough for bursts, few enough for the memory of their TLS sessions. */
-const MAX_CONNECTIONS = 4;
 const EARLY_TOKENS = 3;
 
 interface TokenRequest {
@@ -68,8 +67,8 @@ function tokenSource(root: ApiClient, name: string, { clock, log }: { readonly c
 /** Asks for another token, once, when the server refuses the one it has. */
 class ServiceAccountClient extends ApiClient {
   readonly #discardToken: () => void;
-  constructor(config: ConnectionConfig, userAgent: string, discardToken: () => void) {
-    super(config, userAgent);
+  constructor(config: ConnectionConfig, userAgent: string, discardToken: () => void, transport: Transport) {
+    super(config, userAgent, transport);
     this.#discardToken = discardToken;
   }
   override async request<R>(...request: Parameters<ApiClient['request']>): Promise<R> {
@@ -95,6 +94,9 @@ export interface ClientsOptions {
 export function clientsByServiceAccount({ access, root, useServiceAccounts, clock, log }: ClientsOptions): (serviceAccount: string) => ApiClient {
   if (!useServiceAccounts) return () => root;
   const clients = new Map<string, ApiClient>();
+  const { server, caPem, tlsServerName, insecureSkipTlsVerify } = access;
+  const anonymous = { server, caPem, tlsServerName, insecureSkipTlsVerify };
+  const transport = transportFor(anonymous); // they differ in their tokens only
   // The first controllers have the most urgent work in a new cluster: their tokens are fetched while the caches fill.
   // A failure shows again, and is handled, at the first write.
   const fetchEarly = (source: () => Promise<string>): void => {
@@ -103,12 +105,11 @@ export function clientsByServiceAccount({ access, root, useServiceAccounts, cloc
   return (serviceAccount) => {
     let client = clients.get(serviceAccount);
     if (!client) {
-      const { server, caPem, tlsServerName, insecureSkipTlsVerify } = access;
       const source = tokenSource(root, serviceAccount, { clock, log });
       fetchEarly(source.get);
       client = new ServiceAccountClient({
-        server, caPem, tlsServerName, insecureSkipTlsVerify, maxConnections: MAX_CONNECTIONS, tokenSource: source.get,
-      }, `kube-controller-manager/v1.36.2 (linux/amd64) kubernetes/kubreak/${serviceAccount}`, source.discard);
+        ...anonymous, tokenSource: source.get,
+      }, `kube-controller-manager/v1.36.2 (linux/amd64) kubernetes/kubreak/${serviceAccount}`, source.discard, transport);
       clients.set(serviceAccount, client);
     }
     return client;

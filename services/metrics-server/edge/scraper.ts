@@ -1,7 +1,8 @@
 // Asks every kubelet for its measurements, all at once but a little apart. Source: pkg/scraper of metrics-server.
 import { createSecureContext } from 'node:tls';
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
-import { newHttpPool, sendRequest, type HttpPool } from '#lib/api-client/http-pool.ts';
+import { http1Transport } from '#lib/api-client/http1-transport.ts';
+import { bodyText, type Transport } from '#lib/api-client/transport.ts';
 import type { Environment } from '#lib/environment/environment.ts';
 import type { Node } from '#lib/kinds/types/core-v1.ts';
 import { readResourceMetrics, type Batch } from '../core/resource-metrics.ts';
@@ -27,7 +28,7 @@ export class NoAddressError extends Error {
 export class Scraper {
   readonly #options: ScraperOptions;
   readonly #context: ReturnType<typeof createSecureContext>;
-  readonly #pools = new Map<string, HttpPool>();
+  readonly #kubelets = new Map<string, Transport>();
   readonly #duration: Histogram<'node'>;
   readonly #total: Counter<'success'>;
   readonly #lastTime: Gauge<'node'>;
@@ -71,17 +72,16 @@ export class Scraper {
   }
 
   async close(): Promise<void> {
-    await Promise.all([...this.#pools.values()].map((pool) => pool.destroy()));
+    await Promise.all([...this.#kubelets.values()].map((kubelet) => kubelet.close()));
   }
 
   async #ask(node: Node): Promise<string> {
     const { timeoutMs, signal } = this.#options;
-    const pool = this.#poolOf(this.#originOf(node));
-    const { statusCode, body } = await sendRequest(pool, {
-      method: 'GET', path: '/metrics/resource', headers: { accept: 'text/plain' }, signal: AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]),
+    const response = await this.#kubeletAt(this.#originOf(node)).send({
+      method: 'GET', path: '/metrics/resource', headers: { accept: 'text/plain' }, body: undefined, signal: AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]),
     });
-    const text = await body.text();
-    if (statusCode !== 200) throw new Error(`request failed, status: ${statusCode} ${text.trim().slice(0, 200)}`);
+    const text = await bodyText(response);
+    if (response.statusCode !== 200) throw new Error(`request failed, status: ${response.statusCode} ${text.trim().slice(0, 200)}`);
     return text;
   }
 
@@ -93,17 +93,18 @@ export class Scraper {
     return `https://${address.includes(':') ? `[${address}]` : address}:${usesNodeStatusPort && portOfNode > 0 ? portOfNode : port}`;
   }
 
-  #poolOf(origin: string): HttpPool {
-    const known = this.#pools.get(origin);
-    if (known) return known;
-    const pool = newHttpPool(origin, { connect: { secureContext: this.#context, rejectUnauthorized: !this.#options.tls.isInsecure, timeout: this.#options.timeoutMs }, connections: 1 });
-    this.#pools.set(origin, pool);
-    return pool;
+  #kubeletAt(origin: string): Transport {
+    let kubelet = this.#kubelets.get(origin);
+    if (!kubelet) {
+      kubelet = http1Transport({ origin, secureContext: this.#context, rejectUnauthorized: !this.#options.tls.isInsecure });
+      this.#kubelets.set(origin, kubelet);
+    }
+    return kubelet;
   }
 
   #forgetOthers(nodes: readonly Node[]): void {
-    if (this.#pools.size <= nodes.length) return;
-    for (const pool of this.#pools.values()) void pool.destroy(); // the rare case of a node that went: the others connect anew
-    this.#pools.clear();
+    if (this.#kubelets.size <= nodes.length) return;
+    for (const kubelet of this.#kubelets.values()) void kubelet.close(); // the rare case of a node that went: the others connect anew
+    this.#kubelets.clear();
   }
 }

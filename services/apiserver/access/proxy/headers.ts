@@ -8,11 +8,11 @@ const HOP_BY_HOP: ReadonlySet<string> = new Set([
   'connection', 'proxy-connection', 'keep-alive', 'proxy-authenticate', 'proxy-authorization', 'te', 'trailer', 'transfer-encoding', 'upgrade',
 ]);
 
-/** Without what concerns the connection alone; for answers too. */
+/** Without what concerns the connection alone (of HTTP/2 the pseudo-headers); for answers too. */
 export function endToEndHeaders(headers: IncomingHttpHeaders): Record<string, string | string[]> {
   const named = String(headers.connection ?? '').split(',').map((name) => name.trim().toLowerCase());
   return Object.fromEntries(Object.entries(headers).filter((entry): entry is [string, string | string[]] =>
-    entry[1] !== undefined && !HOP_BY_HOP.has(entry[0]) && !named.includes(entry[0])));
+    entry[1] !== undefined && !entry[0].startsWith(':') && !HOP_BY_HOP.has(entry[0]) && !named.includes(entry[0])));
 }
 
 /** Of an ordinary request: without credentials, with where it came from. */
@@ -20,6 +20,9 @@ export function forwardedHeaders(request: IncomingMessage): Record<string, strin
   const headers = Object.fromEntries(Object.entries(endToEndHeaders(request.headers)).filter(([name]) => !isCredentialHeader(name)));
   return { ...headers, 'x-forwarded-for': forwardedFor(request) };
 }
+
+/** The host that the client asked for. */
+export const hostOf = ({ headers }: IncomingMessage): string => headers.host ?? String(headers[':authority'] ?? '');
 
 function forwardedFor(request: IncomingMessage): string {
   const earlier = request.headers['x-forwarded-for'];

@@ -4,7 +4,7 @@ import { request, type ClientRequest, type IncomingMessage, type ServerResponse 
 import type { Socket } from 'node:net';
 import { serviceUnavailable } from '#lib/machinery/status-error.ts';
 import { dial, dialErrorText, hostPort, type Backend } from './backend.ts';
-import { endToEndHeaders, forwardedHeaders } from './headers.ts';
+import { endToEndHeaders, forwardedHeaders, hostOf } from './headers.ts';
 
 export interface ForwardOptions {
   readonly backend: Backend;
@@ -21,7 +21,7 @@ export async function forward(incoming: IncomingMessage, response: ServerRespons
   const path = target.split('?')[0] ?? '';
   const headers = {
     ...forwardedHeaders(incoming),
-    'x-forwarded-uri': prefix + path, 'x-forwarded-host': incoming.headers.host ?? '', 'x-forwarded-proto': 'https',
+    'x-forwarded-uri': prefix + path, 'x-forwarded-host': hostOf(incoming), 'x-forwarded-proto': 'https',
   };
   let answer: IncomingMessage;
   try {

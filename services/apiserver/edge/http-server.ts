@@ -1,0 +1,49 @@
+// The server under fastify: HTTP/2 and HTTP/1.1 on one TLS port, by what the client asks for in ALPN, as upstream. Upgrades
+// (WebSocket, SPDY) come over HTTP/1.1.
+import { createServer, type RequestListener, type Server } from 'node:http';
+import { createSecureServer, type Http2ServerRequest, type Http2ServerResponse, type SecureServerOptions } from 'node:http2';
+import type { TLSSocket } from 'node:tls';
+
+/** For a client to send its headers, and the whole request. Milliseconds. */
+const HEADERS_TIMEOUT_MS = 60_000;
+const UPLOAD_TIMEOUT_MS = 300_000;
+/** Source: Go's net.ListenConfig. */
+const TCP_KEEPALIVE_MS = 15_000;
+/** Selectors of many values make long URLs. Source: Go net/http, DefaultMaxHeaderBytes. */
+const MAX_HEADER_BYTES = 1024 * 1024;
+/** Watches and requests at once on one connection. Source: apiserver pkg/server/secure_serving.go. */
+const MAX_CONCURRENT_STREAMS = 250;
+/** Source: secure_serving.go, resourceBody99Percentile. */
+const STREAM_WINDOW_BYTES = 256 * 1024;
+/** What one connection may hold of unsent answers and headers; MiB. */
+const MAX_SESSION_MEMORY = 64;
+
+/** Without `tls` it speaks plain HTTP/1.1 (tests). */
+export function createHttpServer(tls: SecureServerOptions | undefined, handler: RequestListener): Server {
+  const options = { keepAlive: true, keepAliveInitialDelay: TCP_KEEPALIVE_MS }; // they find clients whose host is gone
+  const server = tls === undefined ? createServer({ ...options, maxHeaderSize: MAX_HEADER_BYTES }, handler) : createSecure({ ...options, ...tls }, handler);
+  server.keepAliveTimeout = 0; // the client decides how long it keeps a connection
+  server.headersTimeout = HEADERS_TIMEOUT_MS;
+  server.requestTimeout = UPLOAD_TIMEOUT_MS;
+  return server;
+}
+
+/** Node gives it the properties of an HTTP/1.1 server, which fastify and the HTTP/1.1 side use; its types do not say so. */
+function createSecure(options: SecureServerOptions, handler: RequestListener): Server {
+  const server = createSecureServer({
+    ...options, allowHTTP1: true, maxSessionMemory: MAX_SESSION_MEMORY,
+    settings: { maxConcurrentStreams: MAX_CONCURRENT_STREAMS, initialWindowSize: STREAM_WINDOW_BYTES, maxHeaderListSize: MAX_HEADER_BYTES },
+  }, handler as unknown as (request: Http2ServerRequest, response: Http2ServerResponse) => void);
+  const asHttp1 = server as unknown as Server & { maxHeaderSize: number };
+  asHttp1.maxHeaderSize = MAX_HEADER_BYTES;
+  server.on('sessionError', () => undefined); // the session closes by itself; without a listener the process would end
+  const sockets = new Set<TLSSocket>();
+  server.on('secureConnection', (socket) => {
+    sockets.add(socket);
+    socket.once('close', () => sockets.delete(socket));
+  });
+  asHttp1.closeAllConnections = () => {
+    for (const socket of sockets) socket.destroy();
+  };
+  return asHttp1;
+}
