@@ -9,7 +9,7 @@ import { sameContent } from '#lib/machinery/deep-equal.ts';
 import { alreadyExists, failure, isAlreadyExists, isConflict, notFound, qualifiedResource, StatusError } from '#lib/machinery/status-error.ts';
 import type { User } from '../core/access.ts';
 import type { Admission, AdmissionAttributes, AdmissionOperation } from '../core/admission/admission.ts';
-import { keepUnchangedTimes, trackUpdate, type FieldWrite } from '../core/apply/managed-fields.ts';
+import { isUnchanged, trackUpdate, type FieldWrite } from '../core/apply/managed-fields.ts';
 import { encodeStored, keyOf, keyPrefix, storedKind } from '../core/codec.ts';
 import { checkDeletePreconditions, planDelete, shouldDeleteAfterUpdate } from '../core/lifecycle/delete.ts';
 import { mainRules, prepareCreate, prepareUpdate, type UpdateRules } from '../core/lifecycle/write.ts';
@@ -269,8 +269,7 @@ export class ObjectStore {
         this.#settle(kind, undefined, view);
         return updated;
       }
-      keepUnchangedTimes(next, view, sameContent);
-      if (sameContent(next, view)) return { answer: { entry: base.as(kind), created: false }, isUnwritten: !context.dryRun };
+      if (isUnchanged(next, view, sameContent)) return { answer: { entry: base.as(kind), created: false }, isUnwritten: !context.dryRun };
       if (context.dryRun) return updated;
       const stored = this.#stored(kind, next);
       const result = await storage.update(key, encodeStored(stored), { expectedRevision: base.revision, ...this.#ttl(storedKind(kind)) });

@@ -96,9 +96,12 @@ export function preparePatch(body: RawBody, target: PatchTarget, options: PatchO
 
 function prepareMerge(type: Exclude<PatchType, 'apply'>, { bytes }: RawBody, target: PatchTarget, { validation, warn }: PatchOptions): ApplyPatch {
   const patch = parse(bytes);
+  // entries of managedFields are many: only who names them works on them
+  const namesEntries = bytes.includes('managedFields');
   const duplicates = validation === 'Ignore' ? [] : safeDuplicates(bytes).map((text) => (type === 'json' ? `json patch ${text}` : text));
   const patching = (current: KubernetesObject | undefined): KubernetesObject => {
-    const patched = run(type, current as KubernetesObject, patch, target);
+    const entries = namesEntries ? undefined : current?.metadata.managedFields;
+    const patched = run(type, entries ? withoutEntries(current as KubernetesObject) : (current as KubernetesObject), patch, target);
     if (!isRecord(patched)) throw unacceptable(patched, `json: cannot unmarshal ${Array.isArray(patched) ? 'array' : typeof patched} into Go value of type ${target.version}.${target.kind}`);
     try {
       const decoded = decodeStructure(patched, target.schema);
@@ -107,6 +110,7 @@ function prepareMerge(type: Exclude<PatchType, 'apply'>, { bytes }: RawBody, tar
       if (validation === 'Warn') strictErrors.forEach(warn);
       const object = decoded.object as unknown as KubernetesObject;
       object.metadata ??= {} as KubernetesObject['metadata'];
+      if (entries) object.metadata.managedFields = entries;
       return checkKind(object, target);
     } catch (error) {
       if (!(error instanceof StructureError)) throw error;
@@ -114,6 +118,11 @@ function prepareMerge(type: Exclude<PatchType, 'apply'>, { bytes }: RawBody, tar
     }
   };
   return Object.assign(patching, { isApply: false });
+}
+
+function withoutEntries(object: KubernetesObject): KubernetesObject {
+  const { managedFields: _managedFields, ...metadata } = object.metadata;
+  return { ...object, metadata };
 }
 
 /** Source: applyPatcher of apiserver pkg/endpoints/handlers/patch.go. */

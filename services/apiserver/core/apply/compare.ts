@@ -92,6 +92,7 @@ class Comparer {
   }
 
   #items(type: ListType, left: readonly unknown[], right: readonly unknown[]): void {
+    if (equalValues(left, right)) return;
     const ofLeft = byElement(type, left);
     const ofRight = byElement(type, right);
     for (const element of new Set([...ofLeft.keys(), ...ofRight.keys()])) this.#item(type, element, ofLeft.get(element) ?? [], ofRight.get(element) ?? []);

@@ -58,24 +58,28 @@ export function insertPath(set: MutableFieldSet, path: readonly string[]): void 
 type NodeRule = (left: FieldSet, right: FieldSet) => FieldSet | undefined;
 
 function unionNode(left: FieldSet, right: FieldSet): FieldSet {
-  if (left === right || isEmptySet(right) && isMember(left)) return left;
-  if (isEmptySet(left) && isMember(right)) return right;
-  return node(isMember(left) || isMember(right), unionChildren(left, right)) ?? LEAF;
+  if (left === right) return left;
+  const children = unionChildren(left, right);
+  // what adds nothing leaves the very same set: most updates touch what their manager owns already
+  if (children === left && (isMember(left) || !isMember(right))) return left;
+  const { [SELF]: _self, ...rest } = children as MutableFieldSet;
+  return node(isMember(left) || isMember(right), rest) ?? LEAF;
 }
-function unionChildren(left: FieldSet, right: FieldSet): MutableFieldSet {
-  const result: MutableFieldSet = {};
-  for (const key in left) if (key !== SELF) result[key] = left[key] as MutableFieldSet;
+/** `left` itself when `right` has nothing new. */
+function unionChildren(left: FieldSet, right: FieldSet): FieldSet {
+  let result: MutableFieldSet | undefined;
   for (const key in right) {
     if (key === SELF) continue;
-    const ours = result[key];
-    result[key] = (ours ? unionNode(ours, right[key] as FieldSet) : right[key]) as MutableFieldSet;
+    const ours = left[key];
+    const both = ours ? unionNode(ours, right[key] as FieldSet) : (right[key] as FieldSet);
+    if (both === ours) continue;
+    result ??= { ...left } as MutableFieldSet;
+    result[key] = both as MutableFieldSet;
   }
-  return result;
+  return result ?? left;
 }
-export const union = (left: FieldSet, right: FieldSet): FieldSet => {
-  if (isEmptySet(left)) return right;
-  return isEmptySet(right) ? left : unionChildren(left, right);
-};
+/** `left` itself when `right` has nothing new. */
+export const union = (left: FieldSet, right: FieldSet): FieldSet => (isEmptySet(left) ? right : unionChildren(left, right));
 
 const intersectNode: NodeRule = (left, right) => node(isMember(left) && isMember(right), intersectChildren(left, right));
 function intersectChildren(left: FieldSet, right: FieldSet): MutableFieldSet {
@@ -206,8 +210,14 @@ export function setOf(...paths: readonly (readonly string[])[]): FieldSet {
   return set;
 }
 
+/** Written by JSON.stringify and by Go as it is. */
+const PLAIN = /^[\w./:-]*$/;
+
 /** A key or value as Go writes it into a path element. */
 export const keyElement = (keys: Readonly<Record<string, unknown>>): string => `k:${goJson(keys)}`;
+/** As above, for a single key. */
+export const singleKeyElement = (name: string, value: unknown): string =>
+  (typeof value === 'string' && PLAIN.test(value) ? `k:{"${name}":"${value}"}` : keyElement({ [name]: value }));
 export const valueElement = (value: unknown): string => `v:${goJson(value)}`;
 const goJson = (value: unknown): string =>
   JSON.stringify(value).replace(/[<>&\u2028\u2029]/g, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`);

@@ -3,19 +3,17 @@
 import type { AnyKind, KubernetesObject } from '#lib/kinds/define-kind.ts';
 import type { ManagedFieldsEntry } from '#lib/kinds/types/meta-v1.ts';
 import { badRequest, failure, StatusError } from '#lib/machinery/status-error.ts';
-import { formatTime, parseTimeOrUndefined } from '#lib/machinery/time.ts';
+import { formatTime } from '#lib/machinery/time.ts';
 import { compareTyped } from './compare.ts';
-import { difference, formatPath, hasPath, inOrder, isEmptySet, parseSet, setOf, union, type FieldSet } from './field-set.ts';
+import { difference, EMPTY_SET, formatPath, hasPath, inOrder, isEmptySet, parseSet, setOf, union, type FieldSet } from './field-set.ts';
 import { mergeTypeOf } from './merge-schema.ts';
 import { ConflictsError, ownAfterApply, ownAfterUpdate, ownerKey, type Applied, type Conflict, type Owner, type Owners, type VersionedType, type Versions } from './ownership.ts';
 import { resetFieldsOf } from './reset-fields.ts';
-import { fieldSetOf, TypedError, validateTyped, type Json } from './typed-value.ts';
+import { equalValues, fieldSetOf, TypedError, validateTyped, type Json } from './typed-value.ts';
 
 /** More owners by update than that, and the oldest become one. */
 export const MAX_UPDATE_OWNERS = 10;
 const OLD_UPDATES = 'ancient-changes';
-/** The operation under way owns for itself first, so that it takes from its manager's earlier entry as from any other. */
-const CURRENT_OPERATION = 'current-operation';
 const BEFORE_FIRST_APPLY = 'before-first-apply';
 export const LAST_APPLIED = 'kubectl.kubernetes.io/last-applied-configuration';
 
@@ -61,8 +59,9 @@ function ownersOf(entries: readonly ManagedFieldsEntry[] | undefined, isTrusted:
 const isReset = (entries: readonly ManagedFieldsEntry[] | undefined): boolean =>
   entries !== undefined && (entries.length === 0 || (entries.length === 1 && Object.values(entries[0] as object).every((value) => value === undefined)));
 
-const byTime = (left: Owner, right: Owner): number => (parseTimeOrUndefined(left.time ?? '') ?? 0) - (parseTimeOrUndefined(right.time ?? '') ?? 0);
 const byText = (left: string, right: string): number => (left === right ? 0 : left < right ? -1 : 1);
+/** Times are all written alike, to the second. */
+const byTime = (left: Owner, right: Owner): number => byText(left.time ?? '', right.time ?? '');
 
 /** `known`: the entries from which the owners were read; those that have not changed are used again. */
 function entriesOf(owners: Owners, known: ReadonlyMap<FieldSet, ManagedFieldsEntry>): ManagedFieldsEntry[] | undefined {
@@ -83,25 +82,20 @@ function entriesOf(owners: Owners, known: ReadonlyMap<FieldSet, ManagedFieldsEnt
 const entriesByFields = (entries: readonly ManagedFieldsEntry[] | undefined): Map<FieldSet, ManagedFieldsEntry> =>
   new Map((entries ?? []).flatMap((entry) => (entry.fieldsV1 ? [[entry.fieldsV1 as FieldSet, entry] as const] : [])));
 
-const versionedTypes = new WeakMap<OwnedKind, Map<string, VersionedType>>();
+const knownVersions = new WeakMap<OwnedKind, Map<string, Versions>>();
 
+/** Made once for a kind and subresource: every write asks. */
 function versionsOf({ kind, subresource, versions }: FieldWrite): Versions {
-  return {
-    apiVersion: kind.apiVersion,
-    of: (apiVersion) => {
-      const other = apiVersion === kind.apiVersion ? kind : versions.find((one) => one.apiVersion === apiVersion);
-      if (!other) return undefined;
-      const known = versionedTypes.get(other) ?? new Map<string, VersionedType>();
-      versionedTypes.set(other, known);
-      const key = `${subresource} ${kind.apiVersion}`;
-      let made = known.get(key);
-      if (!made) {
-        const convert = other === kind ? (object: Json) => object : (object: Json) => convertObject(object, kind, other);
-        known.set(key, (made = { type: mergeTypeOf(other.schema), convert, resetFields: resetFieldsOf(other, subresource) }));
-      }
-      return made;
-    },
-  };
+  const ofKind = knownVersions.get(kind) ?? new Map<string, Versions>();
+  knownVersions.set(kind, ofKind);
+  const known = ofKind.get(subresource);
+  if (known) return known;
+  const types = new Map<string, VersionedType>([kind, ...versions.filter(({ apiVersion }) => apiVersion !== kind.apiVersion)].map((one) => [one.apiVersion, {
+    type: mergeTypeOf(one.schema), resetFields: resetFieldsOf(one, subresource), convert: (object) => (one === kind ? object : convertObject(object, kind, one)),
+  }]));
+  const made: Versions = { apiVersion: kind.apiVersion, of: (apiVersion) => types.get(apiVersion) };
+  ofKind.set(subresource, made);
+  return made;
 }
 
 function convertObject(object: Json, from: OwnedKind, to: OwnedKind): Json {
@@ -120,20 +114,8 @@ const bare = (object: KubernetesObject | undefined): Json => {
   return { ...object, metadata };
 };
 
-/** Owners after an update; those of `live` when nothing has changed. */
 function updated(live: KubernetesObject | undefined, next: KubernetesObject, owners: Owners, write: FieldWrite): Owners {
-  const operation = { ...selfOf(write, 'Update', {}), manager: CURRENT_OPERATION };
-  const after = ownAfterUpdate(bare(live), bare(next), owners, { versions: versionsOf(write), self: operation });
-  const current = after.get(ownerKey(operation));
-  if (!current) return capped(after);
-  after.delete(ownerKey(operation));
-  const fields = difference(current.fields, UNOWNED);
-  if (isEmptySet(fields)) return capped(after);
-  const self = selfOf(write, 'Update', fields);
-  const key = ownerKey(self);
-  const before = after.get(key);
-  after.set(key, before ? { ...self, fields: union(fields, before.fields) } : self);
-  return capped(after);
+  return capped(ownAfterUpdate(bare(live), bare(next), owners, { versions: versionsOf(write), self: selfOf(write, 'Update', EMPTY_SET), unowned: UNOWNED }));
 }
 
 /** Oldest updates of one version become one entry until there are few enough. */
@@ -171,7 +153,9 @@ export function trackUpdate(live: KubernetesObject | undefined, next: Kubernetes
   const stored = live?.metadata.managedFields;
   delete next.metadata.managedFields;
   if (write.subresource === '' && isReset(sent)) return void (live === undefined ? setEntries(next, updated(live, next, new Map(), write), sent) : undefined);
-  const edited = write.subresource === '' && sent !== undefined && sent.length > 0 ? ownersOf(sent, false) : undefined;
+  // most who send entries send back what they were given
+  const isEdited = write.subresource === '' && sent !== undefined && sent.length > 0 && !equalValues(sent, stored);
+  const edited = isEdited ? ownersOf(sent, false) : undefined;
   const owners = edited && edited.size > 0 ? edited : ownersOf(stored, true) ?? new Map<string, Owner>();
   if (owners.size === 0 && live?.metadata.uid) return; // nobody owned anything, and an update does not start it
   try {
@@ -188,13 +172,15 @@ function setEntries(object: KubernetesObject, owners: Owners, known: readonly Ma
   else delete object.metadata.managedFields;
 }
 
-/** Takes back new times when nothing else is new. Source: apiserver pkg/endpoints/handlers/fieldmanager/equality.go. */
-export function keepUnchangedTimes(next: KubernetesObject, live: KubernetesObject, isSame: (left: unknown, right: unknown) => boolean): void {
-  const [ours, theirs] = [next.metadata.managedFields ?? [], live.metadata.managedFields ?? []];
-  if (ours === theirs || ours.length !== theirs.length || ours.length === 0) return;
-  if (ours.every(({ time }, index) => time === theirs[index]?.time)) return;
-  const timeless = (entries: readonly ManagedFieldsEntry[]) => entries.map(({ time: _time, ...rest }) => rest);
-  if (isSame(timeless(ours), timeless(theirs)) && isSame(bare(next), bare(live))) next.metadata.managedFields = [...theirs];
+const sameButForTime = (left: readonly ManagedFieldsEntry[] = [], right: readonly ManagedFieldsEntry[] = []): boolean =>
+  left.length === right.length && left.every((entry, index) => {
+    const other = right[index];
+    return entry === other || equalValues({ ...entry, time: undefined }, { ...other, time: undefined });
+  });
+
+/** Nothing is new, or nothing but the times of owners. Source: apiserver pkg/endpoints/handlers/fieldmanager/equality.go. */
+export function isUnchanged(next: KubernetesObject, live: KubernetesObject, isSame: (left: unknown, right: unknown) => boolean): boolean {
+  return isSame(bare(next), bare(live)) && sameButForTime(next.metadata.managedFields, live.metadata.managedFields);
 }
 
 export interface ApplyWrite extends FieldWrite {

@@ -21,7 +21,7 @@ export type Owners = ReadonlyMap<string, Owner>;
 
 /** Appliers are the same whatever version they apply in. */
 export const ownerKey = ({ manager, operation, apiVersion, subresource }: Pick<Owner, 'manager' | 'operation' | 'apiVersion' | 'subresource'>): string =>
-  JSON.stringify([manager, operation, operation === 'Apply' ? '' : apiVersion, subresource]);
+  `${operation}\n${operation === 'Apply' ? '' : apiVersion}\n${subresource}\n${manager}`;
 
 /** An object as a version of the API shows it. */
 export interface VersionedType {
@@ -32,7 +32,7 @@ export interface VersionedType {
 }
 
 export interface Versions {
-  /** That of the request. */
+  /** That of the request; it is served. */
   readonly apiVersion: string;
   /** Undefined: the version is not served any more. */
   readonly of: (apiVersion: string) => VersionedType | undefined;
@@ -98,17 +98,23 @@ function steal(live: Json, next: Json, owners: Owners, options: { readonly versi
   return { owners: result, comparison };
 }
 
-/** The owners after a write that is no apply; `self` owns all it has changed besides what it had. */
-export function ownAfterUpdate(live: Json, next: Json, owners: Owners, options: { readonly versions: Versions; readonly self: Owner }): Map<string, Owner> {
-  const { versions, self } = options;
+/**
+ * The owners after a write that is no apply. `self` owns all it has changed but `unowned`, besides what it had; its
+ * time is new only then.
+ */
+export function ownAfterUpdate(live: Json, next: Json, owners: Owners, options: { readonly versions: Versions; readonly self: Owner; readonly unowned: FieldSet }): Map<string, Owner> {
+  const { versions, self, unowned } = options;
   const key = ownerKey(self);
-  const change = steal(live, next, owners, { versions, self: '', force: true });
-  const { modified, added } = change.comparison;
-  const own = change.owners.get(key);
-  const gained = recursiveDifference(union(modified, added), versioned(versions).resetFields);
-  if (isEmptySet(gained)) return change.owners; // what is removed `steal` has taken from everybody
-  change.owners.set(key, { ...self, fields: own ? union(gained, own.fields) : gained });
-  return change.owners;
+  const { owners: after, comparison } = steal(live, next, owners, { versions, self: key, force: true });
+  const { removed, modified, added } = comparison;
+  const own = owners.get(key);
+  const kept = own ? difference(own.fields, removed) : EMPTY_SET;
+  const gained = difference(union(modified, added), unowned);
+  const fields = union(kept, gained);
+  if (isEmptySet(fields)) after.delete(key);
+  else if (!isEmptySet(gained)) after.set(key, { ...self, fields });
+  else if (own) after.set(key, { ...own, fields });
+  return after;
 }
 
 export interface Applied {

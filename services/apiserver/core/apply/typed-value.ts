@@ -1,6 +1,6 @@
 // Small questions about values in the light of their types: items of associative lists, types of fields.
 // Source: structured-merge-diff v6 typed/helpers.go, typed/validate.go.
-import { formatElement, formatPath, isEmptySet, keyElement, valueElement, type FieldSet, type MutableFieldSet } from './field-set.ts';
+import { formatElement, formatPath, isEmptySet, keyElement, singleKeyElement, valueElement, type FieldSet, type MutableFieldSet } from './field-set.ts';
 import { deduce, type ListType, type MapType, type MergeType, type ScalarType } from './merge-schema.ts';
 
 export type Json = Record<string, unknown>;
@@ -30,6 +30,11 @@ export function itemElement(type: ListType, item: unknown): string {
   }
   if (item === null || item === undefined) throw new TypedError('associative list with keys may not have a null element');
   if (!isMap(item)) throw new TypedError('associative list with keys may not have non-map elements');
+  const [only, another] = type.keys;
+  if (only && !another) {
+    const value = ownValue(item, only.name) ?? only.default;
+    if (value !== undefined) return singleKeyElement(only.name, value);
+  }
   const keys: Json = {};
   for (const { name, default: byDefault } of type.keys) {
     const value = ownValue(item, name) ?? byDefault;
