@@ -20,7 +20,8 @@ mount --make-rshared /
 # Folders of the host that outlive the container.
 for path in /etc/cni /etc/kubernetes /etc/kubreak /etc/sysctl.d /home /media /mnt /root /srv /var/log; do
   mountpoint -q $path && continue
-  [ -e $disk/data$path ] || { mkdir -p $disk/data$path $path && cp -a $path/. $disk/data$path/; }
+  mkdir -p $path
+  [ -e $disk/data$path ] || { mkdir -p $disk/data$path && cp -a $path/. $disk/data$path/; }
   mount --bind $disk/data$path $path
 done
 

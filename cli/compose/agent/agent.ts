@@ -16,6 +16,9 @@ const NETWORK_PATIENCE_MS = 3_000;
 /** Most that a link may send; bytes. */
 const MAX_REQUEST_BYTES = 256 * 1024;
 
+/** From here on the link shares the fate of the process; before, it tries again when this container goes. */
+const ATTACHED = 'attached 1\n';
+
 export interface AgentOptions {
   readonly component: string;
   /** Holds COMPONENT.sock and `netns`, which m-k8s writes when it starts. */
@@ -174,6 +177,7 @@ export class StaticPodAgent {
     const run = this.#run;
     if (run && run.link === undefined && run.argv.join('\0') === argv.join('\0')) {
       run.link = link;
+      link.write(ATTACHED);
       for (const { stream, chunk } of run.output) send(link, stream, chunk);
       return;
     }
@@ -183,7 +187,9 @@ export class StaticPodAgent {
       run.child.kill('SIGKILL');
       await ended;
     }
-    if (!link.destroyed) this.#start(argv, link);
+    if (link.destroyed) return;
+    link.write(ATTACHED);
+    this.#start(argv, link);
   }
 }
 
