@@ -4,6 +4,7 @@ import { anyKind, defineKind, type Column, type KubernetesObject } from '../defi
 import { keepSpec, keepStatus } from '../strategy.ts';
 import type { HorizontalPodAutoscaler as HorizontalPodAutoscalerV1 } from '../types/autoscaling-v1.ts';
 import type { HorizontalPodAutoscaler, MetricSpec } from '../types/autoscaling-v2.ts';
+import { validateAutoscaler, validateAutoscalerStatus } from './autoscaler-validation.ts';
 import { behaviorFromText, behaviorText, conditionsFromText, currentMetricsFromText, currentMetricsText, metricsFromText, metricsText } from './v1-annotations.ts';
 import { defaultAutoscaler, horizontalPodAutoscalerKind } from './horizontal-pod-autoscaler.ts';
 
@@ -88,6 +89,8 @@ export const horizontalPodAutoscalerV1Kind = defineKind<HorizontalPodAutoscalerV
   prepareForCreate: (autoscaler) => { autoscaler.status = { currentReplicas: 0, desiredReplicas: 0 }; },
   prepareForUpdate: keepStatus,
   prepareForStatusUpdate: keepSpec,
+  validate: (autoscaler) => validateAutoscaler(toStored(autoscaler)),
+  validateStatusUpdate: (autoscaler) => validateAutoscalerStatus(toStored(autoscaler)),
   columns: (horizontalPodAutoscalerKind.columns ?? []).map((column): Column<HorizontalPodAutoscalerV1> => ({ ...column, value: (autoscaler, nowMs) => column.value(toStored(autoscaler), nowMs) })),
   storedAs: { kind: anyKind(horizontalPodAutoscalerKind), toStored, fromStored },
 });

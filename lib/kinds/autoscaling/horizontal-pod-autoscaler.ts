@@ -6,6 +6,7 @@ import { keepSpec, keepStatus } from '../strategy.ts';
 import type {
   HorizontalPodAutoscaler, HorizontalPodAutoscalerSpec, HPAScalingPolicy, HPAScalingRules, MetricSpec, MetricStatus, MetricTarget, MetricValueStatus,
 } from '../types/autoscaling-v2.ts';
+import { validateAutoscaler, validateAutoscalerStatus } from './autoscaler-validation.ts';
 
 const SHOWN_METRICS = 2;
 const DEFAULT_CPU_PERCENT = 80;
@@ -78,6 +79,8 @@ export const horizontalPodAutoscalerKind = defineKind<HorizontalPodAutoscaler>({
   prepareForCreate: (autoscaler) => { autoscaler.status = { desiredReplicas: 0 }; },
   prepareForUpdate: keepStatus,
   prepareForStatusUpdate: keepSpec,
+  validate: validateAutoscaler,
+  validateStatusUpdate: validateAutoscalerStatus,
   columns: [
     nameColumn(),
     textColumn('Reference', ({ spec: { scaleTargetRef } }) => `${scaleTargetRef.kind ?? ''}/${scaleTargetRef.name ?? ''}`),

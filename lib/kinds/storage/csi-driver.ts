@@ -1,5 +1,8 @@
 // CSIDriver of storage.k8s.io/v1: what a storage driver wants of the cluster.
+import { duplicate, invalid, notSupported, type FieldError } from '#lib/machinery/field-error.ts';
+import { unchanged } from '#lib/machinery/object-meta.ts';
 import { ageColumn, joined, nameColumn, orNone, textColumn } from '../columns.ts';
+import { csiDriverNameProblems } from '../core/volume-validation.ts';
 import { defineKind } from '../define-kind.ts';
 import type { CSIDriver, CSIDriverSpec } from '../types/storage-v1.ts';
 
@@ -15,6 +18,32 @@ function applyDefaults(driver: CSIDriver): void {
   spec.seLinuxMount ??= false;
 }
 
+const FS_GROUP_POLICIES = ['File', 'None', 'ReadWriteOnceWithFSType'];
+const LIFECYCLE_MODES = ['Ephemeral', 'Persistent'];
+const TEN_MINUTES_SECONDS = 600;
+
+function validateTokenRequests({ tokenRequests = [] }: CSIDriverSpec): FieldError[] {
+  const audiences = new Set<string>();
+  return tokenRequests.flatMap(({ audience = '', expirationSeconds }, index) => {
+    const path = `spec.tokenRequests[${index}]`;
+    const errors: FieldError[] = audiences.has(audience) ? [duplicate(`${path}.audience`, audience)] : [];
+    audiences.add(audience);
+    if (expirationSeconds !== undefined && expirationSeconds < TEN_MINUTES_SECONDS) errors.push(invalid(`${path}.expirationSeconds`, expirationSeconds, 'may not specify a duration less than 10 minutes'));
+    if (expirationSeconds !== undefined && expirationSeconds > 2 ** 32) errors.push(invalid(`${path}.expirationSeconds`, expirationSeconds, 'may not specify a duration larger than 2^32 seconds'));
+    return errors;
+  });
+}
+
+function validate({ metadata, spec }: CSIDriver): FieldError[] {
+  const { fsGroupPolicy, volumeLifecycleModes = [] } = spec;
+  return [
+    ...csiDriverNameProblems(metadata.name, 'metadata.name'),
+    ...validateTokenRequests(spec),
+    ...(fsGroupPolicy !== undefined && !FS_GROUP_POLICIES.includes(fsGroupPolicy) ? [notSupported('spec.fsGroupPolicy', fsGroupPolicy, FS_GROUP_POLICIES)] : []),
+    ...volumeLifecycleModes.flatMap((mode) => (LIFECYCLE_MODES.includes(mode) ? [] : [notSupported('spec.volumeLifecycleModes', mode, LIFECYCLE_MODES)])),
+  ];
+}
+
 const tokensText = ({ tokenRequests }: CSIDriverSpec): string => (tokenRequests === undefined ? '<unset>' : joined(tokenRequests.map(({ audience }) => audience)));
 
 export const csiDriverKind = defineKind<CSIDriver>({
@@ -22,6 +51,11 @@ export const csiDriverKind = defineKind<CSIDriver>({
   schema: 'io.k8s.api.storage.v1.CSIDriver',
   storageVersionHash: 'hL6j/rwBV5w=',
   applyDefaults,
+  validate,
+  validateUpdate: ({ spec: next }, { spec: previous }) => [
+    ...unchanged(next.attachRequired, previous.attachRequired, 'spec.attachedRequired'),
+    ...unchanged(next.volumeLifecycleModes, previous.volumeLifecycleModes, 'spec.volumeLifecycleModes'),
+  ],
   allowUnconditionalUpdate: false,
   columns: [
     nameColumn(),
