@@ -337,7 +337,12 @@ export class Runtime {
     const image = this.#options.images.find(config.image?.image ?? '');
     if (!image) throw new ImageError('not-found', `failed to resolve image "${config.image?.image ?? ''}": not found`);
     for (const { hostPath } of config.mounts) {
-      if (!existsSync(hostPath)) throw new FailedPrecondition(`failed to generate container spec: failed to generate spec: failed to stat "${hostPath}": stat ${hostPath}: no such file or directory`);
+      if (existsSync(hostPath)) continue;
+      try {
+        mkdirSync(hostPath, { recursive: true, mode: 0o755 }); // as containerd does
+      } catch (error) {
+        throw new FailedPrecondition(`failed to generate container spec: failed to generate spec: failed to mkdir "${hostPath}": ${error instanceof Error ? error.message : String(error)}`);
+      }
     }
     const id = randomBytes(32).toString('hex');
     const container: Container = {
