@@ -19,15 +19,22 @@ import { loadKubeconfig } from '#lib/pki/kubeconfig.ts';
 import { admit } from './core/admission.ts';
 import { parseResolvConf } from './core/dns.ts';
 import type { FieldContext } from './core/downward-api.ts';
+import { PREEMPTED } from './core/preemption.ts';
+import { parseThresholds } from './core/eviction/thresholds.ts';
+import { kubepodsLimits, podLimits, qosShares } from './core/node-size.ts';
 import { capacities, parseTaint, type Pressure } from './core/node-status.ts';
 import { fieldPathOf, fullNameOf, isMirrorPod, isStaticPod, isTerminalPhase, namespaceOf, uidOf } from './core/pod-spec.ts';
 import { isMirrorOf } from './core/static-pod.ts';
 import { loadConfiguration } from './edge/configuration.ts';
+import { disruptionTarget, EvictionManager } from './edge/eviction-manager.ts';
 import { Housekeeping } from './edge/housekeeping.ts';
+import { ImageCollector } from './edge/image-collector.ts';
 import { ImagePuller } from './edge/image-puller.ts';
-import { readMachine, readPressures } from './edge/machine.ts';
+import { readMachine } from './edge/machine.ts';
 import { MirrorPods } from './edge/mirror-pods.ts';
 import { NodeAgent } from './edge/node-agent.ts';
+import { NodeCgroups } from './edge/node-cgroups.ts';
+import { NodeStats } from './edge/node-stats.ts';
 import { PodRunner } from './edge/pod-runner.ts';
 import type { WorkerServices } from './edge/pod-worker.ts';
 import { PodWorkers } from './edge/pod-workers.ts';
@@ -48,7 +55,10 @@ const BACK_OFF_FIRST_MS = 10_000;
 const PULL_BACK_OFF_LONGEST_MS = 300_000;
 /** How long a pod of the API waits for the services whose variables it gets. Milliseconds. */
 const SERVICES_WAIT_MS = 2_000;
-const PRESSURE_LOOK_MS = 10_000;
+/** Source: periodicQOSCgroupUpdateInterval. Milliseconds. */
+const QOS_UPDATE_MS = 60_000;
+/** Where the runtime keeps images and writable layers; CRI does not tell before there is one. */
+const IMAGE_FOLDER = '/var/lib/containerd';
 /** Everything is written again so often, in case the server's copy went astray. Milliseconds. Source: syncPeriod of the status manager. */
 const STATUS_SYNC_MS = 10_000;
 /** How often the API server is asked at first whether it is ready. Milliseconds, and number of times. */
@@ -77,6 +87,9 @@ export async function startKubelet(flags: KubeletFlags, environment: Environment
     kubeReserved: config.kubeReserved, systemReserved: config.systemReserved, evictionHard: config.evictionHard,
   };
   const { capacity, allocatable } = capacities(facts, capacitySettings);
+  const thresholds = parseThresholds({ hard: config.evictionHard, soft: config.evictionSoft, softGraceMs: config.evictionSoftGracePeriodMs, minReclaim: config.evictionMinimumReclaim });
+  const cgroups = new NodeCgroups(log);
+  const periodUs = config.cpuCFSQuotaPeriodMs * 1000;
 
   const runtime = new Runtime(flags.containerRuntimeEndpoint !== '' ? flags.containerRuntimeEndpoint : config.containerRuntimeEndpoint);
   const api: ApiClient | undefined = flags.kubeconfig === '' ? undefined : connectToApiserver(await loadKubeconfig(flags.kubeconfig), 'kubelet');
@@ -143,7 +156,8 @@ export async function startKubelet(flags: KubeletFlags, environment: Environment
     clusterDomain: config.clusterDomain,
     hostDns: parseResolvConf(config.resolvConf === '' ? '' : await readFile(config.resolvConf, 'utf8')),
     memoryCapacity: integerValue(capacity['memory']),
-    cpuPeriodUs: config.cpuCFSQuotaPeriodMs * 1000,
+    cpuPeriodUs: periodUs,
+    limitPod: (pod, parent) => (config.cgroupsPerQOS ? cgroups.set(parent, podLimits(pod, periodUs, config.podPidsLimit)) : Promise.resolve()),
     services: async (pod) => {
       if (!services) return [];
       if (!isStaticPod(pod)) await services.synced(AbortSignal.any([signal, AbortSignal.timeout(SERVICES_WAIT_MS)]));
@@ -183,6 +197,10 @@ export async function startKubelet(flags: KubeletFlags, environment: Environment
       const node = agent?.node ?? { metadata: { name }, spec: {}, status: { allocatable } };
       return admit({ pod, node, others, pressures: [...pressures] });
     },
+    preempt: (victim) => {
+      onEvent(victim.pod, undefined, 'Warning', PREEMPTED.reason, PREEMPTED.message);
+      victim.end({ ...PREEMPTED, graceSeconds: 0, conditions: [disruptionTarget(PREEMPTED.message)] });
+    },
     onGone: () => void housekeeping.collect().catch((error: unknown) => log.error({ err: error }, 'housekeeping failed')),
   });
   const housekeeping = new Housekeeping({
@@ -191,6 +209,37 @@ export async function startKubelet(flags: KubeletFlags, environment: Environment
     logMaxBytes: integerValue(config.containerLogMaxSize),
     logMaxFiles: config.containerLogMaxFiles,
   });
+  const onNodeEvent = (reason: string, message: string): void => agent?.warn(reason, message);
+  const stats = new NodeStats({
+    ...environment, runtime, volumes, cgroups, cgroupRoot, cgroupsPerQos: config.cgroupsPerQOS, nodeName: name, rootFolder: flags.rootDir, imageFolder: IMAGE_FOLDER, logsRoot: config.podLogsDir,
+    workers: () => workers, memoryCapacity: integerValue(capacity['memory']), isMemoryDeclared: flags.emulatorCapacityMemory !== '',
+  });
+  const images = new ImageCollector({
+    ...environment, runtime, folder: IMAGE_FOLDER, onNodeEvent, signal,
+    policy: { highPercent: config.imageGCHighThresholdPercent, lowPercent: config.imageGCLowThresholdPercent, minAgeMs: config.imageMinimumGCAgeMs },
+  });
+  const eviction = new EvictionManager({
+    ...environment, stats, thresholds, signal, onNodeEvent,
+    workers: () => workers,
+    transitionMs: config.evictionPressureTransitionPeriodMs,
+    maxPodGraceSeconds: config.evictionMaxPodGracePeriod,
+    isolatesLocalStorage: config.localStorageCapacityIsolation,
+    freeDisk: async () => {
+      await housekeeping.removeDead();
+      await images.removeUnused();
+    },
+    onPressures: (next) => {
+      pressures = next;
+      agent?.look();
+    },
+    onPodEvent: (pod, reason, message) => onEvent(pod, undefined, 'Warning', reason, message),
+  });
+  /** The service classes share the processors by what their pods asked for. */
+  const updateQosCgroups = async (): Promise<void> => {
+    const shares = qosShares(workers.all().filter(({ stage }) => stage === 'syncing').map(({ pod }) => pod));
+    await cgroups.set(join(cgroupRoot, 'kubepods/burstable'), { cpuShares: shares.burstable });
+    await cgroups.set(join(cgroupRoot, 'kubepods/besteffort'), { cpuShares: shares.besteffort });
+  };
   const runtimeEvents = new RuntimeEvents({
     ...environment, runtime, signal,
     onPod: (uid, at) => workers.get(uid)?.wakeForEvent(at),
@@ -261,16 +310,18 @@ export async function startKubelet(flags: KubeletFlags, environment: Environment
     }
   };
 
-  const servers = startKubeletServers({ ...environment, config, flags, name, hostIPs, runtime, api, workers, statuses, volumes, facts, capacity, health, runtimeEvents, signal });
-  const work: Promise<unknown>[] = [servers, health.run(), every(PRESSURE_LOOK_MS, async () => {
-    pressures = await readPressures(flags.rootDir, '/var/lib/containerd', config.evictionHard);
-  })];
+  const servers = startKubeletServers({ ...environment, config, flags, name, hostIPs, runtime, api, workers, statuses, volumes, health, stats, runtimeEvents, signal });
+  const work: Promise<unknown>[] = [servers, health.run()];
   // Nothing can be done for pods before the runtime answers.
   await Promise.race([health.answered(), new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }))]);
   if (!signal.aborted) {
     log.info({ node: name, runtime: runtime.identity, staticPods: config.staticPodPath, api: api?.server }, 'kubelet starts');
     if (config.staticPodPath !== '') work.push(watchStaticPods({ ...environment, path: config.staticPodPath, nodeName: name, checkFrequencyMs: config.fileCheckFrequencyMs, onPods: takeStaticPods, signal }));
-    work.push(runtimeEvents.run(), housekeeping.run());
+    if (config.cgroupsPerQOS) {
+      if (config.enforceNodeAllocatable.includes('pods')) await cgroups.set(join(cgroupRoot, 'kubepods'), kubepodsLimits(facts, capacitySettings, periodUs));
+      work.push(every(QOS_UPDATE_MS, updateQosCgroups));
+    }
+    work.push(runtimeEvents.run(), housekeeping.run(), eviction.run(), images.run());
     if (api) {
       // Pods are taken only once the node's own object is known: whether a pod may stay is decided by its labels and taints.
       const runPods = async (): Promise<void> => {

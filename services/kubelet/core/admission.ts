@@ -3,11 +3,14 @@
 import type { Node, Pod, Taint, Toleration } from '#lib/kinds/types/core-v1.ts';
 import { podAllowsNode } from '#lib/machinery/selectors.ts';
 import { isCriticalPod, isStaticPod, isTerminalPhase, uidOf, usesHostNetwork } from './pod-spec.ts';
+import { preemptionVictims } from './preemption.ts';
 import { amountOf, podRequests, qosClassOf } from './resources.ts';
 
 export interface Refusal {
   readonly reason: string;
   readonly message: string;
+  /** Pods that have to end so that this one, a critical one, can stay all the same. */
+  readonly victims?: readonly Pod[];
 }
 
 export interface AdmissionInputs {
@@ -35,21 +38,26 @@ function refusalUnderPressure(pod: Pod, pressures: readonly string[]): Refusal |
 
 function lacking(pod: Pod, node: Node, others: readonly Pod[]): Refusal | undefined {
   const allocatable = node.status?.allocatable ?? {};
-  const refuse = (resource: string, requested: number, used: number, capacity: number): Refusal => ({
-    reason: `OutOf${resource}`,
-    message: `Node didn't have enough resource: ${resource}, requested: ${requested}, used: ${used}, capacity: ${capacity}`,
-  });
+  const missing: Record<string, number> = {};
+  let first: Refusal | undefined;
+  const refuse = (resource: string, requested: number, used: number, capacity: number): void => {
+    missing[resource] = requested + used - capacity;
+    first ??= { reason: `OutOf${resource}`, message: `Node didn't have enough resource: ${resource}, requested: ${requested}, used: ${used}, capacity: ${capacity}` };
+  };
   const maxPods = amountOf('pods', allocatable['pods']);
-  if (allocatable['pods'] !== undefined && others.length + 1 > maxPods) return refuse('pods', 1, others.length, maxPods);
+  if (allocatable['pods'] !== undefined && others.length + 1 > maxPods) refuse('pods', 1, others.length, maxPods);
   const used: Record<string, number> = {};
   for (const other of others) for (const [name, amount] of Object.entries(podRequests(other))) used[name] = (used[name] ?? 0) + amount;
   const requests = podRequests(pod);
   for (const name of ['cpu', 'memory', 'ephemeral-storage', ...Object.keys(requests).filter((one) => one.includes('/'))]) {
     const requested = requests[name] ?? 0;
     const capacity = amountOf(name, allocatable[name]);
-    if (requested > 0 && allocatable[name] !== undefined && requested + (used[name] ?? 0) > capacity) return refuse(name, requested, used[name] ?? 0, capacity);
+    if (requested > 0 && allocatable[name] !== undefined && requested + (used[name] ?? 0) > capacity) refuse(name, requested, used[name] ?? 0, capacity);
   }
-  return undefined;
+  if (!first || !isCriticalPod(pod)) return first;
+  const victims = preemptionVictims(pod, others, missing);
+  if (!victims) return { reason: 'UnexpectedAdmissionError', message: `Unexpected error while attempting to recover from admission failure: preemption: error finding a set of pods to preempt: no set of running pods found to reclaim resources: [${Object.entries(missing).map(([name, amount]) => `(res: ${name}, q: ${amount}), `).join('')}]` };
+  return { ...first, victims };
 }
 
 function misplaced(pod: Pod, node: Node, others: readonly Pod[]): Refusal | undefined {

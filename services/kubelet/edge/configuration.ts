@@ -34,7 +34,21 @@ export interface KubeletConfiguration {
   readonly registerWithTaints: readonly Taint[];
   readonly maxPods: number;
   readonly evictionHard: Readonly<Record<string, string>>;
+  readonly evictionSoft: Readonly<Record<string, string>>;
+  /** By signal. */
+  readonly evictionSoftGracePeriodMs: Readonly<Record<string, number>>;
+  readonly evictionMinimumReclaim: Readonly<Record<string, string>>;
+  /** Seconds. */
+  readonly evictionMaxPodGracePeriod: number;
   readonly evictionPressureTransitionPeriodMs: number;
+  readonly imageGCHighThresholdPercent: number;
+  readonly imageGCLowThresholdPercent: number;
+  readonly imageMinimumGCAgeMs: number;
+  readonly localStorageCapacityIsolation: boolean;
+  /** -1: none. */
+  readonly podPidsLimit: number;
+  /** `pods`, or nothing. */
+  readonly enforceNodeAllocatable: readonly string[];
   readonly containerLogMaxSize: string;
   readonly containerLogMaxFiles: number;
   readonly cpuCFSQuotaPeriodMs: number;
@@ -111,6 +125,16 @@ export function configurationFrom(raw: Raw, path: string): KubeletConfiguration 
     registerWithTaints: (Array.isArray(raw['registerWithTaints']) ? raw['registerWithTaints'] : []) as Taint[],
     maxPods: number('maxPods', 110),
     evictionHard: raw['evictionHard'] === undefined ? HARD_EVICTION : texts('evictionHard'),
+    evictionSoft: texts('evictionSoft'),
+    evictionSoftGracePeriodMs: Object.fromEntries(Object.entries(texts('evictionSoftGracePeriod')).map(([signal, text]) => [signal, parseDurationMs(text)])),
+    evictionMinimumReclaim: texts('evictionMinimumReclaim'),
+    evictionMaxPodGracePeriod: number('evictionMaxPodGracePeriod', 0),
+    imageGCHighThresholdPercent: number('imageGCHighThresholdPercent', 85),
+    imageGCLowThresholdPercent: number('imageGCLowThresholdPercent', 80),
+    imageMinimumGCAgeMs: duration('imageMinimumGCAge', '2m'),
+    localStorageCapacityIsolation: flag('localStorageCapacityIsolation', true),
+    podPidsLimit: number('podPidsLimit', -1),
+    enforceNodeAllocatable: Array.isArray(raw['enforceNodeAllocatable']) ? (raw['enforceNodeAllocatable'] as unknown[]).map(String) : ['pods'],
     evictionPressureTransitionPeriodMs: duration('evictionPressureTransitionPeriod', '5m'),
     containerLogMaxSize: text('containerLogMaxSize', '10Mi'),
     containerLogMaxFiles: number('containerLogMaxFiles', 5),

@@ -88,7 +88,13 @@ export class Housekeeping {
     return this.#collecting;
   }
 
-  async #collectOnce(): Promise<void> {
+  /** Every dead container, also those kept for their logs: the disk is full. Source: DeleteAllUnusedContainers. */
+  async removeDead(): Promise<void> {
+    await this.collect();
+    await this.#collectOnce(0);
+  }
+
+  async #collectOnce(keepPerContainer = KEEP_DEAD_PER_CONTAINER): Promise<void> {
     const { runtime, workers, sourcesReady } = this.#options;
     const isReady = sourcesReady();
     const [{ containers }, { items }] = await Promise.all([runtime.cri.listContainers({}), runtime.cri.listPodSandbox({})]);
@@ -99,7 +105,7 @@ export class Housekeeping {
       })),
       sandboxes: items.filter(({ labels }) => labels[LABEL.podUid] !== undefined).map(({ id, labels, createdAt, state }) => ({ id, podUid: labels[LABEL.podUid] ?? '', createdAt, isReady: state === 'SANDBOX_READY' })),
       isWanted: (uid) => !isReady || workers.get(uid) !== undefined || this.#killing.has(uid),
-      keepPerContainer: KEEP_DEAD_PER_CONTAINER,
+      keepPerContainer,
     });
     for (const containerId of verdict.containers) await runtime.cri.removeContainer({ containerId }).catch(ignoreNotFound);
     for (const podSandboxId of verdict.sandboxes) {

@@ -1,8 +1,7 @@
 // What the kubelet reads of the machine it runs on.
 import { readFile, statfs } from 'node:fs/promises';
 import { availableParallelism, arch, cpus, release } from 'node:os';
-import type { MachineFacts, Pressure } from '../core/node-status.ts';
-import { thresholdOf } from '../core/node-status.ts';
+import type { MachineFacts } from '../core/node-status.ts';
 
 const ARCHITECTURES: Readonly<Record<string, string>> = { x64: 'amd64', arm64: 'arm64', arm: 'arm', ia32: '386' };
 
@@ -28,25 +27,4 @@ export async function readMachine(storagePath: string): Promise<MachineFacts> {
     osImage: /^PRETTY_NAME="?([^"\n]*)"?/m.exec(osRelease)?.[1] ?? 'Linux',
     architecture: ARCHITECTURES[arch()] ?? arch(),
   };
-}
-
-/** Pressures by the hard thresholds, as things are now. Source: pkg/kubelet/eviction. */
-export async function readPressures(storagePath: string, imagePath: string, thresholds: Readonly<Record<string, string>>): Promise<Set<Pressure>> {
-  const pressures = new Set<Pressure>();
-  const memory = await memoryInfo();
-  if (memory('MemAvailable') < thresholdOf(thresholds['memory.available'], memory('MemTotal'))) pressures.add('MemoryPressure');
-  for (const [signal, path] of [['nodefs', storagePath], ['imagefs', imagePath]] as const) {
-    const disk = await statfs(path).catch(() => undefined); // an image folder that does not exist yet is under no pressure
-    if (!disk) continue;
-    const lacksSpace = disk.bavail * disk.bsize < thresholdOf(thresholds[`${signal}.available`], disk.blocks * disk.bsize);
-    const lacksInodes = disk.files > 0 && disk.ffree < thresholdOf(thresholds[`${signal}.inodesFree`], disk.files);
-    if (lacksSpace || lacksInodes) pressures.add('DiskPressure');
-  }
-  const pidThreshold = thresholds['pid.available'];
-  if (pidThreshold !== undefined) {
-    const [max, loads] = await Promise.all([textOf('/proc/sys/kernel/pid_max'), textOf('/proc/loadavg')]);
-    const used = Number(/\/(\d+) /.exec(loads)?.[1] ?? 0);
-    if (Number(max) - used < thresholdOf(pidThreshold, Number(max))) pressures.add('PIDPressure');
-  }
-  return pressures;
 }

@@ -88,6 +88,11 @@ export class NodeAgent {
     }
   }
 
+  /** A warning event about the node. */
+  warn(reason: string, message: string): void {
+    this.#event('Warning', reason, message);
+  }
+
   #event(type: 'Normal' | 'Warning', reason: string, message: string): void {
     const { events, name } = this.#options;
     events.event({ apiVersion: 'v1', kind: 'Node', name, uid: name }, type, reason, message);

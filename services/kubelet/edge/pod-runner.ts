@@ -46,6 +46,8 @@ export interface PodRunnerOptions extends Environment {
   readonly hostname: string;
   readonly memoryCapacity: number;
   readonly cpuPeriodUs: number;
+  /** Makes the pod's cgroup and sets its limits. */
+  readonly limitPod: (pod: Pod, cgroupParent: string) => Promise<void>;
   readonly services: (pod: Pod) => Promise<readonly Service[]>;
   /** `container` undefined: about the pod itself. */
   readonly onEvent: (pod: Pod, container: string | undefined, type: 'Normal' | 'Warning', reason: string, message: string) => void;
@@ -206,6 +208,7 @@ export class PodRunner {
     }
     for (const { reason, message } of dns.warnings) onEvent(pod, undefined, 'Warning', reason, reason === 'MissingClusterDNS' ? `pod: ${JSON.stringify(describePod(pod))}. ${message}` : message);
     await mkdir(join(logsRoot, podLogFolder(pod)), { recursive: true, mode: 0o755 });
+    await this.#options.limitPod(pod, config.linux?.cgroupParent ?? '');
     let sandboxId: string;
     try {
       ({ podSandboxId: sandboxId } = await runtime.cri.runPodSandbox({ config, runtimeHandler: pod.spec.runtimeClassName ?? '' }, { timeoutMs: SANDBOX_TIMEOUT_MS }));

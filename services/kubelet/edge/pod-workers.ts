@@ -7,6 +7,8 @@ import { PodWorker, type WorkerServices } from './pod-worker.ts';
 export interface PodWorkersOptions {
   readonly services: WorkerServices;
   readonly admit: (pod: Pod, others: readonly Pod[]) => Refusal | undefined;
+  /** Ends a pod at once to make way for a critical one. */
+  readonly preempt: (victim: PodWorker) => void;
   /** A pod that no source has is finished: what the runtime has of it may go. */
   readonly onGone: (uid: string) => void;
 }
@@ -55,7 +57,13 @@ export class PodWorkers {
     this.#workers.set(uidOf(pod), worker);
     const isOver = pod.metadata.deletionTimestamp !== undefined || pod.status?.phase === 'Failed' || pod.status?.phase === 'Succeeded';
     const refusal = isOver ? undefined : admit(pod, others);
-    if (refusal) {
+    if (refusal?.victims) {
+      for (const victim of refusal.victims) {
+        const other = this.#workers.get(uidOf(victim));
+        if (other) this.#options.preempt(other);
+      }
+      worker.update(pod);
+    } else if (refusal) {
       services.onEvent(pod, undefined, 'Warning', refusal.reason, refusal.message);
       services.log.warn({ pod: fullNameOf(pod), ...refusal }, 'refused pod');
       worker.end(refusal);

@@ -11,12 +11,12 @@ import type { Pod, PodStatus } from '#lib/kinds/types/core-v1.ts';
 import { aborted } from '#lib/service/abort.ts';
 import { newMetrics, startHealthServer } from '#lib/service/health-server.ts';
 import { containerToRead, logOptions, LogRequestError } from '../../core/log-request.ts';
-import type { MachineFacts } from '../../core/node-status.ts';
 import { findContainer } from '../../core/pod-spec.ts';
 import { liveContainers } from '../../core/runtime-pod.ts';
 import type { KubeletFlags } from '../../flags.ts';
 import type { KubeletConfiguration } from '../configuration.ts';
 import { readLog } from '../container-log.ts';
+import type { NodeStats } from '../node-stats.ts';
 import type { PodWorker } from '../pod-worker.ts';
 import type { PodWorkers } from '../pod-workers.ts';
 import type { RuntimeEvents } from '../runtime-events.ts';
@@ -26,7 +26,7 @@ import type { StatusWriter } from '../status-writer.ts';
 import type { Volumes } from '../volumes.ts';
 import { Access, AccessRefused } from './access.ts';
 import { servingCertificate } from './certificate.ts';
-import { cadvisorMetrics, resourceMetrics, summary, type Summary } from './stats.ts';
+import { cadvisorMetrics, resourceMetrics } from './stats.ts';
 import { tunnel } from './stream-tunnel.ts';
 
 export interface ServersOptions extends Environment {
@@ -39,9 +39,8 @@ export interface ServersOptions extends Environment {
   readonly workers: PodWorkers;
   readonly statuses: StatusWriter;
   readonly volumes: Volumes;
-  readonly facts: MachineFacts;
-  readonly capacity: Readonly<Record<string, string>>;
   readonly health: RuntimeHealth;
+  readonly stats: NodeStats;
   readonly runtimeEvents: RuntimeEvents;
   readonly signal: AbortSignal;
 }
@@ -98,13 +97,11 @@ class KubeletHandler {
   readonly #options: ServersOptions;
   readonly #metrics: Registry;
   readonly #access: Access;
-  readonly #startedMs: number;
 
   constructor(options: ServersOptions, metrics: Registry) {
     this.#options = options;
     this.#metrics = metrics;
     this.#access = new Access({ config: options.config, api: options.api, nodeName: options.name, clock: options.clock });
-    this.#startedMs = options.clock.nowMs();
   }
 
   async answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
@@ -136,6 +133,7 @@ class KubeletHandler {
 
   async #route(request: IncomingMessage, response: ServerResponse, url: URL): Promise<void> {
     const [, first = ''] = url.pathname.split('/');
+    const { stats } = this.#options;
     const send = (type: string, text: string): void => void response.writeHead(200, { 'content-type': type }).end(text);
     switch (first) {
       case 'healthz': {
@@ -151,22 +149,17 @@ class KubeletHandler {
       case 'portForward': throw new RequestError(400, 'Upgrade request required\n');
       case 'configz': return send('application/json', JSON.stringify({ kubeletconfig: this.#options.config.source }));
       case 'stats':
-        if (url.pathname === '/stats/summary' || url.pathname === '/stats/summary/') return send('application/json', JSON.stringify(await this.#summary()));
+        if (url.pathname === '/stats/summary' || url.pathname === '/stats/summary/') return send('application/json', JSON.stringify(await stats.summary({ onlyCpuAndMemory: url.searchParams.get('only_cpu_and_memory') === 'true' }), undefined, 1));
         break;
       case 'metrics':
         switch (url.pathname) {
           case '/metrics': return send(this.#metrics.contentType, await this.#metrics.metrics());
-          case '/metrics/resource': return send('text/plain; version=0.0.4; charset=utf-8', resourceMetrics(await this.#summary()));
-          case '/metrics/cadvisor': return send('text/plain; version=0.0.4; charset=utf-8', cadvisorMetrics(await this.#summary()));
+          case '/metrics/resource': return send('text/plain; version=0.0.4; charset=utf-8', resourceMetrics(await stats.summary({ onlyCpuAndMemory: true })));
+          case '/metrics/cadvisor': return send('text/plain; version=0.0.4; charset=utf-8', cadvisorMetrics(await stats.summary({ onlyCpuAndMemory: false })));
           case '/metrics/probes': return send('text/plain; version=0.0.4; charset=utf-8', '');
         }
     }
     throw new RequestError(404, '404 page not found\n');
-  }
-
-  #summary(): Promise<Summary> {
-    const { runtime, workers, name, flags, facts, clock } = this.#options;
-    return summary({ runtime, workers, nodeName: name, rootFolder: flags.rootDir, memoryBytes: facts.memoryBytes, startedMs: this.#startedMs, nowMs: () => clock.nowMs() });
   }
 
   #shown({ pod, uid }: PodWorker): Pod {
