@@ -57,6 +57,8 @@ export interface ControllerDefinition<T extends KubernetesObject> {
   readonly reads?: readonly AnyKind[];
   readonly indexes?: readonly { readonly declare: (cache: SharedCache) => void }[];
   readonly workers?: number;
+  /** First and longest wait after failures; default: 5 ms and 1000 s. */
+  readonly backoff?: { readonly backoffFirstMs: number; readonly backoffLongestMs: number };
   readonly reconcile: (key: ObjectKey, context: ReconcileContext) => Promise<Outcome>;
 }
 

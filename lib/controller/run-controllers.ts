@@ -82,10 +82,10 @@ async function cachesSynced(kinds: readonly AnyKind[], { options: { cache, signa
 }
 
 function prepareReconciler(controller: ControllerDefinition<KubernetesObject>, running: Running): () => Promise<void> {
-  const { reconciles, alsoWatches = [], reads = [], workers = 1, isRelevantUpdate, queueName = reconciles.singular } = controller;
+  const { reconciles, alsoWatches = [], reads = [], workers = 1, isRelevantUpdate, queueName = reconciles.singular, backoff = {} } = controller;
   const { cache, clock, signal } = running.options;
   const { client, ...rest } = surroundings(controller, running);
-  const queue = new WorkQueue({ clock });
+  const queue = new WorkQueue({ clock, ...backoff });
   const observer = running.queueMetrics.observe(queueName, queue);
   const writes = new OwnWrites(cache);
   const enqueue = (key: string, delayMs = 0): void => {

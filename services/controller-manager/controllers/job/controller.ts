@@ -21,6 +21,8 @@ import { hasTrackingFinalizer, TRACKING_FINALIZER } from './pod-outcome.ts';
 
 /** Pod events wait so long, so that many become one pass. Source: syncJobBatchPeriod. */
 const BATCH_MS = 1_000;
+/** Source: DefaultJobApiBackOff, MaxJobApiBackOff. */
+const BACKOFF = { backoffFirstMs: 1_000, backoffLongestMs: 60_000 };
 const JOB_NAME = 'batch.kubernetes.io/job-name';
 const CONTROLLER_NAME = 'kubernetes.io/job-controller';
 const JOB_INDEX = 'job';
@@ -54,6 +56,7 @@ export function jobController(workers: number): Controller {
     alsoWatches: [owned(podKind, { adopters: adoptersOf, delayMs: BATCH_MS })],
     indexes: [index(podKind, JOB_INDEX, jobOf)],
     workers,
+    backoff: BACKOFF,
     async reconcile({ namespace, name }, context) {
       const job = context.cache.get(jobKind, namespace, name);
       const key = `${namespace}/${name}`;
@@ -79,15 +82,15 @@ interface Memory {
 async function reconcileJob(job: Readonly<Job>, pods: readonly Readonly<Pod>[], memory: Memory, context: ReconcileContext): Promise<Outcome> {
   const { clock, events } = context;
   const plan = planJob(job, pods, memory.read(), clock.nowMs());
-  const failure = await carryOut(plan, job, context).then(() => undefined, (error: unknown) => (error instanceof Error ? error : new Error(String(error))));
-  if (failure) throw failure;
+  await deletePods(plan.delete, job, context);
+  const { created, failure } = await createPods(plan.create, job, context);
   const reference = referenceTo(job);
   if (plan.suspension) events.event(reference, 'Normal', plan.suspension, `Job ${plan.suspension.toLowerCase()}`);
 
   // Written down first, counted after: a crash in between neither loses a pod nor counts one twice.
   const isIndexed = job.spec?.completionMode === 'Indexed';
   let live: Readonly<Job> = job;
-  let { status } = plan;
+  let status: JobStatus = { ...plan.status, active: (plan.status.active ?? 0) - (plan.create.length - created) };
   if (plan.release.length > 0) {
     live = await writeStatus(live, status, context);
     memory.write(plan.record);
@@ -98,12 +101,22 @@ async function reconcileJob(job: Readonly<Job>, pods: readonly Readonly<Pod>[], 
   if (!plan.hasMoreToCount) status = finished(status, clock.nowMs());
   live = await writeStatus(live, trimmed(status), context);
   if (isFinished(live)) tellEnd(live, plan, context);
+  if (failure) throw failure;
   return plan.hasMoreToCount ? retryAfterMs(0) : plan.waitMs === undefined ? done : retryAfterMs(plan.waitMs);
 }
 
-async function carryOut(plan: JobPlan, job: Readonly<Job>, context: ReconcileContext): Promise<void> {
-  await deletePods(plan.delete, job, context);
-  await slowStart(plan.create.length, async (position) => createPod(newPod(job, plan.create[position] as NewJobPod), job, context));
+/** Creates what it can; who failed does not keep the others from being counted. */
+async function createPods(wanted: JobPlan['create'], job: Readonly<Job>, context: ReconcileContext): Promise<{ created: number; failure: Error | undefined }> {
+  let created = 0;
+  try {
+    await slowStart(wanted.length, async (position) => {
+      await createPod(newPod(job, wanted[position] as NewJobPod), job, context);
+      created += 1;
+    });
+    return { created, failure: undefined };
+  } catch (error) {
+    return { created, failure: error instanceof Error ? error : new Error(String(error)) };
+  }
 }
 
 function newPod(job: Readonly<Job>, { index: completion, annotations }: NewJobPod): NewObject<Pod> {
