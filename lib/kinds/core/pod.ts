@@ -63,11 +63,13 @@ export const podKind = defineKind<Pod>({
   subresources: {
     attach: { verbs: ['create', 'get'], kind: 'PodAttachOptions' },
     binding: { verbs: ['create'], kind: 'Binding' },
+    ephemeralcontainers: { verbs: ['get', 'patch', 'update'] },
     eviction: { verbs: ['create'], kind: 'Eviction', group: 'policy', version: 'v1' },
     exec: { verbs: ['create', 'get'], kind: 'PodExecOptions' },
     log: { verbs: ['get'] },
     portforward: { verbs: ['create', 'get'], kind: 'PodPortForwardOptions' },
     proxy: { verbs: ['create', 'delete', 'get', 'patch', 'update'], kind: 'PodProxyOptions' },
+    resize: { verbs: ['get', 'patch', 'update'] },
     status: { verbs: ['get', 'patch', 'update'] },
   },
   applyDefaults: defaultPod,

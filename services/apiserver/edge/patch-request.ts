@@ -71,7 +71,7 @@ function run(type: Exclude<PatchType, 'apply'>, current: KubernetesObject, patch
   } catch (error) {
     if (error instanceof JsonPatchFormatError) throw badRequest(`error decoding patch: ${error.message}`);
     if (error instanceof JsonPatchError) throw failure(422, 'Invalid', 'the server rejected our request due to an error in our request', {});
-    if (error instanceof StrategicPatchError) throw error.isBadFormat ? badRequest(error.message) : failure(500, 'InternalError', `Internal error occurred: ${error.message}`);
+    if (error instanceof StrategicPatchError) throw badRequest(error.message); // upstream calls some of these internal errors; the mistake is the client's all the same
     throw error;
   }
 }

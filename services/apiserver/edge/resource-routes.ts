@@ -7,9 +7,11 @@ import { integerBelow, type Random } from '#lib/environment/random.ts';
 import type { AnyKind, KubernetesObject } from '#lib/kinds/define-kind.ts';
 import type { DeleteOptions } from '#lib/kinds/types/meta-v1.ts';
 import { badRequest, failure, internalError, invalidObject, methodNotAllowed, resourceNotServed, StatusError } from '#lib/machinery/status-error.ts';
+import { formatTime } from '#lib/machinery/time.ts';
 import { FINALIZER_ORPHAN } from '../core/lifecycle/delete.ts';
-import { statusRules, type UpdateRules } from '../core/lifecycle/write.ts';
+import type { UpdateRules } from '../core/lifecycle/write.ts';
 import { selectionOf, type Selection } from '../core/selection.ts';
+import { objectSubresources } from '../core/subresource-rules.ts';
 import { decodeStructure, StructureError } from '../core/schema.ts';
 import { parseIncludeObject } from '../core/table.ts';
 import type { CacheEntry } from '../core/watch-cache.ts';
@@ -78,6 +80,7 @@ export class ResourceRoutes {
   readonly #objectHandlers = new Map<string, ObjectHandler>();
   readonly #decoders: readonly BodyDecoder[];
   readonly #subresources: ReadonlyMap<string, SubresourceHandler>;
+  readonly #objectSubresources: ReturnType<typeof objectSubresources>;
   readonly #webSockets = new WebSocketServer({ noServer: true, clientTracking: false, handleProtocols: (protocols) => chooseProtocol(protocols) });
 
   constructor(services: ResourceServices) {
@@ -92,6 +95,7 @@ export class ResourceRoutes {
     }
     this.#decoders = services.extensions.flatMap(({ bodyDecoders = [] }) => bodyDecoders);
     this.#subresources = podAndNamespaceSubresources(services);
+    this.#objectSubresources = objectSubresources(() => formatTime(services.clock.nowMs()));
   }
 
   /** Whoever reads the request body by himself. */
@@ -415,12 +419,13 @@ export class ResourceRoutes {
     if (!declared) throw resourceNotServed();
     if (!(declared.verbs as readonly string[]).includes(verb)) throw methodNotAllowed();
     const { store } = this.#services;
-    if (subresource === 'status') {
+    const rules = this.#objectSubresources(kind, subresource);
+    if (rules) {
       if (verb === 'get') return sendObject(reply, 200, kind, await this.#get(operation), this.#form(operation));
-      if (verb === 'patch') return this.#patch(operation, statusRules);
+      if (verb === 'patch') return this.#patch(operation, rules);
       const form = this.#form(operation);
       const object = this.#object(request, kind);
-      const { entry } = await store.update({ kind, namespace, name, subresource, rules: statusRules, change: () => structuredClone(object) }, this.#writeContext(request, 'UpdateOptions'));
+      const { entry } = await store.update({ kind, namespace, name, subresource, rules, change: () => structuredClone(object) }, this.#writeContext(request, 'UpdateOptions'));
       return sendObject(reply, 200, kind, entry, form);
     }
     const handler = subresource === 'scale' && kind.scale ? scaleSubresource(this.#services, kind.scale) : this.#subresources.get(`${kind.group}/${kind.plural}/${subresource}`);

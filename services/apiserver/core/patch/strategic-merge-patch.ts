@@ -6,11 +6,6 @@ import { isRecord, jsonEqual, ownField, setOwn } from './json-value.ts';
 /** The patch is malformed. */
 export class StrategicPatchError extends Error {
   override readonly name = 'StrategicPatchError';
-  readonly isBadFormat: boolean;
-  constructor(message: string, isBadFormat: boolean) {
-    super(message);
-    this.isBadFormat = isBadFormat;
-  }
 }
 
 const DIRECTIVE = '$patch';
@@ -22,7 +17,7 @@ type Json = Record<string, unknown>;
 
 /** Returns the patched copy of `original`, an object of the given definition. */
 export function applyStrategicMergePatch(original: unknown, patch: unknown, definition: string): unknown {
-  if (!isRecord(patch)) throw new StrategicPatchError('Invalid JSON document', true);
+  if (!isRecord(patch)) throw new StrategicPatchError('Invalid JSON document');
   return mergeMap(isRecord(original) ? original : {}, patch, { is: 'struct', definition });
 }
 
@@ -39,9 +34,9 @@ function withoutDirectives(value: Json): Json {
 function retain(original: Json, patch: Json): Json {
   const keys = patch[RETAIN_KEYS];
   if (keys === undefined) return original;
-  if (!Array.isArray(keys)) throw new StrategicPatchError('invalid patch format of retainKeys', true);
+  if (!Array.isArray(keys)) throw new StrategicPatchError('invalid patch format of retainKeys');
   for (const key of Object.keys(withoutDirectives(patch))) {
-    if (patch[key] !== null && !keys.includes(key)) throw new StrategicPatchError('invalid patch format of retainKeys', true);
+    if (patch[key] !== null && !keys.includes(key)) throw new StrategicPatchError('invalid patch format of retainKeys');
   }
   return Object.fromEntries(Object.entries(original).filter(([key]) => keys.includes(key)));
 }
@@ -50,7 +45,7 @@ function mergeMap(original: Json, patch: Json, type: SchemaType | undefined): Js
   const directive = patch[DIRECTIVE];
   if (directive === 'replace') return withoutDirectives(patch);
   if (directive === 'delete') return {};
-  if (directive !== undefined && directive !== 'merge') throw new StrategicPatchError(`unknown patch type found: ${String(directive)}`, true);
+  if (directive !== undefined && directive !== 'merge') throw new StrategicPatchError(`unknown patch type found: ${String(directive)}`);
   const result: Json = { ...retain(original, patch) };
   const lists = new Set<string>();
   for (const key of Object.keys(patch)) {
@@ -86,9 +81,9 @@ function mergeListField(result: Json, patch: Json, key: string, type: SchemaType
   const items = patch[key] === undefined ? [] : patch[key];
   const order = patch[ORDER_PREFIX + key];
   const deleted = patch[DELETE_PREFIX + key];
-  if (order !== undefined && !Array.isArray(order)) throw new StrategicPatchError('invalid patch format of setElementOrder list', true);
-  if (deleted !== undefined && !Array.isArray(deleted)) throw new StrategicPatchError('invalid patch format of primitive list', true);
-  if (!Array.isArray(items)) throw new StrategicPatchError('Invalid JSON document', true);
+  if (order !== undefined && !Array.isArray(order)) throw new StrategicPatchError('invalid patch format of setElementOrder list');
+  if (deleted !== undefined && !Array.isArray(deleted)) throw new StrategicPatchError('invalid patch format of primitive list');
+  if (!Array.isArray(items)) throw new StrategicPatchError('Invalid JSON document');
   const mergeKey = keys?.patchMergeKey;
   const merged = mergeKey === undefined
     ? mergePrimitives(original, items, deleted ?? [])
@@ -111,7 +106,7 @@ interface ListRules {
 
 function mergeObjects(original: readonly unknown[], patch: readonly unknown[], { mergeKey, itemType }: ListRules): unknown[] {
   const items = patch.map((item) => {
-    if (!isRecord(item)) throw new StrategicPatchError('list element types do not match: expected map', false);
+    if (!isRecord(item)) throw new StrategicPatchError('list element types do not match: expected map');
     return item;
   });
   if (items.some((item) => item[DIRECTIVE] === 'replace')) {
@@ -120,7 +115,7 @@ function mergeObjects(original: readonly unknown[], patch: readonly unknown[], {
   let result = [...original];
   for (const item of items) {
     const value = item[mergeKey];
-    if (value === undefined) throw new StrategicPatchError(`map: ${goMap(item)} does not contain declared merge key: ${mergeKey}`, false);
+    if (value === undefined) throw new StrategicPatchError(`map: ${goMap(item)} does not contain declared merge key: ${mergeKey}`);
     const matches = (one: unknown): boolean => isRecord(one) && jsonEqual(one[mergeKey], value);
     if (item[DIRECTIVE] === 'delete') {
       result = result.filter((one) => !matches(one));
