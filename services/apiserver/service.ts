@@ -18,6 +18,7 @@ import { EVENT_WINDOW, WatchCache } from './core/watch-cache.ts';
 import { buildApiserverApp } from './edge/app.ts';
 import { chargeQuotaWith } from './edge/charge-quota.ts';
 import { cachedObjects } from './edge/cached-objects.ts';
+import { componentStatusExtension } from './edge/component-status.ts';
 import { feedCache, waitUntilFresh } from './edge/cache-feed.ts';
 import { openEtcdStorage } from './edge/etcd-storage.ts';
 import { bootstrapHooks, runBootstrap, type Hook } from './edge/hooks/bootstrap.ts';
@@ -101,7 +102,8 @@ export async function startApiserver(flags: ApiserverFlags, environment: Environ
   });
   const app = buildApiserverApp({
     aggregator, kinds, store, cache, storage, objects, clock, random, log, metrics, metricsRegistry: registry,
-    extensions: [access.extension, openApiExtension({ kinds, version: VERSION.gitVersion }), { bodyDecoders: [protobufBodyDecoder()] }],
+    extensions: [access.extension, openApiExtension({ kinds, version: VERSION.gitVersion }), { bodyDecoders: [protobufBodyDecoder()] },
+      componentStatusExtension(() => storage.checkHealth(ETCD_HEALTH_TIMEOUT_MS))],
     waitUntilFresh: (waiting) => waitUntilFresh({ storage, cache, clock }, waiting),
     authenticator: access.authenticator, authorizer: access.authorizer, impersonator: access.impersonator,
     health: {

@@ -49,6 +49,13 @@ export interface ConnectHandler {
   readonly upgrade?: (call: ResourceCall, request: IncomingMessage, socket: Duplex, head: Buffer) => Promise<void>;
 }
 
+/** A kind whose objects are made up at every read; get and list only. */
+export interface VirtualKind {
+  readonly group: string;
+  readonly resource: string;
+  readonly list: (signal: AbortSignal) => Promise<readonly KubernetesObject[]>;
+}
+
 /** Turns bytes of one media type into the JSON object they stand for. Throws StatusError 400. */
 export interface BodyDecoder {
   /** Without parameters: `application/vnd.kubernetes.protobuf`. */
@@ -59,6 +66,7 @@ export interface BodyDecoder {
 export interface ApiserverExtension {
   readonly objectHandlers?: readonly ObjectHandler[];
   readonly connectHandlers?: readonly ConnectHandler[];
+  readonly virtualKinds?: readonly VirtualKind[];
   readonly bodyDecoders?: readonly BodyDecoder[];
   /** Non-resource routes such as /openapi/v3; the parent's hooks authenticate and authorize them. */
   readonly routes?: (app: FastifyInstance) => void;

@@ -6,7 +6,7 @@ import type { Clock } from '#lib/environment/clock.ts';
 import { integerBelow, type Random } from '#lib/environment/random.ts';
 import type { AnyKind, KubernetesObject } from '#lib/kinds/define-kind.ts';
 import type { DeleteOptions } from '#lib/kinds/types/meta-v1.ts';
-import { badRequest, failure, internalError, invalidObject, methodNotAllowed, resourceNotServed, StatusError } from '#lib/machinery/status-error.ts';
+import { badRequest, failure, internalError, invalidObject, methodNotAllowed, notFound, resourceNotServed, StatusError } from '#lib/machinery/status-error.ts';
 import { formatTime } from '#lib/machinery/time.ts';
 import { FINALIZER_ORPHAN } from '../core/lifecycle/delete.ts';
 import type { UpdateRules } from '../core/lifecycle/write.ts';
@@ -14,10 +14,10 @@ import { selectionOf, type Selection } from '../core/selection.ts';
 import { objectSubresources } from '../core/subresource-rules.ts';
 import { decodeStructure, StructureError } from '../core/schema.ts';
 import { parseIncludeObject } from '../core/table.ts';
-import type { CacheEntry } from '../core/watch-cache.ts';
+import { CacheEntry } from '../core/watch-cache.ts';
 import { sendList, sendObject, sendPlainObject, success, type AnswerForm } from './answer.ts';
 import { cannotBeHandled, decodeObject, parseBody, parseFieldValidation, type DecodeOptions, type RawBody } from './body.ts';
-import type { ApiserverExtension, BodyDecoder, BodyKind, ConnectHandler, ObjectHandler, ResourceCall } from './extension.ts';
+import type { ApiserverExtension, BodyDecoder, BodyKind, ConnectHandler, ObjectHandler, ResourceCall, VirtualKind } from './extension.ts';
 import { listObjects, waitForRevision, type ListServices } from './list.ts';
 import { negotiate } from './negotiation.ts';
 import type { ObjectStore, WriteContext } from './object-store.ts';
@@ -78,6 +78,7 @@ export class ResourceRoutes {
   readonly #groupVersions = new Set<string>();
   readonly #connect = new Map<string, ConnectHandler>();
   readonly #objectHandlers = new Map<string, ObjectHandler>();
+  readonly #virtual = new Map<string, VirtualKind>();
   readonly #decoders: readonly BodyDecoder[];
   readonly #subresources: ReadonlyMap<string, SubresourceHandler>;
   readonly #objectSubresources: ReturnType<typeof objectSubresources>;
@@ -89,7 +90,8 @@ export class ResourceRoutes {
       this.#kinds.set(`${kind.apiVersion}/${kind.plural}`, kind);
       this.#groupVersions.add(kind.apiVersion);
     }
-    for (const { connectHandlers = [], objectHandlers = [] } of services.extensions) {
+    for (const { connectHandlers = [], objectHandlers = [], virtualKinds = [] } of services.extensions) {
+      for (const one of virtualKinds) this.#virtual.set(handlerKey(one.group, one.resource, ''), one);
       for (const one of connectHandlers) this.#connect.set(handlerKey(one.group, one.resource, one.subresource), one);
       for (const one of objectHandlers) this.#objectHandlers.set(handlerKey(one.group, one.resource, one.subresource, one.verb), one);
     }
@@ -124,7 +126,22 @@ export class ResourceRoutes {
     if (kind.namespaced && name !== '' && !isInNamespace) throw resourceNotServed();
     const operation: Operation = { kind, namespace: kind.namespaced ? info.namespace : '', name, subresource, request, reply };
     if (subresource !== '') return this.#runSubresource(operation);
+    const virtual = this.#virtual.get(handlerKey(kind.group, kind.plural, ''));
+    if (virtual) return this.#readVirtual(virtual, operation);
     return name === '' ? this.#runCollection(operation) : this.#runItem(operation);
+  }
+
+  async #readVirtual(virtual: VirtualKind, operation: Operation): Promise<unknown> {
+    const { kind, name, request, reply } = operation;
+    const { verb } = request.api.info;
+    if (!(kind.verbs as readonly string[]).includes(verb)) throw methodNotAllowed();
+    const form = this.#form(operation);
+    const entries = (await virtual.list(request.api.abort.signal)).map((object) => new CacheEntry('', 0, object));
+    const { matches } = this.#selection(operation);
+    if (name === '') return sendList(reply, kind, entries.filter(matches), { resourceVersion: '' }, form);
+    const found = entries.find(({ object }) => object.metadata.name === name);
+    if (!found) throw notFound(kind, name);
+    return sendObject(reply, 200, kind, found, form);
   }
 
   #call(request: FastifyRequest): ResourceCall {
