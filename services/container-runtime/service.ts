@@ -28,7 +28,7 @@ export async function startContainerRuntime(flags: ContainerRuntimeFlags, { cloc
   const images = new ImageStore({ root: join(flags.root, 'images'), catalogue });
   const runtime = new Runtime({ root: flags.root, state: flags.state, bundleFolder: flags.emulatorBundleDir, images, network, cgroups, base, users, clock, log });
   const execs = new Execs({ runtime, stateFolder: flags.state });
-  const stats = new Stats({ runtime, cgroups, now });
+  const stats = new Stats({ runtime, cgroups, now, log });
   await runtime.recover();
   const streaming = await startStreamingServer({ host: flags.streamServerAddress, runtime, execs, log });
   const server = await serveCri(flags.address, { runtime, images, network, cgroups, execs, stats, streaming, now, log });

@@ -1,6 +1,9 @@
 // How much CPU and memory containers use: from their cgroup where the host has cgroups, else from their processes in /proc.
 import { readFileSync } from 'node:fs';
 import type { ContainerStats, PodSandboxStats, Sent } from '#lib/cri/messages.ts';
+import { msOfNanoseconds } from '#lib/cri/codec.ts';
+import { DiskMeter } from '#lib/service/disk-usage.ts';
+import type { Logger } from 'pino';
 import type { Cgroups, Usage } from './cgroups.ts';
 import { mountNamespaceOf, processesIn } from './container-processes.ts';
 import type { Container, Sandbox } from './records.ts';
@@ -9,6 +12,10 @@ import type { Runtime } from './runtime.ts';
 /** CPU ticks a second as /proc counts them. Source: Linux, USER_HZ on all our architectures. */
 const TICKS_PER_SECOND = 100;
 const PAGE_BYTES = 4096;
+/** How old the size of a writable layer may be. Milliseconds. */
+const LAYER_MAX_AGE_MS = 10_000;
+/** Rates over less than this say nothing. Nanoseconds. */
+const LEAST_RATE_NS = 1_000_000_000n;
 
 /** Sums up the processes of the container. */
 function usageOfProcesses(pid: number): Usage | undefined {
@@ -37,9 +44,13 @@ export class Stats {
   readonly #cgroups: Cgroups;
   readonly #now: () => bigint;
   /** The last look at each container, for the rate. */
-  readonly #last = new Map<string, { at: bigint; cpuNanoseconds: number }>();
+  readonly #last = new Map<string, { at: bigint; cpuNanoseconds: number; rate: number }>();
+  readonly #layers: DiskMeter;
+  readonly #log: Logger;
 
-  constructor({ runtime, cgroups, now }: { runtime: Runtime; cgroups: Cgroups; now: () => bigint }) {
+  constructor({ runtime, cgroups, now, log }: { runtime: Runtime; cgroups: Cgroups; now: () => bigint; log: Logger }) {
+    this.#log = log;
+    this.#layers = new DiskMeter(() => msOfNanoseconds(now()));
     this.#runtime = runtime;
     this.#cgroups = cgroups;
     this.#now = now;
@@ -52,6 +63,8 @@ export class Stats {
     const usage = this.#usage(container);
     if (!usage) return { attributes };
     const limit = config.linux?.resources?.memoryLimitInBytes ?? 0;
+    // Of the layer what was last counted: counting takes a while.
+    const layer = this.#layers.latest(this.#runtime.layerFolder(container), LAYER_MAX_AGE_MS, (error) => this.#log.warn({ container: id, err: error }, 'cannot count a writable layer'));
     return {
       attributes,
       cpu: { timestamp, usageCoreNanoSeconds: { value: usage.cpuNanoseconds }, usageNanoCores: { value: this.#rate(id, timestamp, usage.cpuNanoseconds) } },
@@ -59,7 +72,7 @@ export class Stats {
         timestamp, workingSetBytes: { value: usage.workingSetBytes }, usageBytes: { value: usage.memoryBytes }, rssBytes: { value: usage.rssBytes },
         ...(limit > 0 ? { availableBytes: { value: Math.max(0, limit - usage.workingSetBytes) } } : {}),
       },
-      writableLayer: { timestamp, fsId: { mountpoint: this.#runtime.layerFolder(container) }, usedBytes: { value: 0 }, inodesUsed: { value: 0 } },
+      writableLayer: { timestamp, fsId: { mountpoint: this.#runtime.layerFolder(container) }, usedBytes: { value: layer?.bytes ?? 0 }, inodesUsed: { value: layer?.inodes ?? 0 } },
     };
   }
 
@@ -93,9 +106,10 @@ export class Stats {
 
   #rate(id: string, at: bigint, cpuNanoseconds: number): number {
     const before = this.#last.get(id);
-    this.#last.set(id, { at, cpuNanoseconds });
-    if (!before || at <= before.at) return 0;
-    return Math.max(0, Math.round(((cpuNanoseconds - before.cpuNanoseconds) * 1e9) / Number(at - before.at)));
+    if (before && at - before.at < LEAST_RATE_NS) return before.rate;
+    const rate = before ? Math.max(0, Math.round(((cpuNanoseconds - before.cpuNanoseconds) * 1e9) / Number(at - before.at))) : 0;
+    this.#last.set(id, { at, cpuNanoseconds, rate });
+    return rate;
   }
 
   /** Traffic as the host's end of the pair counts it: what the host received is what the pod sent. */

@@ -75,6 +75,14 @@ export function podStatus(inputs: StatusInputs): PodStatus {
   return status;
 }
 
+/** Of a pod that was not let in. Source: rejectPod. */
+export function rejectedStatus(pod: Pod, { reason, message }: WaitingReason, previous: PodStatus, nowMs: number): PodStatus {
+  return {
+    observedGeneration: pod.metadata.generation, phase: 'Failed', reason, message: `Pod was rejected: ${message}`,
+    qosClass: previous.qosClass ?? qosClassOf(pod), startTime: previous.startTime ?? formatTime(nowMs), conditions: (previous.conditions ?? []).filter(({ type }) => type === 'PodScheduled'),
+  };
+}
+
 function conditionsOf({ pod, runtimePod, previous, nowMs, ended }: StatusInputs, status: PodStatus): PodCondition[] {
   const ready = containersReady(pod, status);
   const own: PodCondition[] = [

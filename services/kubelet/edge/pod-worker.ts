@@ -9,7 +9,7 @@ import { computePodActions, type PodActions, type ProbeResults } from '../core/c
 import type { FieldContext } from '../core/downward-api.ts';
 import type { ReferencedObjects } from '../core/environment-variables.ts';
 import { DEFAULT_GRACE_SECONDS, fullNameOf, isStaticPod, isTerminalPhase, namespaceOf, uidOf, usesHostNetwork } from '../core/pod-spec.ts';
-import { podStatus, terminatedStatus, type WaitingReason } from '../core/pod-status.ts';
+import { podStatus, rejectedStatus, terminatedStatus, type WaitingReason } from '../core/pod-status.ts';
 import { emptyRuntimePod, liveContainers, type RuntimePod } from '../core/runtime-pod.ts';
 import { VolumeError } from '../core/volume-payload.ts';
 import { FAILED_SYNC_MS, type PodRunner } from './pod-runner.ts';
@@ -52,6 +52,8 @@ export interface EndReason {
   readonly conditions?: readonly PodCondition[];
   /** Grace given at most; undefined: the pod's own. */
   readonly graceSeconds?: number;
+  /** It never ran here, and says nothing of its containers. */
+  readonly isRejected?: boolean;
 }
 
 export type WorkerStage = 'syncing' | 'terminating' | 'terminated' | 'finished';
@@ -353,6 +355,11 @@ export class PodWorker {
   #publish(isTerminal: boolean): PodStatus {
     const { statuses, probes, clock, runtime, context } = this.#services;
     const { pod, runtimePod } = this;
+    if (this.#ended?.isRejected === true) {
+      const rejected = rejectedStatus(pod, this.#ended, this.#previousStatus(), clock.nowMs());
+      statuses.set(pod, rejected);
+      return rejected;
+    }
     const status = podStatus({
       pod, runtimePod, isTerminal, ended: this.#ended,
       previous: this.#previousStatus(),

@@ -66,7 +66,7 @@ export class PodWorkers {
     } else if (refusal) {
       services.onEvent(pod, undefined, 'Warning', refusal.reason, refusal.message);
       services.log.warn({ pod: fullNameOf(pod), ...refusal }, 'refused pod');
-      worker.end(refusal);
+      worker.end({ ...refusal, isRejected: true });
     } else {
       worker.update(pod);
     }
