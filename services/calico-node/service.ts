@@ -6,9 +6,13 @@ import { Informer } from '#lib/api-client/informer.ts';
 import type { Environment } from '#lib/environment/environment.ts';
 import { blockAffinityKind } from '#lib/kinds/calico/block-affinity.ts';
 import { ipPoolKind } from '#lib/kinds/calico/ip-pool.ts';
+import { namespaceKind } from '#lib/kinds/core/namespace.ts';
 import { nodeKind } from '#lib/kinds/core/node.ts';
+import { podKind } from '#lib/kinds/core/pod.ts';
+import { networkPolicyKind } from '#lib/kinds/networking/network-policy.ts';
 import type { BlockAffinity } from '#lib/kinds/types/calico-v1.ts';
-import type { Node } from '#lib/kinds/types/core-v1.ts';
+import type { Namespace, Node, Pod } from '#lib/kinds/types/core-v1.ts';
+import { sameContent } from '#lib/machinery/deep-equal.ts';
 import { isAlreadyExists } from '#lib/machinery/status-error.ts';
 import { loadInClusterConfig, loadKubeconfig } from '#lib/pki/kubeconfig.ts';
 import { DemandLoop } from '#lib/service/demand-loop.ts';
@@ -19,7 +23,9 @@ import { needsAnotherBlock } from './core/address-demand.ts';
 import { confirmedBlocks, newestOf } from './core/block-claim.ts';
 import { CNI_CONFIG_NAME, cniConfigText } from './core/cni-config.ts';
 import { NAT_TABLE, natRules } from './core/nat-rules.ts';
+import { leanPod, policyPod, rulesOfNode } from './core/network-policy.ts';
 import { addressWithPrefix, leanNode, nodeAddress, nodeAnnouncement } from './core/node-record.ts';
+import { POLICY_TABLE, policyRules } from './core/policy-rules.ts';
 import { desiredRoutes, routeChanges } from './core/routes.ts';
 import { settingsFrom } from './core/settings.ts';
 import { claimBlock } from './edge/block-claimer.ts';
@@ -35,6 +41,8 @@ const RETRY_MS = 1_000;
 /** Below the 10 s that a probe waits. */
 const READY_HOLD_MS = 5_000;
 const POD_COUNT_INTERVAL_MS = 1_000;
+/** A change of pods or policies is in the kernel within this time, however many come; milliseconds. */
+const POLICY_INTERVAL_MS = 100;
 const DEFAULT_POOL = 'default-ipv4-ippool';
 /** The kernel's state counts as unattended when no look at it succeeded for so long; milliseconds. */
 const LIVENESS_LIMIT_MS = 3 * REFRESH_MS;
@@ -55,6 +63,11 @@ export async function startCalicoNode(
   /** Claimed a moment ago; the watch may not have told of it yet, or of an earlier state of it. */
   const justClaimed = new Map<string, BlockAffinity>();
   const knownAffinities = (): BlockAffinity[] => newestOf([...affinities.list(), ...justClaimed.values()]);
+  const policies = new Informer({ api, kind: networkPolicyKind, clock, random, log });
+  // Whom policies select and name. Watched from the first policy on: most clusters have none, and this is the largest part of their state.
+  const pods = new Informer<Pod>({ api, kind: podKind, transform: leanPod, clock, random, log });
+  const namespaces = new Informer<Namespace>({ api, kind: namespaceKind, clock, random, log });
+  let watchingPods: Promise<void> | undefined;
   const hasSynced = (): boolean => pools.hasSynced && affinities.hasSynced && nodes.hasSynced;
 
   let podAddresses: readonly string[] = [];
@@ -122,6 +135,33 @@ export async function startCalicoNode(
     natCheckedMs = clock.nowMs();
   };
 
+  let appliedPolicyRules: string | undefined;
+  const syncPolicies = async (): Promise<void> => {
+    if (!policies.hasSynced) return; // what the kernel has from before holds until more is known
+    if (policies.size > 0 && !watchingPods) {
+      watchingPods = Promise.all([pods.run(signal), namespaces.run(signal)]).then(() => undefined);
+      void Promise.all([pods.synced(signal), namespaces.synced(signal)]).then(() => policyLoop.request(), () => undefined);
+    }
+    if (policies.size > 0 && !(pods.hasSynced && namespaces.hasSynced)) return;
+    const rules = policyRules(policies.size === 0 ? [] : rulesOfNode({
+      policies: policies.list(), pods: pods.list().flatMap((pod) => policyPod(pod) ?? []),
+      namespaces: namespaces.list().map(({ metadata }) => ({ name: metadata.name, labels: metadata.labels ?? {} })),
+    }, node));
+    if (rules === appliedPolicyRules && (policies.size === 0 || await nftTableExists(POLICY_TABLE))) return;
+    await applyNft(rules);
+    appliedPolicyRules = rules;
+    log.info({ policies: policies.size }, 'programmed network policies');
+  };
+  const policyLoop = new DemandLoop({
+    work: syncPolicies, clock, minIntervalMs: POLICY_INTERVAL_MS, retryMs: RETRY_MS, periodMs: REFRESH_MS,
+    onError: (error) => log.warn({ err: error, node }, 'cannot program network policies'),
+  });
+  const requestPolicies = (): void => policyLoop.request();
+  for (const informer of [policies, namespaces]) informer.addHandler({ added: requestPolicies, updated: requestPolicies, deleted: requestPolicies });
+  pods.addHandler({ added: requestPolicies, deleted: requestPolicies, updated: (next, previous) => {
+    if (!sameContent(policyPod(next), policyPod(previous))) requestPolicies();
+  } });
+
   const claimLoop = new DemandLoop({
     work: claim, clock, minIntervalMs: 0, retryMs: RETRY_MS, periodMs: REFRESH_MS,
     onError: (error) => log.warn({ err: error, node }, 'cannot settle blocks with the API server'),
@@ -161,6 +201,7 @@ export async function startCalicoNode(
       if (nodeAddress(next)?.address !== nodeAddress(previous)?.address) dataplaneLoop.request();
     },
   });
+  void policies.synced(signal).then(requestPolicies, () => undefined);
   const requestWhenSynced = Promise.all([pools, affinities, nodes].map((informer) => informer.synced(signal))).then(requestBoth, () => undefined);
 
   const liveness = (): string | undefined => (clock.nowMs() - routesSyncedMs > LIVENESS_LIMIT_MS && nodes.hasSynced ? 'routes could not be looked at for long' : undefined);
@@ -174,8 +215,8 @@ export async function startCalicoNode(
 
   await Promise.all([
     health, requestWhenSynced,
-    pools.run(signal), affinities.run(signal), nodes.run(signal),
-    claimLoop.run(signal), dataplaneLoop.run(signal), podCountLoop.run(signal),
+    pools.run(signal), affinities.run(signal), nodes.run(signal), policies.run(signal),
+    claimLoop.run(signal), dataplaneLoop.run(signal), podCountLoop.run(signal), policyLoop.run(signal),
     watchKernelNetwork((isPodInterface) => (isPodInterface ? podCountLoop : dataplaneLoop).request(), { clock, signal }),
   ]);
   await api.close();
