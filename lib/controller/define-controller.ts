@@ -148,12 +148,14 @@ export function owned<T extends KubernetesObject>(kind: Kind<T>, { adopters, del
 
 export interface MappedOptions<T> {
   readonly isRelevantUpdate?: (next: T, previous: T) => boolean;
+  /** New objects wake nobody. */
+  readonly ignoresNew?: boolean;
   /** Waits so long before the key is worked on, so that several events become one. */
   readonly delayMs?: number;
 }
 
 /** An event about the kind wakes every key that `keysOf` gives, for the object as it was and as it is. */
-export function mapped<T extends KubernetesObject>(kind: Kind<T>, keysOf: (object: Readonly<T>, cache: CacheReader) => readonly string[], { isRelevantUpdate, delayMs }: MappedOptions<T> = {}): EventSource {
+export function mapped<T extends KubernetesObject>(kind: Kind<T>, keysOf: (object: Readonly<T>, cache: CacheReader) => readonly string[], { isRelevantUpdate, ignoresNew = false, delayMs }: MappedOptions<T> = {}): EventSource {
   return {
     kind: anyKind(kind),
     attach: ({ cache, enqueue }) => {
@@ -161,7 +163,7 @@ export function mapped<T extends KubernetesObject>(kind: Kind<T>, keysOf: (objec
         for (const key of keysOf(object, cache)) enqueue(key, delayMs);
       };
       cache.informer(kind).addHandler({
-        added: wake,
+        added: ignoresNew ? () => undefined : wake,
         deleted: wake,
         updated: (next, previous) => {
           if (isRelevantUpdate && !isRelevantUpdate(next, previous)) return;

@@ -4,14 +4,14 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'node:test';
-import { missingResources, quotaUsage } from '#lib/kinds/core/quota-usage.ts';
 import type { LimitRange, Pod, PodSpec, ResourceQuota } from '#lib/kinds/types/core-v1.ts';
 import { formatQuantity } from '#lib/machinery/quantity.ts';
+import { usageOf } from '#lib/quota/usage.ts';
 import { csrOrganizations } from './csr-subject.ts';
 import { claimProblems, completePod, podProblems } from './limit-ranger.ts';
 import { violations } from './pod-security/checks.ts';
 import { detailOf, existingPodWarnings, policyOf } from './pod-security/pod-security.ts';
-import { charged } from './resource-quota.ts';
+import { charged, missingResources } from './resource-quota.ts';
 import { applyRuntimeClass } from './runtime-class.ts';
 
 const podOf = (spec: Partial<PodSpec>): Pod => ({ metadata: { name: 'p', namespace: 'n' }, spec: { containers: [{ name: 'c', image: 'x' }], ...spec } });
@@ -44,17 +44,17 @@ test('a pod costs the sum of its containers or the peak of its init containers, 
     containers: [{ name: 'a', resources: { requests: { cpu: '100m' }, limits: { memory: '1Gi' } } }, { name: 'b', resources: { requests: { cpu: '200m', 'example.com/gpu': '1' } } }],
     initContainers: [{ name: 'side', restartPolicy: 'Always', resources: { requests: { cpu: '50m' } } }, { name: 'i', resources: { requests: { cpu: '1' } } }],
   });
-  const usage = quotaUsage({ group: '', plural: 'pods' }, pod, 0);
+  const usage = usageOf({ group: '', plural: 'pods' }, pod, 0);
   assert.deepEqual(Object.fromEntries([...usage].map(([name, amount]) => [name, formatQuantity(amount)])), {
     'count/pods': '1', pods: '1', cpu: '1050m', 'requests.cpu': '1050m', 'limits.memory': '1Gi', 'requests.example.com/gpu': '1',
   });
-  assert.deepEqual([...quotaUsage({ group: '', plural: 'pods' }, { ...pod, status: { phase: 'Succeeded' } } as Pod, 0).keys()], ['count/pods']);
+  assert.deepEqual([...usageOf({ group: '', plural: 'pods' }, { ...pod, status: { phase: 'Succeeded' } } as Pod, 0).keys()], ['count/pods']);
   assert.equal(missingResources({ group: '', plural: 'pods' }, pod, ['requests.memory', 'limits.cpu', 'pods']), 'must specify limits.cpu for: a,b,i,side; requests.memory for: a,b,i,side');
 });
 
 test('a quota that would be passed is told with what was asked for, used and allowed', () => {
   const quota: ResourceQuota = { metadata: { name: 'q' }, spec: {}, status: { hard: { pods: '2', 'requests.cpu': '1' }, used: { pods: '2', 'requests.cpu': '500m' } } };
-  const delta = quotaUsage({ group: '', plural: 'pods' }, podOf({ containers: [{ name: 'c', resources: { requests: { cpu: '600m' } } }] }), 0);
+  const delta = usageOf({ group: '', plural: 'pods' }, podOf({ containers: [{ name: 'c', resources: { requests: { cpu: '600m' } } }] }), 0);
   assert.deepEqual(charged(quota, delta), { refused: 'exceeded quota: q, requested: pods=1,requests.cpu=600m, used: pods=2,requests.cpu=500m, limited: pods=2,requests.cpu=1' });
   const free = charged({ ...quota, status: { ...quota.status, hard: { pods: '3', 'requests.cpu': '2' } } }, delta);
   assert.deepEqual('next' in free && free.next.status?.used, { pods: '3', 'requests.cpu': '1100m' });

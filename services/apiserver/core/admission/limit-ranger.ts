@@ -5,7 +5,7 @@ import type { Container, LimitRange, LimitRangeItem, PersistentVolumeClaim, Pod 
 import { canonicalQuantity, formatQuantity, parseQuantity } from '#lib/machinery/quantity.ts';
 import type { ObjectReader } from '../object-reader.ts';
 import { aggregateText, isKind, refusal, type AdmissionAttributes, type AdmissionPlugin } from './admission.ts';
-import { amountsOf, podAmounts, type Amounts } from '#lib/kinds/core/pod-amounts.ts';
+import { amountsOf, podAmounts, type Amounts } from '#lib/quota/pod-amounts.ts';
 
 const ANNOTATION = 'kubernetes.io/limit-ranger';
 type ResourceList = Readonly<Record<string, string>>;

@@ -2,11 +2,12 @@
 // against the state that was read, so that writes at the same moment cannot pass the limit together.
 // Source: apiserver pkg/admission/plugin/resourcequota.
 import { resourceQuotaKind } from '#lib/kinds/core/resource-quota.ts';
-import { isUnderQuota, matchingResources, missingResources, quotaUsage } from '#lib/kinds/core/quota-usage.ts';
-import type { Amounts } from '#lib/kinds/core/pod-amounts.ts';
-import type { ResourceQuota } from '#lib/kinds/types/core-v1.ts';
+import type { KubernetesObject } from '#lib/kinds/define-kind.ts';
+import type { Pod, ResourceQuota } from '#lib/kinds/types/core-v1.ts';
 import type { Clock } from '#lib/environment/clock.ts';
 import { addQuantities, canonicalQuantity, formatQuantity, parseQuantity, type Quantity } from '#lib/machinery/quantity.ts';
+import { quotaCovers } from '#lib/quota/scopes.ts';
+import { isTrackedBy, usageOf, type Amounts, type QuotaResource } from '#lib/quota/usage.ts';
 import type { ObjectReader } from '../object-reader.ts';
 import { refusal, type AdmissionAttributes, type AdmissionPlugin } from './admission.ts';
 
@@ -20,6 +21,29 @@ function isMeasured({ operation, kind, subresource, object }: AdmissionAttribute
   if (kind.group === '' && kind.plural === 'pods') return operation === 'CREATE' ? subresource === '' : subresource === 'resize';
   const mayGrow = kind.group === '' && ['services', 'persistentvolumeclaims'].includes(kind.plural);
   return subresource === '' && (operation === 'CREATE' || mayGrow);
+}
+
+const CONSTRAINED = ['cpu', 'memory', 'requests.cpu', 'requests.memory', 'limits.cpu', 'limits.memory'] as const;
+
+/** With a quota on processor or memory every container has to say what it takes. Undefined: nothing is missing. */
+export function missingResources(resource: QuotaResource, object: Readonly<KubernetesObject>, restricted: readonly string[]): string | undefined {
+  if (resource.group !== '' || resource.plural !== 'pods') return undefined;
+  const { spec } = object as Pod;
+  const missing = new Map<string, string[]>();
+  for (const { name, resources } of [...(spec.containers ?? []), ...(spec.initContainers ?? [])]) {
+    const says = (wanted: string): boolean => {
+      const [part, what] = wanted.includes('.') ? wanted.split('.') as [string, string] : ['requests', wanted];
+      return resources?.[part as 'requests' | 'limits']?.[what] !== undefined;
+    };
+    for (const wanted of CONSTRAINED) if (restricted.includes(wanted) && !says(wanted)) missing.set(wanted, [...(missing.get(wanted) ?? []), name]);
+  }
+  if (missing.size === 0) return undefined;
+  return `must specify ${[...missing].sort(([a], [b]) => (a < b ? -1 : 1)).map(([name, containers]) => `${name} for: ${[...new Set(containers)].sort().join(',')}`).join('; ')}`;
+}
+
+/** True when the object is in every scope of the quota, and the quota limits something that the object uses. */
+function isUnderQuota(quota: Readonly<ResourceQuota>, resource: QuotaResource, object: Readonly<KubernetesObject>): boolean {
+  return Object.keys(quota.status?.hard ?? quota.spec?.hard ?? {}).some((name) => isTrackedBy(resource, name)) && quotaCovers(quota, resource, object);
 }
 
 /** What an update adds; less than before costs nothing here, the count afterwards gives it back. */
@@ -59,13 +83,13 @@ export function resourceQuota({ objects, clock, charge }: { readonly objects: Ob
     if (!object || !isUnderQuota(quota, kind, object)) return undefined;
     const { name } = quota.metadata;
     const hard = Object.keys(quota.status?.hard ?? {});
-    const restricted = matchingResources(kind, hard);
+    const restricted = hard.filter((one) => isTrackedBy(kind, one));
     const missing = missingResources(kind, object, restricted);
     if (missing !== undefined) throw refusal(attributes, `failed quota: ${name}: ${missing}`);
     if (restricted.some((one) => quota.status?.used?.[one] === undefined)) throw refusal(attributes, `status unknown for quota: ${name}, resources: ${[...restricted].sort().join(',')}`);
     const nowMs = clock.nowMs();
-    const before = operation === 'UPDATE' && previous && isUnderQuota(quota, kind, previous) ? quotaUsage(kind, previous, nowMs) : undefined;
-    return increase(quotaUsage(kind, object, nowMs), before);
+    const before = operation === 'UPDATE' && previous && isUnderQuota(quota, kind, previous) ? usageOf(kind, previous, nowMs) : undefined;
+    return increase(usageOf(kind, object, nowMs), before);
   }
 
   function chargedOrRefused(quota: Readonly<ResourceQuota>, attributes: AdmissionAttributes): ResourceQuota {

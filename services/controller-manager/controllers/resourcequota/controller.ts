@@ -26,14 +26,19 @@ import { quotaStatus, resourcesOf } from './plan.ts';
 
 /** Several events become one count. */
 const BATCH_MS = 100;
+/**
+ * Between reading a quota and counting: what was charged to it until then has been stored and seen since, and what is
+ * charged later makes the write a conflict. Without it a count could take back what an object on its way was charged.
+ */
+const SETTLE_MS = 100;
 /** Kinds that nobody here watches are counted anew so often. */
 const UNWATCHED_PERIOD_MS = 30_000;
 
 const quotasOf = ({ metadata }: Readonly<KubernetesObject>, cache: CacheReader): string[] => cache.list(resourceQuotaKind, metadata.namespace).map(keyOf);
 
-/** A kind that other controllers watch anyway; updates change nothing that is counted, unless the rule says so. */
+/** A kind that other controllers watch anyway; new objects were counted when they were admitted, updates change nothing that is counted, unless the rule says so. */
 function counted<T extends KubernetesObject>(kind: Kind<T>, isRelevantUpdate: (next: T, previous: T) => boolean = () => false): EventSource {
-  return mapped(kind, quotasOf, { isRelevantUpdate, delayMs: BATCH_MS });
+  return mapped(kind, quotasOf, { isRelevantUpdate, ignoresNew: true, delayMs: BATCH_MS });
 }
 
 const WATCHED: readonly AnyKind[] = [
@@ -62,6 +67,7 @@ export const resourceQuotaController = (workers: number, periodMs: number): Cont
     const { cache, api, clock } = context;
     const quota = cache.get(resourceQuotaKind, namespace, name);
     if (!quota || quota.metadata.deletionTimestamp !== undefined) return done;
+    await clock.sleep(SETTLE_MS);
     const objects = new Map<QuotaResource, readonly Readonly<KubernetesObject>[]>();
     let isAllWatched = true;
     for (const resource of resourcesOf(quota)) {
