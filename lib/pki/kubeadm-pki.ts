@@ -48,7 +48,8 @@ export async function kubeadmPki(options: KubeadmPkiOptions): Promise<PkiFiles> 
   return files;
 }
 
-async function nodeFiles(host: PkiHost, ca: KeyAndCertificate, endpoint: string, nowMs: number): Promise<Map<string, string>> {
+/** What `kubeadm join` leaves on a worker. */
+export async function nodeFiles(host: PkiHost, ca: KeyAndCertificate, endpoint: string, nowMs: number): Promise<Map<string, string>> {
   return new Map([
     [`${PKI}/ca.crt`, ca.certPem],
     ['/etc/kubernetes/kubelet.conf', await clientKubeconfig(ca, endpoint, `system:node:${host.name}`, ['system:nodes'], nowMs)],
