@@ -81,7 +81,8 @@ function nodeConfig(host: HostLayout, network: { gateway: string; foreignTables:
       {
         name: 'kubelet', description: 'kubelet: The Kubernetes Node Agent', restartSeconds: 10, environment,
         command: program('kubelet', '--config=/var/lib/kubelet/config.yaml', '--kubeconfig=/etc/kubernetes/kubelet.conf', `--container-runtime-endpoint=unix://${socket}`,
-          `--hostname-override=${host.name}`, `--node-ip=${host.address}`),
+          `--hostname-override=${host.name}`, `--node-ip=${host.address}`,
+          ...(host.cpu === undefined ? [] : [`--emulator-capacity-cpu=${host.cpu}`]), ...(host.memory === undefined ? [] : [`--emulator-capacity-memory=${host.memory}`])),
       },
       ...(isFirstMaster ? [{
         name: 'metrics-server', description: 'metrics-server: usage of nodes and pods', restartSeconds: 5, bootDelaySeconds: METRICS_SERVER_DELAY_SECONDS, environment,
