@@ -81,7 +81,6 @@ export const certificateSigningRequestKind = defineKind<CertificateSigningReques
   storageVersionHash: '95fRKMXA+00=',
   subresources: {
     approval: { verbs: ['get', 'patch', 'update'] },
-    approval: { verbs: ['get', 'patch', 'update'] },
     status: { verbs: ['get', 'patch', 'update'] },
   },
   // A body may leave out what the type requires.
