@@ -96,14 +96,56 @@ export async function ordinaryUserProblem(): Promise<string | undefined> {
   return code === 0 ? undefined : `this machine does not let ordinary users make user namespaces: ${stderr.trim()}`;
 }
 
-export class TestCluster {
+/** A cluster as a test drives it, however it runs. */
+export abstract class DrivenCluster {
+  protected readonly scratch: string;
+  abstract get kubeconfig(): string;
+
+  constructor(scratch: string) {
+    this.scratch = scratch;
+  }
+
+  abstract down(): Promise<void>;
+  abstract kubreak(args: readonly string[], options?: RunOptions): Promise<Result>;
+  /** A command on a host. */
+  abstract on(host: string, ...command: string[]): Promise<Result>;
+
+  kubectl(args: readonly string[], options: RunOptions = {}): Promise<Result> {
+    return runCommand('kubectl', args, { ...options, env: { KUBECONFIG: this.kubeconfig, HOME: this.scratch, ...options.env } });
+  }
+  /** kubectl that has to succeed; resolves with what it printed. */
+  async kubectlOk(...args: string[]): Promise<string> {
+    const { code, stdout, stderr } = await this.kubectl(args);
+    assert.equal(code, 0, `kubectl ${args.join(' ')}: ${stderr}${stdout}`);
+    return stdout;
+  }
+  /** A kubectl that is left running, such as one that waits for a deletion. */
+  kubectlStarted(...args: string[]): ChildProcess {
+    return spawn('kubectl', args, { env: { ...process.env, KUBECONFIG: this.kubeconfig, HOME: this.scratch }, stdio: ['ignore', 'pipe', 'pipe'] });
+  }
+  async onOk(host: string, ...command: string[]): Promise<string> {
+    const { code, stdout, stderr } = await this.on(host, ...command);
+    assert.equal(code, 0, `${host}$ ${command.join(' ')}: ${stderr}${stdout}`);
+    return stdout;
+  }
+  writeFile(name: string, text: string): string {
+    const path = join(this.scratch, name);
+    writeFileSync(path, text);
+    return path;
+  }
+  async json<T>(...args: string[]): Promise<T> {
+    return JSON.parse(await this.kubectlOk(...args, '-o', 'json')) as T;
+  }
+}
+
+/** A local cluster, in a folder of its own. */
+export class TestCluster extends DrivenCluster {
   readonly folder: string;
   readonly port: number;
-  readonly #scratch: string;
   readonly #command: readonly string[];
 
   private constructor(scratch: string, port: number, user: ClusterUser) {
-    this.#scratch = scratch;
+    super(scratch);
     this.port = port;
     const isOther = user !== 'self' && process.getuid?.() === 0;
     this.#command = isOther ? asOrdinaryUser(scratch, user === 'ordinary') : [process.execPath, KUBREAK];
@@ -123,7 +165,8 @@ export class TestCluster {
   async down(purge = true): Promise<void> {
     const { code, stderr } = await this.kubreak(['down', ...(purge ? ['--purge'] : [])]);
     assert.equal(code, 0, `kubreak down failed: ${stderr}`);
-    if (purge) rmSync(this.#scratch, { recursive: true, force: true });
+    assert.equal((await runCommand('sh', ['-c', `ps -eo args | grep -F '${this.folder}' | grep -v grep`])).stdout, '', 'processes were left behind');
+    if (purge) rmSync(this.scratch, { recursive: true, force: true });
   }
 
   get kubeconfig(): string {
@@ -133,34 +176,8 @@ export class TestCluster {
     const [program = '', ...words] = this.#command;
     return runCommand(program, [...words, '--dir', this.folder, ...args], options);
   }
-  kubectl(args: readonly string[], options: RunOptions = {}): Promise<Result> {
-    return runCommand('kubectl', args, { ...options, env: { KUBECONFIG: this.kubeconfig, HOME: this.#scratch, ...options.env } });
-  }
-  /** kubectl that has to succeed; resolves with what it printed. */
-  async kubectlOk(...args: string[]): Promise<string> {
-    const { code, stdout, stderr } = await this.kubectl(args);
-    assert.equal(code, 0, `kubectl ${args.join(' ')}: ${stderr}${stdout}`);
-    return stdout;
-  }
-  /** A kubectl that is left running, such as one that waits for a deletion. */
-  kubectlStarted(...args: string[]): ChildProcess {
-    return spawn('kubectl', args, { env: { ...process.env, KUBECONFIG: this.kubeconfig, HOME: this.#scratch }, stdio: ['ignore', 'pipe', 'pipe'] });
-  }
   on(host: string, ...command: string[]): Promise<Result> {
     return this.kubreak(['exec', host, '--', ...command]);
-  }
-  async onOk(host: string, ...command: string[]): Promise<string> {
-    const { code, stdout, stderr } = await this.on(host, ...command);
-    assert.equal(code, 0, `${host}$ ${command.join(' ')}: ${stderr}${stdout}`);
-    return stdout;
-  }
-  writeFile(name: string, text: string): string {
-    const path = join(this.#scratch, name);
-    writeFileSync(path, text);
-    return path;
-  }
-  async json<T>(...args: string[]): Promise<T> {
-    return JSON.parse(await this.kubectlOk(...args, '-o', 'json')) as T;
   }
 }
 

@@ -1,9 +1,9 @@
 // The experiments E1, E2, E3, E4, E6 and the certificate part of E8, step for step, with an unmodified kubectl.
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { NGINX_POD, runCommand, table, TestCluster, until, type ClusterUser } from './cluster.ts';
+import { NGINX_POD, table, until, type DrivenCluster } from './cluster.ts';
 
-let cluster: TestCluster;
+let cluster: DrivenCluster;
 
 interface PodView {
   readonly metadata: { readonly name: string; readonly uid: string; readonly deletionTimestamp?: string };
@@ -22,15 +22,14 @@ async function readyPod(name: string): Promise<PodView & { ip: string; host: str
 
 const answers = async (from: string, ip: string): Promise<boolean> => (await cluster.on(from, 'curl', '-s', '-m', '2', `http://${ip}/`)).stdout.includes('<h1>Welcome to nginx!</h1>');
 
-/** Defines the tests, on a cluster that `user` starts. */
-export function defineExperiments(title: string, user: ClusterUser, skip: string | false = false): void {
+/** Defines the tests, on a cluster of their own. */
+export function defineExperiments(title: string, start: () => Promise<DrivenCluster>, skip: string | false = false): void {
 describe(title, { timeout: 560_000, skip }, () => {
   before(async () => {
-    cluster = await TestCluster.start(user);
+    cluster = await start();
   });
   after(async () => {
     await cluster.down();
-    assert.equal((await runCommand('sh', ['-c', `ps -eo args | grep -F '${cluster.folder}' | grep -v grep`])).stdout, '', 'processes were left behind');
   });
 
   test('E1: fifteen pods run in kube-system, all Running and 1/1', async () => {

@@ -1,0 +1,97 @@
+// A cluster in containers for tests, driven by docker compose as a person does it.
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { DrivenCluster, freePort, runCommand, until, type Result, type RunOptions } from '../e2e/cluster.ts';
+import { prepareEngine, type Engine } from './engine.ts';
+
+const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+const KUBREAK = join(ROOT, 'dist/kubreak.js');
+const PROJECT = 'kubreak-test';
+const BUILD_TIMEOUT_MS = 400_000;
+const UP_TIMEOUT_MS = 120_000;
+
+export class ComposeCluster extends DrivenCluster {
+  readonly port: number;
+  readonly network = `${PROJECT}_k8s`;
+  readonly #engine: Engine;
+
+  private constructor(scratch: string, port: number, engine: Engine) {
+    super(scratch);
+    this.port = port;
+    this.#engine = engine;
+  }
+
+  /** Builds the image and starts a cluster from nothing. Throws when Docker cannot run, or a cluster in containers runs already. */
+  static async start(): Promise<ComposeCluster> {
+    const engine = await prepareEngine();
+    const cluster = new ComposeCluster(mkdtempSync(join(tmpdir(), 'kubreak-compose-')), await freePort(), engine);
+    try {
+      await cluster.composeOk(['down', '-v', '-t', '1']); // an earlier run that was cut short
+      await cluster.composeOk(['build', 'm-k8s'], BUILD_TIMEOUT_MS);
+      await cluster.up();
+      await until('the API server answers', async () => (await cluster.kubectl(['get', '--raw', '/readyz'])).code === 0, UP_TIMEOUT_MS);
+      return cluster;
+    } catch (error) {
+      await cluster.down();
+      throw error;
+    }
+  }
+
+  async up(...services: string[]): Promise<void> {
+    await this.composeOk(['up', '-d', ...services], UP_TIMEOUT_MS);
+    // The container is there at once, the file a moment later.
+    writeFileSync(this.kubeconfig, await until('m-k8s has its certificates', async () => {
+      const { code, stdout } = await this.on('m-k8s', 'kubeconfig');
+      return code === 0 && stdout;
+    }));
+  }
+  async down(): Promise<void> {
+    await this.composeOk(['down', '-v', '-t', '1']);
+    this.#engine.stop();
+    rmSync(this.scratch, { recursive: true, force: true });
+  }
+
+  get kubeconfig(): string {
+    return join(this.scratch, 'admin.conf');
+  }
+  kubreak(args: readonly string[], options?: RunOptions): Promise<Result> {
+    return runCommand(process.execPath, [KUBREAK, '--compose', PROJECT, ...args], options);
+  }
+  on(host: string, ...command: string[]): Promise<Result> {
+    return this.compose(['exec', '-T', host, ...command]);
+  }
+  compose(args: readonly string[], timeoutMs = UP_TIMEOUT_MS): Promise<Result> {
+    const [program, ...words] = this.#engine.compose;
+    return runCommand(program, [...words, '--project-directory', ROOT, '-f', join(ROOT, 'docker-compose.yml'), '-p', PROJECT, ...args],
+      { timeoutMs, env: { K8S_PORT: String(this.port), BASE_IMAGE: this.#engine.baseImage, DOCKER_BUILDKIT: '0', COMPOSE_DOCKER_CLI_BUILD: '0' } });
+  }
+  async composeOk(args: readonly string[], timeoutMs?: number): Promise<string> {
+    const { code, stdout, stderr } = await this.compose(args, timeoutMs);
+    assert.equal(code, 0, `docker compose ${args.join(' ')}: ${stderr.slice(-3000)}${stdout.slice(-3000)}`);
+    return stdout;
+  }
+  async docker(...args: string[]): Promise<string> {
+    const { code, stdout, stderr } = await runCommand('docker', args);
+    assert.equal(code, 0, `docker ${args.join(' ')}: ${stderr}`);
+    return stdout;
+  }
+
+  /** Four Ready nodes, and every pod of kube-system Running and Ready. */
+  async whole(deadlineMs = 120_000): Promise<void> {
+    await until('the cluster is whole', async () => {
+      const nodes = await this.kubectlOk('get', 'nodes', '--no-headers', '--request-timeout=5s');
+      assert.equal(nodes.match(/ Ready /g)?.length, 4, nodes);
+      const pods = (await this.kubectlOk('get', 'pods', '-n', 'kube-system', '--no-headers', '--request-timeout=5s')).trimEnd().split('\n');
+      const broken = pods.filter((line) => !/ 1\/1 +Running /.test(line));
+      assert.deepEqual([pods.length, broken], [15, []]);
+      return true;
+    }, deadlineMs);
+  }
+  state(container: string): string {
+    return spawnSync('docker', ['inspect', '-f', '{{.State.Status}}', container], { encoding: 'utf8' }).stdout.trim();
+  }
+}

@@ -1,0 +1,97 @@
+// The cluster of docker-compose.yml with a real Docker Engine: the experiments, and what docker compose does to its containers.
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+import { ComposeCluster } from '../compose/cluster.ts';
+import { until } from './cluster.ts';
+import { defineExperiments } from './experiments.ts';
+
+defineExperiments('the experiments in containers', () => ComposeCluster.start());
+
+describe('what docker compose does to a cluster', { timeout: 560_000 }, () => {
+  let cluster: ComposeCluster;
+  const apiAnswers = async (): Promise<boolean> => (await cluster.kubectl(['get', 'namespace', 'default', '--request-timeout=3s'])).code === 0;
+  const nodeIs = (node: string, status: RegExp): Promise<boolean> => until(`${node} is ${String(status)}`, async () => status.test(await cluster.kubectlOk('get', 'node', node, '--no-headers')), 120_000);
+
+  before(async () => {
+    cluster = await ComposeCluster.start();
+    await cluster.whole();
+    await cluster.kubectlOk('create', 'deployment', 'web', '--image=nginx', '--replicas=3');
+    await cluster.kubectlOk('rollout', 'status', 'deployment/web', '--timeout=60s');
+  });
+  after(async () => {
+    await cluster.down();
+  });
+  const webAddresses = async (): Promise<string[]> => (await cluster.kubectlOk('get', 'pods', '-l', 'app=web', '-o', 'jsonpath={.items[*].status.podIP}')).split(' ');
+  const serves = async (ip: string, from = 'm-k8s'): Promise<boolean> => (await cluster.on(from, 'curl', '-s', '-m', '2', ip)).stdout.includes('Welcome to nginx!');
+  const allServe = async (): Promise<void> => {
+    await until('all pods serve', async () => (await Promise.all((await webAddresses()).map((ip) => serves(ip)))).every((ok) => ok));
+  };
+
+  test('a killed etcd stays down, pods serve on, and `up -d` brings it back with its data', async () => {
+    await cluster.composeOk(['kill', 'etcd']);
+    for (let round = 0; round < 3; round += 1) assert.equal(await apiAnswers(), false);
+    assert.equal(cluster.state('etcd'), 'exited');
+    await allServeFrom('w1-k8s');
+    await cluster.up();
+    await until('the API server answers', apiAnswers, 30_000);
+    assert.equal((await webAddresses()).length, 3);
+    await cluster.whole();
+  });
+  const allServeFrom = async (host: string): Promise<void> => {
+    const addresses = (await cluster.on(host, 'ip', 'route')).stdout.match(/^172\.16\.\d+\.\d+(?= dev cali)/gm) ?? [];
+    assert.ok(addresses.length > 0);
+    assert.ok((await Promise.all(addresses.map((ip) => serves(ip, host)))).some((ok) => ok), `no pod of ${host} serves`);
+  };
+
+  test('a process that dies inside its container is started again by the kubelet, and logs show on both sides', async () => {
+    await cluster.on('scheduler', 'pkill', '-KILL', '-f', '^kube-scheduler');
+    await until('the mirror pod counts a restart', async () => /kube-scheduler-m-k8s +1\/1 +Running +[1-9]/.test(await cluster.kubectlOk('get', 'pods', '-n', 'kube-system', '--no-headers')));
+    const own = await cluster.kubectlOk('logs', '-n', 'kube-system', 'kube-scheduler-m-k8s', '--tail=1');
+    assert.ok((await cluster.composeOk(['logs', '--no-color', 'scheduler'])).includes(own.trim().slice(0, 60)));
+  });
+
+  test('a paused API server hangs, and goes on where it was', async () => {
+    await cluster.composeOk(['pause', 'apiserver']);
+    assert.match((await cluster.kubectl(['get', 'nodes', '--request-timeout=2s'])).stderr, /imeout|deadline/);
+    await cluster.composeOk(['unpause', 'apiserver']);
+    await until('the API server answers', apiAnswers, 30_000);
+    await cluster.whole();
+  });
+
+  test('a worker that is cut off becomes NotReady, keeps its pods, and is Ready when it is connected again', async () => {
+    await cluster.docker('network', 'disconnect', cluster.network, 'w1-k8s');
+    await nodeIs('w1-k8s', /NotReady/);
+    await allServeFrom('w1-k8s');
+    await cluster.docker('network', 'connect', '--ip', '192.168.1.101', cluster.network, 'w1-k8s');
+    await nodeIs('w1-k8s', / Ready/);
+    await allServe();
+    await cluster.whole();
+  });
+
+  test('a master that is cut off takes the API server with it, until it is connected again', async () => {
+    await cluster.docker('network', 'disconnect', cluster.network, 'm-k8s');
+    assert.equal(await apiAnswers(), false);
+    await cluster.docker('network', 'connect', '--ip', '192.168.1.10', cluster.network, 'm-k8s');
+    await until('the API server answers', apiAnswers);
+    await cluster.whole();
+    await allServe();
+  });
+
+  test('restarted and killed hosts come back, with the control plane in the network of the new m-k8s', async () => {
+    await cluster.composeOk(['restart', '-t', '1', 'm-k8s', 'w2-k8s']);
+    await cluster.whole();
+    await cluster.composeOk(['kill', 'm-k8s', 'w3-k8s', 'apiserver']);
+    await cluster.up();
+    await cluster.whole();
+    await allServe();
+  });
+
+  test('`down` and `up` keep the data, and leave no control groups behind', async () => {
+    await cluster.composeOk(['down', '-t', '1']);
+    const { stdout } = await import('node:child_process').then(({ spawnSync }) => spawnSync('sh', ['-c', 'find /sys/fs/cgroup -type d -path "*/docker/*/kubepods*" | head -5'], { encoding: 'utf8' }));
+    assert.equal(stdout, '');
+    await cluster.up();
+    await cluster.whole();
+    await allServe();
+  });
+});
