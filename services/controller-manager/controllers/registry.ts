@@ -13,6 +13,7 @@ import { endpointSliceController } from './endpointslice/controller.ts';
 import { ephemeralVolumeController } from './ephemeral-volume/controller.ts';
 import { garbageCollector } from './garbage-collector/controller.ts';
 import { localPathProvisioner } from './local-path-provisioner/controller.ts';
+import { horizontalPodAutoscalerController } from './horizontal-pod-autoscaler/controller.ts';
 import { jobController } from './job/controller.ts';
 import { namespaceController } from './namespace/controller.ts';
 import { nodeIpamController } from './node-ipam/controller.ts';
@@ -58,6 +59,11 @@ export function allControllers({ flags, rootCaPem, metadataApi, api, signer }: C
     ttlAfterFinishedController(flags.concurrentTtlAfterFinishedSyncs),
     replicationControllerController(flags.concurrentRcSyncs),
     resourceQuotaController(flags.concurrentResourceQuotaSyncs, flags.resourceQuotaSyncPeriodMs),
+    horizontalPodAutoscalerController({
+      workers: flags.concurrentHorizontalPodAutoscalerSyncs, periodMs: flags.horizontalPodAutoscalerSyncPeriodMs,
+      downscaleStabilizationMs: flags.horizontalPodAutoscalerDownscaleStabilizationMs, tolerance: flags.horizontalPodAutoscalerTolerance,
+      cpuInitializationMs: flags.horizontalPodAutoscalerCpuInitializationPeriodMs, initialReadinessDelayMs: flags.horizontalPodAutoscalerInitialReadinessDelayMs,
+    }),
     ...nodeLifecycleControllers({
       monitorPeriodMs: flags.nodeMonitorPeriodMs, monitorGraceMs: flags.nodeMonitorGracePeriodMs, startupGraceMs: flags.nodeStartupGracePeriodMs,
       evictionRate: flags.nodeEvictionRate, secondaryEvictionRate: flags.secondaryNodeEvictionRate,
