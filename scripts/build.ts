@@ -5,6 +5,7 @@ import { chmodSync, existsSync, lstatSync, mkdirSync, readdirSync, readFileSync,
 import { basename, dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
+import { openApiDescriptions } from './openapi-descriptions.ts';
 import { codeCachePath } from './start-program.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
@@ -95,6 +96,10 @@ for (const [output, { entryPoint }] of Object.entries(metafile.outputs)) {
   if (!UNCACHED.has(program)) putCodeCache(program, start, bundle);
   put(start, Buffer.from(`#!/usr/bin/env node\nrequire('./programs/start.js').startProgram(__filename, \`\${__dirname}/programs/${basename(output)}\`);\n`), 0o755);
 }
+// The API server reads them when somebody asks for OpenAPI.
+const descriptions = openApiDescriptions(root);
+if (descriptions) put(join(dist, 'openapi-descriptions.json'), Buffer.from(JSON.stringify(descriptions)), 0o644);
+else console.warn('kubectl explain will have no descriptions: @kubernetes/client-node, a development dependency, is not installed');
 // The built-in images go where the bundles go.
 for (const file of filesOf(join(root, 'images'))) put(join(dist, 'images', relative(join(root, 'images'), file)), readFileSync(file), statSync(file).mode & 0o111 ? 0o755 : 0o644);
 for (const file of filesOf(dist)) if (!written.has(file)) rmSync(file);

@@ -1,8 +1,10 @@
 // kube-apiserver: storage and watch cache, then access, admission and the HTTP app; last the hooks that run once it serves.
 import { randomUUID } from 'node:crypto';
+import { existsSync, readFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import type { AddressInfo } from 'node:net';
 import { hostname } from 'node:os';
+import { fileURLToPath } from 'node:url';
 import type { Environment } from '#lib/environment/environment.ts';
 import { allKinds } from '#lib/kinds/registry.ts';
 import { aborted } from '#lib/service/abort.ts';
@@ -30,6 +32,7 @@ import { ObjectStore } from './edge/object-store.ts';
 import { servedKinds } from './edge/served-kinds.ts';
 import { VERSION } from './edge/version.ts';
 import type { ApiserverFlags } from './flags.ts';
+import { NO_DESCRIPTIONS } from './openapi/descriptions.ts';
 import { openApiExtension } from './openapi/routes.ts';
 import { protobufBodyDecoder } from './protobuf/body-decoder.ts';
 
@@ -43,6 +46,10 @@ async function pem(path: string, flag: string): Promise<string> {
     throw new Error(`cannot read --${flag}: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
   });
 }
+
+/** The build puts them beside the program. */
+const DESCRIPTIONS = fileURLToPath(new URL('openapi-descriptions.json', import.meta.url));
+const readDescriptions = (): string => (existsSync(DESCRIPTIONS) ? readFileSync(DESCRIPTIONS, 'utf8') : JSON.stringify(NO_DESCRIPTIONS));
 
 export async function startApiserver(flags: ApiserverFlags, environment: Environment, signal: AbortSignal): Promise<void> {
   const { clock, random, log } = environment;
@@ -102,7 +109,7 @@ export async function startApiserver(flags: ApiserverFlags, environment: Environ
   });
   const app = buildApiserverApp({
     aggregator, kinds, store, cache, storage, objects, clock, random, log, metrics, metricsRegistry: registry,
-    extensions: [access.extension, openApiExtension({ kinds, version: VERSION.gitVersion }), { bodyDecoders: [protobufBodyDecoder()] },
+    extensions: [access.extension, openApiExtension({ kinds, version: VERSION.gitVersion, descriptions: readDescriptions }), { bodyDecoders: [protobufBodyDecoder()] },
       componentStatusExtension(() => storage.checkHealth(ETCD_HEALTH_TIMEOUT_MS))],
     waitUntilFresh: (waiting) => waitUntilFresh({ storage, cache, clock }, waiting),
     authenticator: access.authenticator, authorizer: access.authorizer, impersonator: access.impersonator,

@@ -18,6 +18,7 @@ export interface ListKeys {
   readonly patchStrategy?: string;
   readonly patchMergeKey?: string;
   readonly default?: unknown;
+  readonly unions?: readonly unknown[];
 }
 
 const META = 'io.k8s.apimachinery.pkg.apis.meta.v1';

@@ -1,12 +1,14 @@
 // Writes the OpenAPI documents piece by piece, so that no whole document stands in memory as objects.
 import type { AnyKind } from '#lib/kinds/define-kind.ts';
+import type { Descriptions } from './descriptions.ts';
 import { definitionSchema, reachable, reference, type JsonSchema } from './json-schema.ts';
-import { definitionsOf, pathsOf, type Operation, type PathItem } from './operations.ts';
+import { definitionsOf, discoveryPaths, pathsOf, type Operation, type PathItem } from './operations.ts';
 
 export interface DocumentSource {
   readonly kinds: readonly AnyKind[];
   /** Of Kubernetes, e.g. v1.36.2. */
   readonly version: string;
+  readonly descriptions: Descriptions;
 }
 
 export type Entry = readonly [name: string, value: JsonSchema];
@@ -21,47 +23,60 @@ export interface V2Parts {
 const PRODUCES = ['application/json', 'application/yaml', 'application/vnd.kubernetes.protobuf'];
 const DESCRIPTIONS: Readonly<Record<number, string>> = { 200: 'OK', 201: 'Created', 202: 'Accepted' };
 
+const described = (text: string | undefined): JsonSchema => (text === undefined || text === '' ? {} : { description: text });
+
+/** A parameter's text depends on the operation. */
+const parameterText = ({ parameters }: Descriptions, name: string, { method }: { readonly method: string }): string | undefined => (method === 'patch' ? parameters[`patch.${name}`] : undefined) ?? parameters[name];
+
+/** Such as `name of the Pod`; the kind stands in every operation of the path. */
+const pathText = ({ parameters }: Descriptions, name: string, operations: readonly Operation[]): string | undefined => {
+  if (name !== 'name') return parameters[name];
+  const subject = operations[0]?.subject;
+  return subject === undefined ? undefined : `name of the ${subject}`;
+};
+
 const groupVersionsOf = (kinds: readonly AnyKind[]) => [...new Map(kinds.map(({ apiVersion, group, version }) => [apiVersion, { group, version }])).values()];
 
 /** Paths of all kinds; those of one collection share a path item, in order of path. */
 function allPaths(kinds: readonly AnyKind[]): PathItem[] {
-  return kinds.flatMap(pathsOf).sort((a, b) => (a.path < b.path ? -1 : 1));
+  return [...kinds.flatMap(pathsOf), ...discoveryPaths(kinds)].sort((a, b) => (a.path < b.path ? -1 : 1));
 }
 
-export function v2Parts({ kinds, version }: DocumentSource): V2Parts {
+export function v2Parts({ kinds, version, descriptions }: DocumentSource): V2Parts {
   const paths = allPaths(kinds);
   const groupVersions = groupVersionsOf(kinds);
   return {
     info: { title: 'Kubernetes', version },
     *paths() {
-      for (const item of paths) yield [item.path, v2PathItem(item)];
+      for (const item of paths) yield [item.path, v2PathItem(item, descriptions)];
     },
     *definitions() {
-      for (const name of reachable(definitionsOf(paths))) yield [name, definitionSchema(name, 'v2', groupVersions)];
+      for (const name of reachable(definitionsOf(paths))) yield [name, definitionSchema(name, 'v2', { groupVersions, texts: descriptions.definitions[name] })];
     },
   };
 }
 
 const PRETTY = { name: 'pretty', type: 'string' } as const;
 
-function v2PathItem({ pathParameters, operations }: PathItem): JsonSchema {
+function v2PathItem({ pathParameters, operations }: PathItem, descriptions: Descriptions): JsonSchema {
   return {
-    ...Object.fromEntries(operations.map((operation) => [operation.method, v2Operation(operation)])),
+    ...Object.fromEntries(operations.map((operation) => [operation.method, v2Operation(operation, descriptions)])),
     parameters: [
-      ...pathParameters.map((name) => ({ in: 'path', name, required: true, type: 'string', uniqueItems: true })),
-      { in: 'query', ...PRETTY, uniqueItems: true },
+      ...pathParameters.map((name) => ({ ...described(pathText(descriptions, name, operations)), in: 'path', name, required: true, type: 'string', uniqueItems: true })),
+      { ...described(descriptions.parameters[PRETTY.name]), in: 'query', ...PRETTY, uniqueItems: true },
     ],
   };
 }
 
-function v2Operation(operation: Operation): JsonSchema {
+function v2Operation(operation: Operation, descriptions: Descriptions): JsonSchema {
   const { body, response } = operation;
   return {
+    ...described(operation.description),
     consumes: operation.consumes ?? ['*/*'],
     operationId: operation.id,
     parameters: [
       ...(body === undefined ? [] : [{ in: 'body', name: 'body', ...(operation.bodyRequired ? { required: true } : {}), schema: reference(body, 'v2') }]),
-      ...operation.query.map(({ name, type }) => ({ in: 'query', name, type, uniqueItems: true })),
+      ...operation.query.map(({ name, type }) => ({ ...described(parameterText(descriptions, name, operation)), in: 'query', name, type, uniqueItems: true })),
     ],
     produces: PRODUCES,
     responses: Object.fromEntries(operation.codes.map((code) => [code, {
@@ -69,8 +84,7 @@ function v2Operation(operation: Operation): JsonSchema {
     }])),
     schemes: ['https'],
     tags: [operation.tag],
-    'x-kubernetes-action': operation.action,
-    'x-kubernetes-group-version-kind': operation.gvk,
+    ...(operation.action === undefined ? {} : { 'x-kubernetes-action': operation.action, 'x-kubernetes-group-version-kind': operation.gvk }),
   };
 }
 
@@ -83,14 +97,14 @@ export function v2Json(source: DocumentSource): Buffer {
 }
 
 /** The document of one group and version; `kinds` are those of it. */
-export function v3Json({ kinds, version }: DocumentSource): Buffer {
+export function v3Json({ kinds, version, descriptions }: DocumentSource): Buffer {
   const paths = allPaths(kinds);
   const groupVersions = groupVersionsOf(kinds);
   const pathEntries = function* (): Generator<Entry> {
-    for (const item of paths) yield [item.path, v3PathItem(item)];
+    for (const item of paths) yield [item.path, v3PathItem(item, descriptions)];
   };
   const schemas = function* (): Generator<Entry> {
-    for (const name of reachable(definitionsOf(paths))) yield [name, definitionSchema(name, 'v3', groupVersions)];
+    for (const name of reachable(definitionsOf(paths))) yield [name, definitionSchema(name, 'v3', { groupVersions, texts: descriptions.definitions[name] })];
   };
   return joined([
     `{"openapi":"3.0.0","info":${JSON.stringify({ title: 'Kubernetes', version: version.replace(/\.\d+$/, '.0') })},"paths":`, ...jsonMap(pathEntries()),
@@ -99,31 +113,31 @@ export function v3Json({ kinds, version }: DocumentSource): Buffer {
   ]);
 }
 
-function v3PathItem({ pathParameters, operations }: PathItem): JsonSchema {
+function v3PathItem({ pathParameters, operations }: PathItem, descriptions: Descriptions): JsonSchema {
   return {
-    ...Object.fromEntries(operations.map((operation) => [operation.method, v3Operation(operation)])),
+    ...Object.fromEntries(operations.map((operation) => [operation.method, v3Operation(operation, descriptions)])),
     parameters: [
-      ...pathParameters.map((name) => ({ name, in: 'path', required: true, schema: { type: 'string', uniqueItems: true } })),
-      { name: PRETTY.name, in: 'query', schema: { type: 'string', uniqueItems: true } },
+      ...pathParameters.map((name) => ({ name, in: 'path', ...described(pathText(descriptions, name, operations)), required: true, schema: { type: 'string', uniqueItems: true } })),
+      { name: PRETTY.name, in: 'query', ...described(descriptions.parameters[PRETTY.name]), schema: { type: 'string', uniqueItems: true } },
     ],
   };
 }
 
-function v3Operation(operation: Operation): JsonSchema {
+function v3Operation(operation: Operation, descriptions: Descriptions): JsonSchema {
   const { body, response } = operation;
   const content = (types: readonly string[], schema: JsonSchema) => Object.fromEntries(types.map((type) => [type, { schema }]));
   return {
     tags: [operation.tag],
+    ...described(operation.description),
     operationId: operation.id,
-    parameters: operation.query.map(({ name, type }) => ({ name, in: 'query', schema: { type, uniqueItems: true } })),
+    parameters: operation.query.map(({ name, type }) => ({ name, in: 'query', ...described(parameterText(descriptions, name, operation)), schema: { type, uniqueItems: true } })),
     ...(body === undefined ? {} : {
       requestBody: { content: content(operation.consumes ?? ['*/*'], reference(body, 'v3')), ...(operation.bodyRequired ? { required: true } : {}) },
     }),
     responses: Object.fromEntries(operation.codes.map((code) => [code, {
       description: DESCRIPTIONS[code] ?? '', content: content(response === undefined ? ['*/*'] : PRODUCES, response === undefined ? { type: 'string' } : reference(response, 'v3')),
     }])),
-    'x-kubernetes-action': operation.action,
-    'x-kubernetes-group-version-kind': operation.gvk,
+    ...(operation.action === undefined ? {} : { 'x-kubernetes-action': operation.action, 'x-kubernetes-group-version-kind': operation.gvk }),
   };
 }
 

@@ -1,4 +1,5 @@
 // The published structure of objects as JSON schemas, in the dialects of OpenAPI v2 and v3.
+import type { DefinitionTexts } from './descriptions.ts';
 import { definitions, listKeys, type ListKeys, type SchemaDefinition } from '#lib/kinds/openapi/schemas.ts';
 
 export type Dialect = 'v2' | 'v3';
@@ -19,6 +20,7 @@ const NAMED: Readonly<Record<string, string>> = {
 };
 export const DELETE_OPTIONS = `${MACHINERY}.apis.meta.v1.DeleteOptions`;
 export const STATUS = `${MACHINERY}.apis.meta.v1.Status`;
+export const RESOURCE_LIST = `${MACHINERY}.apis.meta.v1.APIResourceList`;
 export const PATCH = `${MACHINERY}.apis.meta.v1.Patch`;
 
 const scalarOf = (definition: SchemaDefinition): string | undefined => definition.type ?? (definition as { readonly scalar?: string }).scalar;
@@ -76,15 +78,30 @@ function mergeExtensions(keys: ListKeys | undefined): JsonSchema {
     ...(keys.mapType === undefined ? {} : { 'x-kubernetes-map-type': keys.mapType }),
     ...(keys.patchMergeKey === undefined ? {} : { 'x-kubernetes-patch-merge-key': keys.patchMergeKey }),
     ...(keys.patchStrategy === undefined ? {} : { 'x-kubernetes-patch-strategy': keys.patchStrategy }),
+    ...(keys.unions === undefined ? {} : { 'x-kubernetes-unions': keys.unions }),
   };
 }
 
-function fieldSchema(type: string, keys: ListKeys | undefined, dialect: Dialect): JsonSchema {
-  const schema = typeSchema(type, dialect);
+interface FieldTexts {
+  readonly description: string | undefined;
+  readonly values: readonly string[] | undefined;
+}
+
+function fieldSchema(type: string, keys: ListKeys | undefined, { description, values }: FieldTexts, dialect: Dialect): JsonSchema {
+  const base = typeSchema(type, dialect);
+  const schema = values === undefined ? base : withEnum(base, values);
   const rest = { ...(keys?.default === undefined ? {} : { default: keys.default }), ...mergeExtensions(keys) };
-  if (Object.keys(rest).length === 0) return schema;
+  const texts = description === undefined ? {} : { description };
+  if (Object.keys(rest).length === 0 && description === undefined) return schema;
   // In v3 a reference has no neighbours.
-  return dialect === 'v3' && '$ref' in schema ? { allOf: [schema], ...rest } : { ...schema, ...rest };
+  return dialect === 'v3' && '$ref' in schema ? { allOf: [schema], ...texts, ...rest } : { ...texts, ...schema, ...rest };
+}
+
+/** Of a string, or of the items of a list. */
+function withEnum(schema: JsonSchema, values: readonly string[]): JsonSchema {
+  if (schema['type'] === 'string') return { ...schema, enum: values };
+  const items = schema['items'] as JsonSchema | undefined;
+  return items?.['type'] === 'string' ? { ...schema, items: { ...items, enum: values } } : schema;
 }
 
 export interface GroupVersionKind {
@@ -101,20 +118,27 @@ export function parseGvk(text: string): GroupVersionKind {
 }
 
 /** `groupVersions`: those served; DeleteOptions belongs to all of them. */
-export function definitionSchema(name: string, dialect: Dialect, groupVersions: readonly Omit<GroupVersionKind, 'kind'>[]): JsonSchema {
+export function definitionSchema(
+  name: string, dialect: Dialect, { groupVersions, texts }: { readonly groupVersions: readonly Omit<GroupVersionKind, 'kind'>[]; readonly texts: DefinitionTexts | undefined },
+): JsonSchema {
   const definition = definitions[name];
   if (!definition) throw new Error(`no definition of ${name}`);
-  if (dialect === 'v3' && name === NAMED['quantity']) return { oneOf: [{ type: 'string' }, { type: 'number' }] };
+  const about = texts?.texts['']; // empty for a type that upstream does not describe either
+  const description = about === undefined || about === '' ? {} : { description: about };
+  if (dialect === 'v3' && name === NAMED['quantity']) return { ...description, oneOf: [{ type: 'string' }, { type: 'number' }] };
   const scalar = scalarOf(definition);
-  if (scalar !== undefined) return scalarSchema(scalar, dialect);
+  if (scalar !== undefined) return { ...description, ...scalarSchema(scalar, dialect) };
   const fields = Object.entries(definition.fields ?? {});
   const keys = listKeys[name];
   const needed = fields.filter(([, type]) => type.endsWith('!')).map(([field]) => field);
   const gvks = name === DELETE_OPTIONS
     ? groupVersions.map(({ group, version }) => ({ group, kind: 'DeleteOptions', version }))
     : Array.isArray(definition.gvk) ? definition.gvk.map((text: string) => parseGvk(text)) : [];
+  const property = (field: string, type: string): JsonSchema =>
+    fieldSchema(type.replace(/!$/, ''), keys?.[field], { description: texts?.texts[field], values: texts?.enums?.[field] }, dialect);
   return {
-    ...(fields.length === 0 ? {} : { properties: Object.fromEntries(fields.map(([field, type]) => [field, fieldSchema(type.replace(/!$/, ''), keys?.[field], dialect)])) }),
+    ...description,
+    ...(fields.length === 0 ? {} : { properties: Object.fromEntries(fields.map(([field, type]) => [field, property(field, type)])) }),
     ...(needed.length === 0 ? {} : { required: needed }),
     type: 'object',
     ...(gvks.length === 0 ? {} : { 'x-kubernetes-group-version-kind': gvks }),

@@ -1,17 +1,20 @@
 // The paths and operations of the kinds that are served, before they are written in one dialect or the other.
 // Source: apiserver pkg/endpoints/installer.go.
 import type { AnyKind, Subresource } from '#lib/kinds/define-kind.ts';
-import { definitionOfKind, DELETE_OPTIONS, PATCH, STATUS, type GroupVersionKind } from './json-schema.ts';
+import { definitionOfKind, DELETE_OPTIONS, PATCH, RESOURCE_LIST, STATUS, type GroupVersionKind } from './json-schema.ts';
 
 export type Method = 'get' | 'put' | 'post' | 'delete' | 'patch';
 
 export interface Operation {
   readonly method: Method;
-  /** `x-kubernetes-action` */
-  readonly action: string;
+  /** `x-kubernetes-action`; undefined for what is no resource. */
+  readonly action: string | undefined;
+  readonly description: string;
+  /** What `{name}` in the path names. */
+  readonly subject: string | undefined;
   readonly id: string;
   readonly tag: string;
-  readonly gvk: GroupVersionKind;
+  readonly gvk: GroupVersionKind | undefined;
   readonly query: readonly QueryParameter[];
   /** Definition of the request body. */
   readonly body?: string;
@@ -85,12 +88,39 @@ export function pathsOf(kind: AnyKind): PathItem[] {
   ].filter(({ operations }) => operations.length > 0);
 }
 
+/** In installer.go's words. `of`: a subresource, and for connections the method. */
+function describe(action: string, subject: string, of?: { readonly subresource: string; readonly method: string }): string {
+  const what = of ? `${of.subresource} of the specified ${subject}` : `the specified ${subject}`;
+  switch (action) {
+    case 'get': return `read ${what}`;
+    case 'list': return `list or watch objects of kind ${subject}`;
+    case 'put': return `replace ${what}`;
+    case 'patch': return `partially update ${what}`;
+    case 'post': return of ? `create ${of.subresource} of a ${subject}` : `create ${/^[AEIOU]/.test(subject) ? 'an' : 'a'} ${subject}`;
+    case 'delete': return of ? `delete ${what}` : `delete ${/^[AEIOU]/.test(subject) ? 'an' : 'a'} ${subject}`;
+    case 'deletecollection': return `delete collection of ${subject}`;
+    default: return `connect ${(of?.method ?? '').toUpperCase()} requests to ${of?.subresource ?? ''} of ${subject}`;
+  }
+}
+
+/** Lists of what each group and version serves. */
+export function discoveryPaths(kinds: readonly AnyKind[]): PathItem[] {
+  const byVersion = new Map(kinds.map((kind) => [kind.apiVersion, kind]));
+  return [...byVersion.values()].map((kind) => ({
+    path: kind.group === '' ? `/api/${kind.version}/` : `/apis/${kind.group}/${kind.version}/`, pathParameters: [],
+    operations: [{
+      method: 'get', action: undefined, description: 'get available resources', subject: undefined, id: `get${idPrefix(kind)}APIResources`, tag: tagOf(kind), gvk: undefined,
+      query: [], bodyRequired: false, response: RESOURCE_LIST, codes: [200],
+    }],
+  }));
+}
+
 function builder(kind: AnyKind) {
   const scope = kind.namespaced ? 'Namespaced' : '';
   const gvk = { group: kind.group, kind: kind.kind, version: kind.version };
   const list = definitionOfKind(`${kind.apiVersion}/${kind.listKind}`);
   const base = (method: Method, action: string, id: string, query: readonly QueryParameter[]) =>
-    ({ method, action, id, tag: tagOf(kind), gvk, query, bodyRequired: false, codes: [200] });
+    ({ method, action, description: describe(action, kind.kind), subject: kind.kind, id, tag: tagOf(kind), gvk, query, bodyRequired: false, codes: [200] });
   return { scope, gvk, list, base, prefix: idPrefix(kind), patchTypes: kind.schema.startsWith('io.k8s.') ? PATCH_TYPES : PATCH_TYPES.filter((type) => !type.includes('strategic')) };
 }
 
@@ -141,8 +171,11 @@ function ofSubresource(kind: AnyKind, name: string, subresource: Subresource): O
     const how = METHODS[verb];
     if (!how) return [];
     const id = `${connect && name !== 'log' ? `connect${prefix}${capitalized(how.method)}` : `${how.id}${prefix}`}${scope}${kind.kind}${capitalized(name)}`;
-    if (connect) return [{ ...base(how.method, name === 'log' ? 'get' : 'connect', id, connect), gvk }];
-    const operation = { ...base(how.method, how.method, id, how.query), gvk, ...(schema === undefined ? {} : { response: schema }) };
+    const action = connect && name !== 'log' ? 'connect' : how.method;
+    const description = describe(action, kind.kind, { subresource: name, method: how.method });
+    const subject = gvk.kind;
+    if (connect) return [{ ...base(how.method, action, id, connect), description, subject, gvk }];
+    const operation = { ...base(how.method, action, id, how.query), description, subject, gvk, ...(schema === undefined ? {} : { response: schema }) };
     if (verb === 'get') return [operation];
     const body = verb === 'patch' ? PATCH : schema;
     return [{ ...operation, bodyRequired: true, ...(body === undefined ? {} : { body }), ...(verb === 'patch' ? { consumes: patchTypes } : {}), codes: verb === 'create' ? [200, 201, 202] : [200, 201] }];

@@ -7,11 +7,12 @@ import type { AnyKind } from '#lib/kinds/define-kind.ts';
 import { definitions, listKeys } from '#lib/kinds/openapi/schemas.ts';
 import { notFound } from '#lib/machinery/status-error.ts';
 import type { ApiserverExtension } from '../edge/extension.ts';
+import { NO_DESCRIPTIONS, type Descriptions } from './descriptions.ts';
 import { v2Json, v2Parts, v3Json } from './documents.ts';
 import { v2Protobuf } from './v2-protobuf.ts';
 
 /** Changes when the documents come out differently from the same definitions; clients keep documents by their hash. */
-const LAYOUT = '1';
+const LAYOUT = '2';
 const PROTOBUF_V2 = 'application/com.github.proto-openapi.spec.v2.v1.0+protobuf';
 const YEAR_SECONDS = 365 * 24 * 3600;
 
@@ -20,8 +21,15 @@ interface Stored {
   readonly etag: string;
 }
 
-export function openApiExtension(options: { readonly kinds: readonly AnyKind[]; readonly version: string }): ApiserverExtension {
-  const { kinds, version } = options;
+export interface OpenApiOptions {
+  readonly kinds: readonly AnyKind[];
+  readonly version: string;
+  /** Text of openapi-descriptions.json; read when a document is made and not kept: it is a megabyte. */
+  readonly descriptions?: () => string;
+}
+
+export function openApiExtension({ kinds, version, descriptions: readDescriptions = () => JSON.stringify(NO_DESCRIPTIONS) }: OpenApiOptions): ApiserverExtension {
+  const source = (of: readonly AnyKind[]) => ({ kinds: of, version, descriptions: JSON.parse(readDescriptions()) as Descriptions });
   const byPath = new Map<string, AnyKind[]>();
   for (const kind of kinds) {
     const path = kind.group === '' ? `api/${kind.version}` : `apis/${kind.group}/${kind.version}`;
@@ -36,14 +44,14 @@ export function openApiExtension(options: { readonly kinds: readonly AnyKind[]; 
     remember.set(key, made);
     return made;
   };
-  const v3Hashes = lazily(() => hashesOf(byPath, version));
+  const v3Hashes = lazily(() => hashesOf(byPath, version + hashOf(readDescriptions())));
 
   const routes = (app: FastifyInstance): void => {
     app.get('/openapi/v2', (request, reply) => {
       const wantsProtobuf = /proto-openapi\.spec\.v2[.@]v1\.0\+protobuf/.test(request.headers.accept ?? '');
       const document = wantsProtobuf
-        ? stored('v2 protobuf', () => v2Protobuf(v2Parts({ kinds, version })))
-        : stored('v2 json', () => v2Json({ kinds, version }));
+        ? stored('v2 protobuf', () => v2Protobuf(v2Parts(source(kinds))))
+        : stored('v2 json', () => v2Json(source(kinds)));
       return send(request, reply, document, wantsProtobuf ? PROTOBUF_V2 : 'application/json');
     });
     const index = (request: FastifyRequest, reply: FastifyReply) => {
@@ -61,7 +69,7 @@ export function openApiExtension(options: { readonly kinds: readonly AnyKind[]; 
       if (!ofPath || hash === undefined) throw notFound({ group: '', plural: 'openapi' }, path);
       const asked = request.query.hash;
       if (asked !== undefined && asked !== hash) return reply.redirect(`/openapi/v3/${path}?hash=${hash}`, 301);
-      const document = stored(path, () => v3Json({ kinds: ofPath, version }));
+      const document = stored(path, () => v3Json(source(ofPath)));
       if (asked !== undefined) {
         void reply.header('cache-control', `public, immutable, max-age=${YEAR_SECONDS}`);
         void reply.header('expires', new Date(Date.now() + YEAR_SECONDS * 1000).toUTCString());

@@ -53,7 +53,7 @@ function pathItem(item: JsonSchema): Piece[] {
 
 function operation(one: JsonSchema): Piece[] {
   return [
-    ...strings(1, one['tags']), ...string(5, one['operationId']), ...strings(6, one['produces']), ...strings(7, one['consumes']),
+    ...strings(1, one['tags']), ...string(3, one['description']), ...string(5, one['operationId']), ...strings(6, one['produces']), ...strings(7, one['consumes']),
     ...listOf(one['parameters']).map((item) => message(8, parameter(item))),
     message(9, entriesOf(one['responses']).map(([code, response]) => named(1, code, [
       message(1, [...string(1, response['description']), message(2, [message(1, schema(asObject(response['schema'])))])]),
@@ -65,7 +65,7 @@ function operation(one: JsonSchema): Piece[] {
 /** ParametersItem { parameter { body_parameter | non_body_parameter { query | path } } } */
 function parameter(one: JsonSchema): Piece[] {
   const place = one['in'];
-  const common = [...bool(1, one['required']), ...string(2, place), ...string(4, one['name'])];
+  const common = [...bool(1, one['required']), ...string(2, place), ...string(3, one['description']), ...string(4, one['name'])];
   switch (place) {
     case 'body': return [message(1, [message(1, [...string(2, one['name']), ...string(3, place), ...bool(4, one['required']), message(5, schema(asObject(one['schema'])))])])];
     case 'query': return [message(1, [message(2, [message(3, [...common, ...string(6, one['type']), ...bool(20, one['uniqueItems'])])])])];
@@ -79,6 +79,7 @@ function schema(one: JsonSchema): Piece[] {
     ...string(1, one['$ref']), ...string(2, one['format']), ...string(4, one['description']),
     ...(one['default'] === undefined ? [] : [message(5, any(one['default']))]),
     ...strings(19, one['required']),
+    ...(Array.isArray(one['enum']) ? one['enum'].map((value) => message(20, any(value))) : []),
     ...(one['additionalProperties'] === undefined ? [] : [message(21, [message(1, schema(asObject(one['additionalProperties'])))])]),
     ...(one['type'] === undefined ? [] : [message(22, string(1, one['type']))]),
     ...(one['items'] === undefined ? [] : [message(23, [message(1, schema(asObject(one['items'])))])]),
