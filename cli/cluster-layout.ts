@@ -4,6 +4,9 @@ export interface HostLayout {
   readonly name: string;
   readonly address: string;
   readonly role: 'control-plane' | 'worker';
+  /** Quantities that the node declares instead of the machine's. */
+  readonly cpu?: string;
+  readonly memory?: string;
 }
 
 export const SUBNET_PREFIX_LENGTH = 24;
@@ -14,14 +17,33 @@ export const CLUSTER_DNS = '10.96.0.10';
 export const API_PORT = 6443;
 export const KUBERNETES_VERSION = 'v1.36.2';
 
-export const HOSTS: readonly HostLayout[] = [
-  { name: 'm-k8s', address: '192.168.1.10', role: 'control-plane' },
-  { name: 'w1-k8s', address: '192.168.1.101', role: 'worker' },
-  { name: 'w2-k8s', address: '192.168.1.102', role: 'worker' },
-  { name: 'w3-k8s', address: '192.168.1.103', role: 'worker' },
-];
+export const MASTER: HostLayout = { name: 'm-k8s', address: '192.168.1.10', role: 'control-plane' };
+const NETWORK = '192.168.1';
+const FIRST_WORKER = 101;
+const LAST_ADDRESS = 254;
+/** Workers with names of their own have addresses from here on, so that w4-k8s finds its place. */
+const FIRST_OF_OTHER_NAMES = 201;
+export const DEFAULT_WORKERS = 3;
+export const MAX_WORKERS = 100;
 
-export const MASTER = HOSTS[0] as HostLayout;
+const worker = (number: number): HostLayout => ({ name: `w${number}-k8s`, address: `${NETWORK}.${FIRST_WORKER + number - 1}`, role: 'worker' });
+
+export const hostsWith = (workers: number): HostLayout[] => [MASTER, ...Array.from({ length: workers }, (_, index) => worker(index + 1))];
+
+/** The hosts of a cluster unless it was asked for others. */
+export const HOSTS: readonly HostLayout[] = hostsWith(DEFAULT_WORKERS);
+
+/** Where a new worker has its place: w4-k8s at .104, others from .201 on. Undefined when there is no address left. */
+export function placeWorker(name: string, hosts: readonly HostLayout[]): HostLayout | undefined {
+  const isFree = (address: string): boolean => hosts.every((host) => host.address !== address);
+  const number = Number(/^w([1-9]\d?)-k8s$/.exec(name)?.[1] ?? 0);
+  if (number > 0 && isFree(worker(number).address)) return worker(number);
+  for (let last = FIRST_OF_OTHER_NAMES; last <= LAST_ADDRESS; last += 1) {
+    const address = `${NETWORK}.${last}`;
+    if (isFree(address)) return { name, address, role: 'worker' };
+  }
+  return undefined;
+}
 
 export interface Component {
   /** As the command line calls it. */

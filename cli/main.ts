@@ -4,6 +4,7 @@ import { addDownCommand } from './commands/down.ts';
 import { addExecCommand } from './commands/exec.ts';
 import { addLeverCommands } from './commands/levers.ts';
 import { addLogsCommand } from './commands/logs.ts';
+import { addNodeCommand } from './commands/node.ts';
 import { addStatusCommand } from './commands/status.ts';
 import { addUpCommand } from './commands/up.ts';
 import { StatusError } from '#lib/machinery/status-error.ts';
@@ -28,6 +29,7 @@ addStatusCommand(program);
 addExecCommand(program);
 addLogsCommand(program);
 addLeverCommands(program);
+addNodeCommand(program);
 program.addHelpText('after', `
 Exit codes: 0 done, 1 it could not be done, 2 the command was not understood, 3 no cluster is running.
 Components: etcd apiserver controller-manager scheduler kubelet container-runtime metrics-server kube-proxy calico-node coredns

@@ -2,7 +2,7 @@
 import { spawn } from 'node:child_process';
 import { constants } from 'node:os';
 import type { Command } from 'commander';
-import { HOSTS } from '../cluster-layout.ts';
+import type { HostLayout } from '../cluster-layout.ts';
 import { hostInits } from '../local/instances.ts';
 import { clusterRights } from '../local/rootless.ts';
 import { UserError } from '../user-error.ts';
@@ -13,19 +13,20 @@ const HOST_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
 export function addExecCommand(program: Command): void {
   program.command('exec')
     .description('run a command on a host (default: a shell)')
-    .argument('<host>', HOSTS.map(({ name }) => name).join(', '))
+    .argument('<host>', 'm-k8s, w1-k8s, ...')
     .argument('[command...]', 'command and its arguments, after --')
     .passThroughOptions()
     .action(async (host: string, words: string[], _options: unknown, command: Command) => {
-      const { labPid } = clusterFolderOf(command).requireRunning();
+      const folder = clusterFolderOf(command);
+      const { labPid } = folder.requireRunning();
       if (words[0] === '--') words.shift();
-      process.exitCode = await execOnHost(hostInit(labPid, host), words.length > 0 ? words : ['bash']);
+      process.exitCode = await execOnHost(hostInit(labPid, host, folder.hosts), words.length > 0 ? words : ['bash']);
     });
 }
 
 /** Throws UserError for an unknown host (exit code 2) and for one that is down. */
-export function hostInit(labPid: number, host: string): number {
-  if (!HOSTS.some(({ name }) => name === host)) throw new UserError(`no host is called "${host}"; there are ${HOSTS.map(({ name }) => name).join(', ')}`, 2);
+export function hostInit(labPid: number, host: string, hosts: readonly HostLayout[]): number {
+  if (!hosts.some(({ name }) => name === host)) throw new UserError(`no host is called "${host}"; there are ${hosts.map(({ name }) => name).join(', ')}`, 2);
   const init = hostInits(labPid).get(host);
   if (init === undefined) throw new UserError(`${host} is down or still booting`);
   return init;

@@ -1,10 +1,9 @@
 // kubreak kill|stop|start|pause|resume COMPONENT[@HOST] and reboot HOST: the levers of the failure experiments.
-import { connect } from 'node:net';
 import type { Command } from 'commander';
 import { systemClock } from '#lib/environment/clock.ts';
 import type { ClusterFolder } from '../local/cluster-folder.ts';
 import { askHost, findInstances, hostInits, type Instance } from '../local/instances.ts';
-import { LAB_SOCKET } from '../local/lab/lab-config.ts';
+import { askLab } from '../local/lab-client.ts';
 import { startInstance, stopInstance } from '../local/start-stop.ts';
 import { selectInstances } from '../local/selection.ts';
 import { UserError } from '../user-error.ts';
@@ -21,7 +20,7 @@ export function addLeverCommands(program: Command): void {
     program.command(name).description(description).argument('<component>', SELECTOR).action(async (selector: string, _options: unknown, command: Command) => {
       const folder = clusterFolderOf(command);
       const { labPid } = folder.requireRunning();
-      await pull(selectInstances(findInstances(labPid), selector), folder, labPid);
+      await pull(selectInstances(findInstances(labPid, folder.hosts), selector, folder.hosts), folder, labPid);
     });
   };
   lever('kill', 'SIGKILL; who supervises it starts it again', (instances) => signalAll(instances, 'SIGKILL', 'killed'));
@@ -41,8 +40,9 @@ export function addLeverCommands(program: Command): void {
   });
   program.command('reboot').description('reboot a host: everything on it ends; its disk stays').argument('<host>')
     .action(async (host: string, _options: unknown, command: Command) => {
-      const { labPid } = clusterFolderOf(command).requireRunning();
-      await reboot(labPid, host);
+      const folder = clusterFolderOf(command);
+      const { labPid } = folder.requireRunning();
+      await reboot(labPid, hostInit(labPid, host, folder.hosts), host);
     });
 }
 
@@ -60,9 +60,8 @@ function signalAll(instances: readonly Instance[], signal: NodeJS.Signals, done:
 }
 
 /** Asks the host to reboot; when nobody answers there, cuts its power. Resolves when the host is up again. */
-async function reboot(labPid: number, host: string): Promise<void> {
-  const before = hostInit(labPid, host);
-  await askHost(before, 'reboot').catch(() => cyclePower(labPid, host));
+async function reboot(labPid: number, before: number, host: string): Promise<void> {
+  await askHost(before, 'reboot').catch(() => askLab(labPid, `cycle ${host}`));
   const deadlineMs = systemClock.nowMs() + REBOOT_DEADLINE_MS;
   for (;;) {
     const init = hostInits(labPid).get(host);
@@ -75,11 +74,4 @@ async function reboot(labPid: number, host: string): Promise<void> {
 
 async function isUp(init: number): Promise<boolean> {
   return askHost(init, 'units').then(() => true, () => false);
-}
-
-function cyclePower(labPid: number, host: string): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const socket = connect(`/proc/${labPid}/root${LAB_SOCKET}`, () => socket.write(`cycle ${host}\n`));
-    socket.on('error', reject).on('data', () => socket.end()).on('close', () => resolve());
-  });
 }

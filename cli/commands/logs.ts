@@ -16,7 +16,7 @@ export function addLogsCommand(program: Command): void {
     .action(async (selector: string, options: { follow?: boolean }, command: Command) => {
       const folder = clusterFolderOf(command);
       const { labPid } = folder.requireRunning();
-      const chosen = selectInstances(findInstances(labPid), selector);
+      const chosen = selectInstances(findInstances(labPid, folder.hosts), selector, folder.hosts);
       const withPrefix = chosen.length > 1;
       await Promise.all(chosen.map((instance) => printLog(folder, instance, withPrefix, options.follow === true)));
     });

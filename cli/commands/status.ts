@@ -10,8 +10,9 @@ export function addStatusCommand(program: Command): void {
     .option('-o, --output <format>', 'json, or table', 'table')
     .action(async (options: { output: string }, command: Command) => {
       if (options.output !== 'json' && options.output !== 'table') throw new UserError(`--output must be json or table, not "${options.output}"`, 2);
-      const { labPid } = clusterFolderOf(command).requireRunning();
-      const processes = await reportInstances(labPid);
+      const folder = clusterFolderOf(command);
+      const { labPid } = folder.requireRunning();
+      const processes = await reportInstances(labPid, folder.hosts);
       process.stdout.write(options.output === 'json' ? `${JSON.stringify({ processes }, null, 2)}\n` : tableOf(processes));
     });
 }

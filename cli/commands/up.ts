@@ -3,16 +3,22 @@ import { spawn } from 'node:child_process';
 import { mkdirSync } from 'node:fs';
 import type { Command } from 'commander';
 import { createInterface } from 'node:readline';
-import { API_PORT } from '../cluster-layout.ts';
+import { API_PORT, DEFAULT_WORKERS, MAX_WORKERS } from '../cluster-layout.ts';
 import type { ClusterFolder } from '../local/cluster-folder.ts';
 import { rootlessNotes } from '../local/rootless.ts';
-import { superviseCluster, type Progress } from '../local/supervisor.ts';
+import { superviseCluster, type ClusterOptions, type Progress } from '../local/supervisor.ts';
 import { UserError } from '../user-error.ts';
 import { clusterFolderOf } from './cluster-option.ts';
+import { quantity } from './quantity-option.ts';
 
-interface UpOptions {
-  readonly port: number;
+interface UpOptions extends ClusterOptions {
   readonly detach?: boolean;
+}
+
+function workerCount(text: string): number {
+  const count = Number(text);
+  if (!/^\d+$/.test(text) || count > MAX_WORKERS) throw new UserError(`--workers must be a number from 0 to ${MAX_WORKERS}, not "${text}"`, 2);
+  return count;
 }
 
 function portNumber(text: string): number {
@@ -25,10 +31,13 @@ export function addUpCommand(program: Command): void {
   program.command('up')
     .description('start the cluster of this folder (makes one when there is none) and wait until it is ready')
     .option('--port <number>', 'port of the API server on 127.0.0.1', portNumber, API_PORT)
+    .option('--workers <number>', `how many worker nodes a new cluster has (default: ${DEFAULT_WORKERS})`, workerCount)
+    .option('--node-cpu <quantity>', 'CPU that each node of a new cluster has, such as 2 or 1500m (default: what the machine has)', quantity('--node-cpu'))
+    .option('--node-memory <quantity>', 'memory that each node of a new cluster has, such as 2Gi (default: what the machine has)', quantity('--node-memory'))
     .option('-d, --detach', 'return when the cluster is ready; stop it with: kubreak down')
     .action(async (options: UpOptions, command: Command) => {
       const folder = clusterFolderOf(command);
-      await (options.detach ? startDetached(folder, options.port) : runInForeground(folder, options.port));
+      await (options.detach ? startDetached(folder, options) : runInForeground(folder, options));
     });
 }
 
@@ -64,7 +73,7 @@ Try, in another terminal:
 `);
 }
 
-async function runInForeground(folder: ClusterFolder, port: number): Promise<void> {
+async function runInForeground(folder: ClusterFolder, options: ClusterOptions): Promise<void> {
   const startedMs = performance.now();
   const stopping = new AbortController();
   const isChildOfDetach = process.env['KUBREAK_DETACHED'] === '1';
@@ -77,7 +86,7 @@ async function runInForeground(folder: ClusterFolder, port: number): Promise<voi
   if (isChildOfDetach) for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined); // who listened has gone
   process.stdout.write(`starting a cluster in ${folder.path}\n`);
   for (const note of rootlessNotes()) process.stdout.write(`  ${note}\n`);
-  await superviseCluster(folder, port, terminalProgress(startedMs), () => {
+  await superviseCluster(folder, options, terminalProgress(startedMs), () => {
     printReady(folder, startedMs);
     process.stdout.write(isChildOfDetach ? 'Stop it with: kubreak down\n' : 'Ctrl-C stops it; its data stays.\n');
     if (isChildOfDetach) process.stdout.write(DETACHED_READY);
@@ -87,9 +96,11 @@ async function runInForeground(folder: ClusterFolder, port: number): Promise<voi
 const DETACHED_READY = '\0ready\n';
 
 /** Runs this same command in a session of its own and follows its words until the cluster is ready. */
-async function startDetached(folder: ClusterFolder, port: number): Promise<void> {
+async function startDetached(folder: ClusterFolder, { port, workers, nodeCpu, nodeMemory }: ClusterOptions): Promise<void> {
   mkdirSync(folder.path, { recursive: true });
-  const child = spawn(process.execPath, [process.argv[1] ?? '', '--dir', folder.path, 'up', '--port', String(port)],
+  const option = (name: string, value: string | number | undefined) => (value === undefined ? [] : [name, String(value)]);
+  const options = [...option('--port', port), ...option('--workers', workers), ...option('--node-cpu', nodeCpu), ...option('--node-memory', nodeMemory)];
+  const child = spawn(process.execPath, [process.argv[1] ?? '', '--dir', folder.path, 'up', ...options],
     { detached: true, stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, KUBREAK_DETACHED: '1' } });
   let problem = '';
   child.stderr.on('data', (chunk: Buffer) => (problem += chunk.toString()));

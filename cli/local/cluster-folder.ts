@@ -2,6 +2,7 @@
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { createHash } from 'node:crypto';
 import { resolve } from 'node:path';
+import type { HostLayout } from '../cluster-layout.ts';
 import { UserError } from '../user-error.ts';
 import { startTicksOf } from './proc.ts';
 
@@ -61,6 +62,10 @@ export class ClusterFolder {
     return JSON.parse(readFileSync(this.#provisionedFile, 'utf8')) as ProvisionedFacts;
   }
 
+  get hosts(): readonly HostLayout[] {
+    return this.provisioned.hosts;
+  }
+
   /** The cluster that runs from this folder, if its supervisor is alive. */
   running(): RunningCluster | undefined {
     let found: RunningCluster;
@@ -106,6 +111,7 @@ export interface ProvisionedFacts {
   readonly addonsApplied: boolean;
   /** Made by an ordinary user: the disks of the hosts are laid out differently. */
   readonly isRootless: boolean;
+  readonly hosts: readonly HostLayout[];
 }
 
 function writeAtomically(path: string, text: string): void {

@@ -2,7 +2,7 @@
 import { execFile } from 'node:child_process';
 import { connect } from 'node:net';
 import { promisify } from 'node:util';
-import { COMPONENTS, HOSTS, type Component } from '../cluster-layout.ts';
+import { COMPONENTS, type Component, type HostLayout } from '../cluster-layout.ts';
 import { HOST_INIT_NAME } from './lab/lab-config.ts';
 import { clusterRights } from './rootless.ts';
 import { allProcesses, descendantsOf, pssBytesOf, type ProcessFacts } from './proc.ts';
@@ -30,7 +30,7 @@ export function hostInits(labPid: number, processes: readonly ProcessFacts[] = a
 }
 
 /** Every instance that runs, and those that should run on a host but do not. */
-export function findInstances(labPid: number): Instance[] {
+export function findInstances(labPid: number, hosts: readonly HostLayout[]): Instance[] {
   const processes = allProcesses();
   const inits = hostInits(labPid, processes);
   const found: Instance[] = [];
@@ -42,13 +42,13 @@ export function findInstances(labPid: number): Instance[] {
     }
   }
   for (const component of COMPONENTS) {
-    for (const { name: host, role } of HOSTS) {
+    for (const { name: host, role } of hosts) {
       const isExpected = component.hosts === 'every' || (component.hosts === 'control-plane' && role === 'control-plane');
       if (isExpected && !found.some((instance) => instance.component === component && instance.host === host)) found.push({ component, host, process: undefined });
     }
     if (component.hosts === 'any' && !found.some((instance) => instance.component === component)) found.push({ component, host: '', process: undefined });
   }
-  const order = (instance: Instance) => COMPONENTS.indexOf(instance.component) * 100 + HOSTS.findIndex(({ name }) => name === instance.host);
+  const order = (instance: Instance) => COMPONENTS.indexOf(instance.component) * 1000 + hosts.findIndex(({ name }) => name === instance.host);
   return found.sort((a, b) => order(a) - order(b));
 }
 
@@ -61,10 +61,10 @@ export interface InstanceReport {
   readonly pssBytes: number;
 }
 
-export async function reportInstances(labPid: number): Promise<InstanceReport[]> {
+export async function reportInstances(labPid: number, hosts: readonly HostLayout[]): Promise<InstanceReport[]> {
   const inits = hostInits(labPid);
   const restarts = await restartCounts(inits);
-  return Promise.all(findInstances(labPid).map(async ({ component, host, process }) => ({
+  return Promise.all(findInstances(labPid, hosts).map(async ({ component, host, process }) => ({
     component: component.name, host, pid: process?.pid ?? null, health: await healthOf(component, process),
     restarts: restarts.get(`${component.name}@${host}`) ?? 0, pssBytes: process ? pssBytesOf(process.pid) : 0,
   })));

@@ -1,12 +1,13 @@
 // Prepares the disks of the hosts before their first boot, as an installer and `kubeadm init`/`join` would.
-import { chmodSync, existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { kubeadmPki, type PkiFiles } from '#lib/pki/kubeadm-pki.ts';
-import { API_PORT, HOSTS, MASTER, SERVICE_CIDR, GATEWAY, type HostLayout } from '../cluster-layout.ts';
+import { kubeadmPki, nodeFiles } from '#lib/pki/kubeadm-pki.ts';
+import { API_PORT, DEFAULT_WORKERS, hostsWith, MASTER, SERVICE_CIDR, GATEWAY, type HostLayout } from '../cluster-layout.ts';
 import { HOST_TOOLS, hostFiles, type HostFile } from '../host-files.ts';
 import { UserError } from '../user-error.ts';
 import type { ClusterFolder } from './cluster-folder.ts';
-import { isRootless } from './rootless.ts';
+import type { LabHost } from './lab/lab-config.ts';
+import { isRootless, removeClusterFolder } from './rootless.ts';
 import { makeBase } from './rootless-base.ts';
 
 /**
@@ -18,19 +19,46 @@ export const HOST_DATA_FOLDERS = [
   '/var/lib/kubelet', '/var/lib/containerd', '/var/lib/etcd', '/var/lib/calico', '/var/lib/cni', '/var/log',
 ] as const;
 
-export async function provision(folder: ClusterFolder, nowMs: number): Promise<void> {
-  if (folder.exists) {
-    if (folder.provisioned.isRootless === isRootless()) return;
-    throw new UserError(`the cluster in ${folder.path} was made ${isRootless() ? 'by root: run kubreak as root' : 'without root: run kubreak as its user'}, or choose another folder with --dir`);
+/** What a new cluster is asked to have; nothing of it can be asked of one that is there. */
+export interface WantedHosts {
+  readonly workers?: number;
+  readonly nodeCpu?: string;
+  readonly nodeMemory?: string;
+}
+
+function checkExisting(folder: ClusterFolder, { workers, nodeCpu, nodeMemory }: WantedHosts): void {
+  const { provisioned, hosts, path } = folder;
+  if (provisioned.isRootless !== isRootless()) {
+    throw new UserError(`the cluster in ${path} was made ${isRootless() ? 'by root: run kubreak as root' : 'without root: run kubreak as its user'}, or choose another folder with --dir`);
   }
+  const present = hosts.filter(({ role }) => role === 'worker').length;
+  if (workers !== undefined && workers !== present) throw new UserError(`the cluster in ${path} has ${present} workers: start it without --workers, then use kubreak node add or kubreak node remove`);
+  if (hosts.some(({ cpu, memory }) => (nodeCpu ?? cpu) !== cpu || (nodeMemory ?? memory) !== memory)) {
+    throw new UserError(`the nodes of the cluster in ${path} have their sizes already: start it without --node-cpu and --node-memory, or add nodes with kubreak node add --cpu --memory`);
+  }
+}
+
+/** What a `kubreak node add` or `node remove` that was cut short has left. */
+async function removeStrayDisks(folder: ClusterFolder): Promise<void> {
+  const strays = readdirSync(folder.hostFolder('')).filter((name) => !folder.hosts.some((host) => host.name === name));
+  for (const name of strays) await removeClusterFolder(folder.hostFolder(name));
+}
+
+export async function provision(folder: ClusterFolder, wanted: WantedHosts, nowMs: number): Promise<void> {
+  if (folder.exists) {
+    checkExisting(folder, wanted);
+    return removeStrayDisks(folder);
+  }
+  const { workers = DEFAULT_WORKERS, nodeCpu: cpu, nodeMemory: memory } = wanted;
+  const hosts = hostsWith(workers).map((host) => ({ ...host, ...(cpu === undefined ? {} : { cpu }), ...(memory === undefined ? {} : { memory }) }));
   if (isRootless()) await makeBase(folder.baseFolder);
   rmSync(`${folder.path}/hosts`, { recursive: true, force: true }); // an earlier attempt that was cut short
   const pki = await kubeadmPki({
-    masters: HOSTS.filter(({ role }) => role === 'control-plane'), workers: HOSTS.filter(({ role }) => role === 'worker'),
+    masters: hosts.filter(({ role }) => role === 'control-plane'), workers: hosts.filter(({ role }) => role === 'worker'),
     serviceCidr: SERVICE_CIDR, nowMs, extraDnsNames: ['localhost'], extraIpAddresses: ['127.0.0.1'],
   });
-  for (const host of HOSTS) provisionHost(folder, host, pki);
-  folder.markProvisioned({ addonsApplied: false, isRootless: isRootless() });
+  for (const host of hosts) provisionHost(folder, host, hosts, pki.get(host.name) ?? new Map());
+  folder.markProvisioned({ addonsApplied: false, isRootless: isRootless(), hosts });
 }
 
 /** The admin kubeconfig for the machine itself, with the address that the supervisor listens on. */
@@ -38,7 +66,17 @@ export function adminKubeconfig(masterKubeconfig: string, port: number): string 
   return masterKubeconfig.replace(/server: .*/, `server: https://127.0.0.1:${port}`);
 }
 
-function provisionHost(folder: ClusterFolder, host: HostLayout, pki: PkiFiles): void {
+/** The disk of a further worker, as `kubeadm join` leaves it. */
+export async function provisionWorker(folder: ClusterFolder, host: HostLayout, nowMs: number): Promise<void> {
+  const pki = folder.hostData(MASTER.name, '/etc/kubernetes/pki');
+  const ca = { certPem: readFileSync(`${pki}/ca.crt`, 'utf8'), keyPem: readFileSync(`${pki}/ca.key`, 'utf8') };
+  rmSync(folder.hostFolder(host.name), { recursive: true, force: true }); // an earlier attempt that was cut short
+  provisionHost(folder, host, [...folder.hosts, host], await nodeFiles(host, ca, `https://${MASTER_ENDPOINT}`, nowMs));
+}
+
+export const labHost = (folder: ClusterFolder, { name, address }: HostLayout): LabHost => ({ name, address, folder: folder.hostFolder(name) });
+
+function provisionHost(folder: ClusterFolder, host: HostLayout, hosts: readonly HostLayout[], pki: ReadonlyMap<string, string>): void {
   const data = (path: string) => folder.hostData(host.name, path);
   for (const path of HOST_DATA_FOLDERS) mkdirSync(data(path), { recursive: true });
   for (const part of ['upper', 'work', 'root', ...(isRootless() ? ['usr-upper', 'usr-work'] : [])]) mkdirSync(`${folder.hostFolder(host.name)}/${part}`, { recursive: true });
@@ -50,7 +88,7 @@ function provisionHost(folder: ClusterFolder, host: HostLayout, pki: PkiFiles): 
     writeFileSync(target, text);
     chmodSync(target, mode);
   };
-  const files = hostFiles({ host, hosts: HOSTS, gateway: GATEWAY, pki: pki.get(host.name) ?? new Map(), cgroupRoot: `/${folder.cgroup}/${host.name}` });
+  const files = hostFiles({ host, hosts, gateway: GATEWAY, pki, cgroupRoot: `/${folder.cgroup}/${host.name}` });
   for (const file of files) {
     write(file);
     // The machine's own systemctl and the like must not answer on a host.

@@ -9,7 +9,7 @@ import type { Node, Pod } from '#lib/kinds/types/core-v1.ts';
 import { loadKubeconfig } from '#lib/pki/kubeconfig.ts';
 import { StatusError } from '#lib/machinery/status-error.ts';
 import { applyAddons, bindClusterAdmins, markControlPlane } from '../bootstrap-objects.ts';
-import { HOSTS, MASTER } from '../cluster-layout.ts';
+import { MASTER, type HostLayout } from '../cluster-layout.ts';
 import { UserError } from '../user-error.ts';
 import type { ClusterFolder } from './cluster-folder.ts';
 import type { Progress } from './supervisor.ts';
@@ -18,7 +18,7 @@ import type { Progress } from './supervisor.ts';
 const RETRY_MS = 100;
 
 export async function waitUntilReady(folder: ClusterFolder, progress: Progress, signal: AbortSignal): Promise<void> {
-  const { kubeconfig } = folder;
+  const { kubeconfig, hosts } = folder;
   const admin = await loadKubeconfig(kubeconfig);
   const api = connectToApiserver(admin, 'kubreak');
   try {
@@ -31,9 +31,9 @@ export async function waitUntilReady(folder: ClusterFolder, progress: Progress, 
       await applyAddons(api, MASTER);
       progress.step('addons: calico, kube-proxy, CoreDNS');
     }
-    await until(`nodes Ready (${HOSTS.length}/${HOSTS.length})`, progress, signal, () => follow(api, nodeKind, {}, allNodesReady, signal));
+    await until(`nodes Ready (${hosts.length}/${hosts.length})`, progress, signal, () => follow(api, nodeKind, {}, (nodes) => allNodesReady(nodes, hosts), signal));
     if (!folder.provisioned.addonsApplied) {
-      await markControlPlane(api, HOSTS);
+      await markControlPlane(api, hosts);
       folder.markProvisioned({ ...folder.provisioned, addonsApplied: true });
     }
     await until('CoreDNS Running', progress, signal, () => follow(api, podKind, { namespace: 'kube-system', labelSelector: 'k8s-app=kube-dns' }, dnsRuns, signal));
@@ -84,9 +84,9 @@ async function follow<T extends KubernetesObject>(api: ApiClient, kind: Kind<T>,
   }
 }
 
-function allNodesReady(nodes: readonly Node[]): boolean {
+function allNodesReady(nodes: readonly Node[], hosts: readonly HostLayout[]): boolean {
   const ready = new Set(nodes.filter(({ status }) => status?.conditions?.some(({ type, status: value }) => type === 'Ready' && value === 'True')).map(({ metadata }) => metadata.name));
-  return HOSTS.every(({ name }) => ready.has(name));
+  return hosts.every(({ name }) => ready.has(name));
 }
 
 function dnsRuns(pods: readonly Pod[]): boolean {

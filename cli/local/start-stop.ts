@@ -53,7 +53,7 @@ export async function stopInstance(instance: Instance, folder: ClusterFolder, la
     }
   }
   const deadlineMs = systemClock.nowMs() + STOP_DEADLINE_MS;
-  while (facts && findInstances(labPid).some(({ process: other }) => other?.pid === facts.pid)) {
+  while (facts && findInstances(labPid, folder.hosts).some(({ process: other }) => other?.pid === facts.pid)) {
     if (systemClock.nowMs() > deadlineMs) {
       const reason = component.supervisedBy === 'static-pod' ? '; its kubelet ends it: is that running?' : '';
       throw new UserError(`${component.name}@${host} did not end within ${STOP_DEADLINE_MS / 1000} s${reason}`);

@@ -2,10 +2,10 @@
 import type { ChildProcess } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync, openSync, closeSync } from 'node:fs';
 import { connect, createServer, type Server } from 'node:net';
-import { dirname } from 'node:path';
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { systemClock } from '#lib/environment/clock.ts';
-import { GATEWAY, HOSTS, MASTER, SUBNET_PREFIX_LENGTH } from '../cluster-layout.ts';
+import { GATEWAY, MASTER, SUBNET_PREFIX_LENGTH } from '../cluster-layout.ts';
 import { UserError } from '../user-error.ts';
 import type { ClusterFolder } from './cluster-folder.ts';
 import { joinSockets } from './join-sockets.ts';
@@ -14,7 +14,7 @@ import { RELAY_SOCKET, type LabConfig } from './lab/lab-config.ts';
 import { ensureFolderIsUsable, ensureMachineIsReady } from './preflight.ts';
 import { pathWithSystemPrograms } from './find-program.ts';
 import { allProcesses } from './proc.ts';
-import { adminKubeconfig, HOST_DATA_FOLDERS, MASTER_ENDPOINT, provision } from './provision.ts';
+import { adminKubeconfig, HOST_DATA_FOLDERS, labHost, MASTER_ENDPOINT, provision, type WantedHosts } from './provision.ts';
 import { isRootless, startAsClusterRoot } from './rootless.ts';
 import { waitUntilReady } from './readiness.ts';
 
@@ -22,6 +22,11 @@ export interface Progress {
   /** A step that has ended, and how long it took since the last one; milliseconds. */
   step(text: string): void;
   waitingFor(text: string): void;
+}
+
+export interface ClusterOptions extends WantedHosts {
+  /** Of the API server on 127.0.0.1. */
+  readonly port: number;
 }
 
 /** Longest time a start may take before it is given up; milliseconds. */
@@ -33,7 +38,7 @@ const STOP_DEADLINE_MS = 15_000;
  * Starts the cluster and resolves when `signal` aborts and everything is gone. `onReady` is called once. Throws
  * UserError for what the person can mend: missing rights or programs, a taken port, a second cluster in the folder.
  */
-export async function superviseCluster(folder: ClusterFolder, port: number, progress: Progress, onReady: () => void, signal: AbortSignal): Promise<void> {
+export async function superviseCluster(folder: ClusterFolder, { port, ...wanted }: ClusterOptions, progress: Progress, onReady: () => void, signal: AbortSignal): Promise<void> {
   folder.claim(port);
   let lab: ChildProcess | undefined;
   let server: Server | undefined;
@@ -43,7 +48,7 @@ export async function superviseCluster(folder: ClusterFolder, port: number, prog
     server = await listen(port);
     sweepCgroups(folder);
     progress.waitingFor('certificates and disks of the hosts');
-    await provision(folder, systemClock.nowMs());
+    await provision(folder, wanted, systemClock.nowMs());
     writeFileSync(folder.kubeconfig, adminKubeconfig(readFileSync(folder.hostData(MASTER.name, '/etc/kubernetes/admin.conf'), 'utf8'), port), { mode: 0o600 });
     progress.step('certificates and disks of the hosts');
     lab = await startLab(folder);
@@ -52,7 +57,7 @@ export async function superviseCluster(folder: ClusterFolder, port: number, prog
     const labPid = await Promise.race([findLabPid(lab), ended]);
     folder.updateRunning({ labPid });
     relay(server, labPid);
-    progress.step(`network and ${HOSTS.length} hosts`);
+    progress.step(`network and ${folder.hosts.length} hosts`);
     const starting = AbortSignal.any([signal, AbortSignal.timeout(START_DEADLINE_MS)]);
     await Promise.race([waitUntilReady(folder, progress, starting), ended]);
     folder.updateRunning({ isReady: true });
@@ -89,7 +94,7 @@ function relay(server: Server, labPid: number): void {
 async function startLab(folder: ClusterFolder): Promise<ChildProcess> {
   const dist = dirname(fileURLToPath(import.meta.url));
   const config: LabConfig = {
-    hosts: HOSTS.map(({ name, address }) => ({ name, address, folder: folder.hostFolder(name) })),
+    hosts: folder.hosts.map((host) => labHost(folder, host)),
     gateway: GATEWAY, prefixLength: SUBNET_PREFIX_LENGTH, apiserver: MASTER_ENDPOINT, dataFolders: HOST_DATA_FOLDERS,
     dist, nodeModules: nodeModulesBeside(dist), nodeExecutable: process.execPath, cgroup: folder.cgroup,
     ...(isRootless() ? { rootlessBase: folder.baseFolder } : {}),
@@ -130,11 +135,11 @@ async function stopLab(lab: ChildProcess | undefined): Promise<void> {
   clearTimeout(killer);
 }
 
-/** Removes the cluster's cgroups, also those that a killed supervisor left; there is no process in them any more. */
-export function sweepCgroups(folder: ClusterFolder): void {
+/** Removes the cgroups of the cluster, or of one host of it, also those that a killed supervisor left; there is no process in them any more. */
+export function sweepCgroups(folder: ClusterFolder, host = ''): void {
   if (isRootless()) return; // there are none
   for (const controller of CGROUP_CONTROLLERS) {
-    const path = `/sys/fs/cgroup/${controller}/${folder.cgroup}`;
+    const path = join('/sys/fs/cgroup', controller, folder.cgroup, host);
     if (existsSync(path)) removeGroups(path);
   }
 }

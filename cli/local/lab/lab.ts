@@ -1,7 +1,7 @@
 // Network, power and relay of the hosts.
 import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
-import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { connect, createServer } from 'node:net';
 import { systemClock } from '#lib/environment/clock.ts';
 import { aborted } from '#lib/service/abort.ts';
@@ -16,17 +16,30 @@ const BOOT_RETRY_MS = 1_000;
 
 export async function runLab(config: LabConfig, signal: AbortSignal): Promise<void> {
   buildNetwork(config);
-  if (config.rootlessBase === undefined) makeCgroups(config); // control groups belong to the machine
+  if (config.rootlessBase === undefined) makeCgroups(config, config.hosts); // control groups belong to the machine
   mkdirSync('/run/kubreak', { recursive: true });
-  const powered = new Map<string, ChildProcess>();
-  const hosts = config.hosts.map((host) => keepHostUp(host, config, powered, signal));
+  const hosts = new Map<string, PoweredHost>();
+  const power = (host: LabHost): void => void hosts.set(host.name, powerOn(host, config));
+  config.hosts.forEach(power);
   serveRelay(config.apiserver);
-  serveLabSocket(powered);
+  serveLabSocket({
+    cycle: (name) => hosts.get(name)?.cycle(),
+    add(host) {
+      connectHost(host, config);
+      if (config.rootlessBase === undefined) makeCgroups(config, [host]);
+      power(host);
+    },
+    async remove(name) {
+      await hosts.get(name)?.powerOff();
+      hosts.delete(name);
+      disconnectHost(name);
+    },
+    has: (name) => hosts.has(name),
+  });
   process.stdout.write('lab is up\n');
   await aborted(signal);
   // Cut the power: what was acknowledged is on disk, and the next start is the same as after any other crash.
-  for (const init of powered.values()) init.kill('SIGKILL');
-  await Promise.all(hosts);
+  await Promise.all([...hosts.values()].map((host) => host.powerOff()));
 }
 
 function sh(script: string): void {
@@ -34,7 +47,8 @@ function sh(script: string): void {
 }
 
 /** A bridge with the gateway's address, and for each host a network namespace that outlives its boots. */
-function buildNetwork({ hosts, gateway, prefixLength }: LabConfig): void {
+function buildNetwork(config: LabConfig): void {
+  const { hosts, gateway, prefixLength } = config;
   sh(`mount --make-rprivate /
 mount -t tmpfs -o mode=755 tmpfs /run
 ip link set lo up
@@ -45,19 +59,30 @@ for key in iptables ip6tables arptables; do
   f=/proc/sys/net/bridge/bridge-nf-call-$key
   [ -e $f ] && echo 0 > $f || :
 done`);
-  for (const { name, address } of hosts) {
-    sh(`ip netns add ${name}
-ip link add ${name} type veth peer name eth0 netns ${name}
-ip link set ${name} master ${BRIDGE} up
+  for (const host of hosts) connectHost(host, config);
+}
+
+/** Its end on the bridge, within the 15 characters that a device may have. */
+const portOf = ({ address }: LabHost): string => `port${address.slice(address.lastIndexOf('.') + 1)}`;
+
+function connectHost(host: LabHost, { gateway, prefixLength }: LabConfig): void {
+  const { name, address } = host;
+  sh(`ip netns add ${name}
+ip link add ${portOf(host)} type veth peer name eth0 netns ${name}
+ip link set ${portOf(host)} master ${BRIDGE} up
 ip -n ${name} addr add ${address}/${prefixLength} dev eth0
 ip -n ${name} link set lo up
 ip -n ${name} link set eth0 up
 ip -n ${name} route add default via ${gateway}`);
-  }
+}
+
+/** The pair of devices goes with the namespace. */
+function disconnectHost(name: string): void {
+  sh(`ip netns del ${name}`);
 }
 
 /** One group a host in each hierarchy, with `host` for its own processes; containers get groups beside it. */
-function makeCgroups({ cgroup, hosts }: LabConfig): void {
+function makeCgroups({ cgroup }: LabConfig, hosts: readonly LabHost[]): void {
   for (const controller of CGROUP_CONTROLLERS) {
     const root = `/sys/fs/cgroup/${controller}`;
     if (controller === '' ? !existsSync('/sys/fs/cgroup/cgroup.controllers') : !existsSync(`${root}/cgroup.procs`)) continue;
@@ -79,19 +104,44 @@ function makeCgroups({ cgroup, hosts }: LabConfig): void {
   }
 }
 
-async function keepHostUp(host: LabHost, config: LabConfig, powered: Map<string, ChildProcess>, signal: AbortSignal): Promise<void> {
-  while (!signal.aborted) {
-    const startedMs = systemClock.nowMs();
-    const init = spawn('nsenter', [`--net=/run/netns/${host.name}`, 'unshare', '--mount', '--pid', '--uts', '--ipc', '--fork', '--kill-child=SIGKILL', 'sh', '-c', hostBootScript(host, config, randomUUID())],
-      { stdio: ['ignore', 'inherit', 'inherit'] });
-    powered.set(host.name, init);
-    await new Promise<void>((resolve) => {
-      init.once('exit', () => resolve());
-      init.once('error', () => resolve());
-    });
-    powered.delete(host.name);
-    if (systemClock.nowMs() - startedMs < BOOT_RETRY_MS) await systemClock.sleep(BOOT_RETRY_MS, signal).catch(() => undefined);
-  }
+interface PoweredHost {
+  /** Cuts the power; the host boots again. */
+  cycle(): void;
+  /** Resolves when everything on it has ended. */
+  powerOff(): Promise<void>;
+}
+
+/** Kills PID 1 of the host: `unshare`, its parent, ends when nothing is left in the namespace. */
+function cutPower(unshare: ChildProcess | undefined): void {
+  if (unshare?.pid === undefined) return;
+  const list = `/proc/${unshare.pid}/task/${unshare.pid}/children`;
+  const children = existsSync(list) ? readFileSync(list, 'utf8').trim() : '';
+  if (children === '') unshare.kill('SIGKILL');
+  else for (const pid of children.split(' ')) process.kill(Number(pid), 'SIGKILL');
+}
+
+function powerOn(host: LabHost, config: LabConfig): PoweredHost {
+  const off = new AbortController();
+  let init: ChildProcess | undefined;
+  const keepUp = async (): Promise<void> => {
+    while (!off.signal.aborted) {
+      const startedMs = systemClock.nowMs();
+      const child = spawn('nsenter', [`--net=/run/netns/${host.name}`, 'unshare', '--mount', '--pid', '--uts', '--ipc', '--fork', '--kill-child=SIGKILL', 'sh', '-c', hostBootScript(host, config, randomUUID())],
+        { stdio: ['ignore', 'inherit', 'inherit'] });
+      init = child;
+      await new Promise<void>((resolve) => child.once('exit', () => resolve()).once('error', () => resolve()));
+      if (systemClock.nowMs() - startedMs < BOOT_RETRY_MS) await systemClock.sleep(BOOT_RETRY_MS, off.signal).catch(() => undefined);
+    }
+  };
+  const ended = keepUp();
+  return {
+    cycle: () => cutPower(init),
+    powerOff() {
+      off.abort();
+      cutPower(init);
+      return ended;
+    },
+  };
 }
 
 /** Byte for byte between a unix socket, which the supervisor reaches from outside, and the API server. */
@@ -104,19 +154,33 @@ function serveRelay(apiserver: string): void {
   }).listen(RELAY_SOCKET);
 }
 
-/** One word in (`cycle HOST`): cuts the power of a host and boots it again. */
-function serveLabSocket(powered: ReadonlyMap<string, ChildProcess>): void {
+interface LabLevers {
+  cycle(name: string): void;
+  add(host: LabHost): void;
+  remove(name: string): Promise<void>;
+  has(name: string): boolean;
+}
+
+/** One line in, one out: `cycle NAME` cuts the power of a host, `remove NAME` for good, `add HOST` (JSON) boots one more. */
+function serveLabSocket(levers: LabLevers): void {
+  const answer = async (line: string): Promise<void> => {
+    const space = line.indexOf(' ');
+    const [verb, rest] = [line.slice(0, space), line.slice(space + 1)];
+    if (verb === 'add') {
+      const host = JSON.parse(rest) as LabHost;
+      if (!levers.has(host.name)) levers.add(host);
+    } else if (verb === 'remove') {
+      if (levers.has(rest)) await levers.remove(rest);
+    } else if (!levers.has(rest)) throw new Error(`no such host: ${rest}`);
+    else if (verb === 'cycle') levers.cycle(rest);
+    else throw new Error(`no such request: ${verb}`);
+  };
   rmSync(LAB_SOCKET, { force: true });
   createServer((socket) => {
     socket.setEncoding('utf8');
     socket.on('error', () => socket.destroy());
     socket.once('data', (line: string) => {
-      const [verb, host = ''] = line.trim().split(' ');
-      const init = powered.get(host);
-      if (verb === 'cycle' && init) {
-        init.kill('SIGKILL');
-        socket.end('ok\n');
-      } else socket.end(`no such host: ${host}\n`);
+      answer(line.trim()).then(() => socket.end('ok\n'), (error: unknown) => socket.end(`${error instanceof Error ? error.message : String(error)}\n`));
     });
   }).listen(LAB_SOCKET);
 }
