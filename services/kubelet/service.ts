@@ -27,6 +27,7 @@ import { fieldPathOf, fullNameOf, isMirrorPod, isStaticPod, isTerminalPhase, nam
 import { isMirrorOf } from './core/static-pod.ts';
 import { loadConfiguration } from './edge/configuration.ts';
 import { disruptionTarget, EvictionManager } from './edge/eviction-manager.ts';
+import { keepCsiNode } from './edge/csi-node.ts';
 import { Housekeeping } from './edge/housekeeping.ts';
 import { ImageCollector } from './edge/image-collector.ts';
 import { ImagePuller } from './edge/image-puller.ts';
@@ -289,6 +290,7 @@ export async function startKubelet(flags: KubeletFlags, environment: Environment
     },
   });
   nodes?.addHandler({ added: (node) => agent?.observe(node), updated: (node) => agent?.observe(node) });
+  if (api && nodes) keepCsiNode({ ...environment, api, nodes, signal });
 
   let staticPods: readonly Pod[] = [];
   const takeStaticPods = (next: readonly Pod[]): void => {
