@@ -24,6 +24,7 @@ import { parseThresholds } from './core/eviction/thresholds.ts';
 import { kubepodsLimits, podLimits, qosShares } from './core/node-size.ts';
 import { capacities, parseTaint, type Pressure } from './core/node-status.ts';
 import { fieldPathOf, fullNameOf, isMirrorPod, isStaticPod, isTerminalPhase, namespaceOf, uidOf } from './core/pod-spec.ts';
+import { resizeRefusal } from './core/resize.ts';
 import { isMirrorOf } from './core/static-pod.ts';
 import { loadConfiguration } from './edge/configuration.ts';
 import { disruptionTarget, EvictionManager } from './edge/eviction-manager.ts';
@@ -159,6 +160,7 @@ export async function startKubelet(flags: KubeletFlags, environment: Environment
     memoryCapacity: integerValue(capacity['memory']),
     cpuPeriodUs: periodUs,
     limitPod: (pod, parent) => (config.cgroupsPerQOS ? cgroups.set(parent, podLimits(pod, periodUs, config.podPidsLimit)) : Promise.resolve()),
+    memoryUsageOf: async (containerId) => (await runtime.cri.containerStats({ containerId })).stats?.memory?.usageBytes?.value ?? 0,
     services: async (pod) => {
       if (!services) return [];
       if (!isStaticPod(pod)) await services.synced(AbortSignal.any([signal, AbortSignal.timeout(SERVICES_WAIT_MS)]));
@@ -181,6 +183,7 @@ export async function startKubelet(flags: KubeletFlags, environment: Environment
     ...environment, runtime, runner, volumes, probes, statuses, context, onEvent, signal,
     syncFrequencyMs: config.syncFrequencyMs,
     objects: async (pod) => (objects ? objects.of(pod) : { configMap: () => undefined, secret: () => undefined }),
+    resizeRefusal: (pod) => resizeRefusal(pod, workers.all().filter(({ stage, uid }) => stage === 'syncing' && uid !== uidOf(pod)).map((worker) => worker.allocatedPod), agent?.node ?? { metadata: { name }, spec: {}, status: { allocatable } }),
     networkProblem: () => health.networkProblem(),
     knownStatus,
     keepMirror: (pod) => mirrors?.keep(pod),
@@ -189,6 +192,7 @@ export async function startKubelet(flags: KubeletFlags, environment: Environment
       puller.forget(worker.uid);
       runner.forget(worker.uid);
       await housekeeping.removeCgroups(worker.uid);
+      for (const other of workers.all()) if (other.hasDeferredResize) other.wake(); // there may be room now
       queueMicrotask(() => workers.finished(worker));
     },
   };

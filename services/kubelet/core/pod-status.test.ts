@@ -6,7 +6,7 @@ import { container, exited, pod, ran, runtimePod, sandbox } from './testing.ts';
 import type { RuntimePod } from './runtime-pod.ts';
 
 const status = (of: Pod, runtime: RuntimePod, more: Partial<StatusInputs> = {}): PodStatus => podStatus({
-  pod: of, runtimePod: runtime, previous: {}, startFailures: new Map(), isTerminal: false, runtimeName: 'containerd', hostIPs: ['192.168.1.101'], nowMs: 10_000,
+  pod: of, runtimePod: runtime, resize: {}, cpuPeriodUs: 100_000, previous: {}, startFailures: new Map(), isTerminal: false, runtimeName: 'containerd', hostIPs: ['192.168.1.101'], nowMs: 10_000,
   readiness: { isStarted: () => true, isReady: () => true }, ...more,
 });
 const condition = ({ conditions = [] }: PodStatus, type: string) => conditions.find((one) => one.type === type);

@@ -5,6 +5,7 @@ import { formatTime } from '#lib/machinery/time.ts';
 import { initialized, containersReady, podReady, readyToStart, withTransitionTimes } from './pod-conditions.ts';
 import { podPhase } from './pod-phase.ts';
 import { allContainersOf, ephemeralContainersOf, initContainersOf, isSidecar, isTerminalPhase, usesHostNetwork } from './pod-spec.ts';
+import { isActuated, resizeConditions, type ResizeState } from './resize.ts';
 import { qosClassOf } from './resources.ts';
 import { shouldContainerRun } from './restart-rules.ts';
 import { sandboxAddresses, type RuntimeContainer, type RuntimePod } from './runtime-pod.ts';
@@ -15,7 +16,10 @@ export interface WaitingReason {
 }
 
 export interface StatusInputs {
+  /** With the resources that it has been given. */
   readonly pod: Pod;
+  readonly resize: ResizeState;
+  readonly cpuPeriodUs: number;
   readonly runtimePod: RuntimePod;
   /** What was last reported (by this kubelet or, after its restart, by its predecessor). */
   readonly previous: PodStatus;
@@ -83,7 +87,7 @@ export function rejectedStatus(pod: Pod, { reason, message }: WaitingReason, pre
   };
 }
 
-function conditionsOf({ pod, runtimePod, previous, nowMs, ended }: StatusInputs, status: PodStatus): PodCondition[] {
+function conditionsOf({ pod, runtimePod, previous, nowMs, ended, resize }: StatusInputs, status: PodStatus): PodCondition[] {
   const ready = containersReady(pod, status);
   const own: PodCondition[] = [
     readyToStart(pod, runtimePod),
@@ -93,7 +97,7 @@ function conditionsOf({ pod, runtimePod, previous, nowMs, ended }: StatusInputs,
     { type: 'PodScheduled', status: 'True' },
     ...(ended?.conditions ?? []),
   ].map((condition) => ({ ...condition, ...(pod.metadata.generation === undefined ? {} : { observedGeneration: pod.metadata.generation }) }));
-  return withTransitionTimes(own, previous.conditions ?? [], nowMs);
+  return withTransitionTimes([...own, ...resizeConditions(resize)], previous.conditions ?? [], nowMs);
 }
 
 type Group = 'regular' | 'init' | 'ephemeral';
@@ -157,16 +161,19 @@ function runtimeStatus(inputs: StatusInputs, container: RuntimeContainer, old: C
     state: stateOf(inputs, container, old),
     lastState: {},
     ...(container.user ? { user: { linux: { uid: container.user.uid, gid: container.user.gid, supplementalGroups: [...container.user.supplementalGroups] } } } : {}),
-    ...resourcesOf(inputs.pod, container),
+    ...resourcesOf(inputs, container, old),
   };
 }
 
 /** Resources as actuated, for running containers only. */
-function resourcesOf(pod: Pod, { name, state }: RuntimeContainer): Partial<ContainerStatus> {
-  if (state !== 'running') return {};
-  const resources = allContainersOf(pod).find((container) => container.name === name)?.resources;
-  if (!resources || (!resources.limits && !resources.requests)) return { resources: {} };
-  return { resources: { ...(resources.limits ? { limits: resources.limits } : {}), ...(resources.requests ? { requests: resources.requests } : {}) }, ...(resources.requests ? { allocatedResources: resources.requests } : {}) };
+function resourcesOf({ pod, cpuPeriodUs }: StatusInputs, container: RuntimeContainer, old: ContainerStatus | undefined): Partial<ContainerStatus> {
+  if (container.state !== 'running') return {};
+  const spec = allContainersOf(pod).find(({ name }) => name === container.name);
+  const { limits, requests } = spec?.resources ?? {};
+  const allocated = requests ? { allocatedResources: requests } : {};
+  // What is still being changed shows as it was.
+  if (spec && old?.resources && !isActuated(spec, container, cpuPeriodUs)) return { resources: old.resources, ...allocated };
+  return { resources: { ...(limits ? { limits } : {}), ...(requests ? { requests } : {}) }, ...allocated };
 }
 
 function stateOf({ runtimeName }: StatusInputs, container: RuntimeContainer, old: ContainerStatus | undefined): ContainerState {

@@ -1,4 +1,5 @@
 // What the runtime knows of one pod, in the kubelet's own words: its sandboxes and containers, newest first.
+import type { RuntimeResources } from './resize.ts';
 
 export type ContainerRunState = 'created' | 'running' | 'exited' | 'unknown';
 
@@ -25,6 +26,8 @@ export interface RuntimeContainer {
   readonly stopSignal: string;
   readonly user: { readonly uid: number; readonly gid: number; readonly supplementalGroups: readonly number[] } | undefined;
   readonly annotations: Readonly<Record<string, string>>;
+  /** CPU and memory settings, where the runtime tells. */
+  readonly resources: RuntimeResources | undefined;
 }
 
 export interface RuntimeSandbox {

@@ -9,6 +9,9 @@ const OWN_FIELDS = [
 ] as const satisfies readonly (keyof PodStatus)[];
 const ADDRESS_FIELDS = ['hostIPs', 'podIPs'] as const satisfies readonly (keyof PodStatus)[];
 
+/** Conditions of ours that go again. */
+const OWN_PASSING_CONDITIONS = ['PodResizePending', 'PodResizeInProgress'];
+
 /** undefined: nothing differs. */
 export function statusPatch(current: PodStatus, wanted: PodStatus): Record<string, unknown> | undefined {
   const patch: Record<string, unknown> = {};
@@ -24,7 +27,10 @@ export function statusPatch(current: PodStatus, wanted: PodStatus): Record<strin
     patch[field] = [...after, ...gone];
   }
   const conditions = (wanted.conditions ?? []).filter((condition) => !semanticEqual(condition, current.conditions?.find(({ type }) => type === condition.type)));
-  if (conditions.length > 0) patch['conditions'] = conditions.map((condition) => clearing(condition, current.conditions?.find(({ type }) => type === condition.type)));
+  const gone = OWN_PASSING_CONDITIONS.filter((type) => current.conditions?.some((one) => one.type === type) && !wanted.conditions?.some((one) => one.type === type));
+  if (conditions.length + gone.length > 0) {
+    patch['conditions'] = [...conditions.map((condition) => clearing(condition, current.conditions?.find(({ type }) => type === condition.type))), ...gone.map((type) => ({ $patch: 'delete', type }))];
+  }
   return Object.keys(patch).length === 0 ? undefined : patch;
 }
 

@@ -14,7 +14,7 @@ export const sandbox = (more: Partial<RuntimeSandbox> = {}): RuntimeSandbox => (
 
 export const ran = (name: string, more: Partial<RuntimeContainer> = {}): RuntimeContainer => ({
   id: `${name}-1`, name, sandboxId: 's1', state: 'running', restartCount: 0, hash: containerHash(container(name)), createdAt: 1n,
-  startedAtMs: 1000, finishedAtMs: 0, exitCode: 0, reason: '', message: '', image: 'nginx', imageId: 'sha256:1', logPath: '', stopSignal: '', user: undefined, annotations: {}, ...more,
+  startedAtMs: 1000, finishedAtMs: 0, exitCode: 0, reason: '', message: '', image: 'nginx', imageId: 'sha256:1', logPath: '', stopSignal: '', user: undefined, annotations: {}, resources: undefined, ...more,
 });
 export const exited = (name: string, exitCode: number, more: Partial<RuntimeContainer> = {}): RuntimeContainer =>
   ran(name, { state: 'exited', exitCode, finishedAtMs: 2000, reason: exitCode === 0 ? 'Completed' : 'Error', ...more });

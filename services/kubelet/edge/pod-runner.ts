@@ -13,6 +13,7 @@ import { podDns, type DnsSettings } from '../core/dns.ts';
 import type { FieldContext } from '../core/downward-api.ts';
 import { ConfigurationError, environmentOf, type ReferencedObjects } from '../core/environment-variables.ts';
 import { DEFAULT_GRACE_SECONDS, describePod, findContainer, fullNameOf, isSidecar, sidecarsOf, uidOf, usesHostNetwork } from '../core/pod-spec.ts';
+import type { ContainerResize } from '../core/resize.ts';
 import { probeGraceSeconds } from '../core/probe-state.ts';
 import { podCgroupParent } from '../core/resources.ts';
 import type { WaitingReason } from '../core/pod-status.ts';
@@ -48,6 +49,8 @@ export interface PodRunnerOptions extends Environment {
   readonly cpuPeriodUs: number;
   /** Makes the pod's cgroup and sets its limits. */
   readonly limitPod: (pod: Pod, cgroupParent: string) => Promise<void>;
+  /** Bytes; 0 when it is not known. */
+  readonly memoryUsageOf: (containerId: string) => Promise<number>;
   readonly services: (pod: Pod) => Promise<readonly Service[]>;
   /** `container` undefined: about the pod itself. */
   readonly onEvent: (pod: Pod, container: string | undefined, type: 'Normal' | 'Warning', reason: string, message: string) => void;
@@ -111,6 +114,28 @@ export class PodRunner {
       if (actions.initContainersToStart.includes(container) && !isSidecar(container)) break;
     }
     return { starts, retryAfterMs };
+  }
+
+  get cpuPeriodUs(): number {
+    return this.#options.cpuPeriodUs;
+  }
+
+  /** Changes containers while they run, then the pod's own cgroup. Returns what went wrong; undefined: nothing. */
+  async resize(pod: Pod, resizes: readonly ContainerResize[]): Promise<string | undefined> {
+    const { runtime, memoryUsageOf, limitPod, cgroupRoot, cgroupsPerQos } = this.#options;
+    for (const { id, container, resources } of resizes) {
+      const { memoryLimitInBytes: limit } = resources;
+      const usage = limit > 0 ? await memoryUsageOf(id) : 0;
+      // The kernel would kill it, or refuse.
+      if (limit > 0 && usage > limit) return `cannot decrease memory limit of container ${container.name} to ${limit}: it is below the current usage ${usage}`;
+      try {
+        await runtime.cri.updateContainerResources({ containerId: id, linux: resources });
+      } catch (error) {
+        return `failed to resize container ${container.name}: ${errorText(error)}`;
+      }
+    }
+    if (resizes.length > 0) await limitPod(pod, podCgroupParent(pod, cgroupRoot, cgroupsPerQos));
+    return undefined;
   }
 
   /** All containers in parallel, sidecars after the others in reverse order, then the sandboxes. `graceSeconds` undefined: the pod's own. */

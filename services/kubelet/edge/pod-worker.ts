@@ -10,6 +10,7 @@ import type { FieldContext } from '../core/downward-api.ts';
 import type { ReferencedObjects } from '../core/environment-variables.ts';
 import { DEFAULT_GRACE_SECONDS, fullNameOf, isStaticPod, isTerminalPhase, namespaceOf, uidOf, usesHostNetwork } from '../core/pod-spec.ts';
 import { podStatus, rejectedStatus, terminatedStatus, type WaitingReason } from '../core/pod-status.ts';
+import { allocationOf, isAllocated, knownAllocation, pendingResizes, resizeEventText, withAllocation, type Allocation, type ContainerResize, type ResizeRefusal, type ResizeState } from '../core/resize.ts';
 import { emptyRuntimePod, liveContainers, type RuntimePod } from '../core/runtime-pod.ts';
 import { VolumeError } from '../core/volume-payload.ts';
 import { FAILED_SYNC_MS, type PodRunner } from './pod-runner.ts';
@@ -40,6 +41,8 @@ export interface WorkerServices extends Environment {
   readonly knownStatus: (pod: Pod) => PodStatus | undefined;
   readonly keepMirror: (pod: Pod) => void;
   readonly onEvent: (pod: Pod, container: string | undefined, type: 'Normal' | 'Warning', reason: string, message: string) => void;
+  /** Why the node cannot give the pod what it asks for; undefined: it can. */
+  readonly resizeRefusal: (pod: Pod) => ResizeRefusal | undefined;
   /** Nothing of the pod is left but its record: release what it used. */
   readonly onFinished: (worker: PodWorker) => Promise<void>;
   readonly syncFrequencyMs: number;
@@ -66,6 +69,8 @@ export class PodWorker {
   runtimePod: RuntimePod;
   readonly #services: WorkerServices;
   readonly #startFailures = new Map<string, WaitingReason>();
+  #allocation: Allocation;
+  #resize: ResizeState = {};
   #ended: EndReason | undefined;
   #graceSeconds: number | undefined;
   #hasBegun = false;
@@ -84,6 +89,7 @@ export class PodWorker {
   constructor(pod: Pod, services: WorkerServices) {
     this.pod = pod;
     this.#services = services;
+    this.#allocation = knownAllocation(pod, pod.status);
     this.runtimePod = emptyRuntimePod(uidOf(pod), namespaceOf(pod), pod.metadata.name);
     services.signal.addEventListener('abort', this.#stop, { once: true });
   }
@@ -96,6 +102,15 @@ export class PodWorker {
 
   get uid(): string {
     return uidOf(this.pod);
+  }
+
+  /** The pod with the resources that it has been given. */
+  get allocatedPod(): Pod {
+    return withAllocation(this.pod, this.#allocation);
+  }
+  /** It waits for room on the node. */
+  get hasDeferredResize(): boolean {
+    return this.#resize.pending?.reason === 'Deferred';
   }
 
   /** The pod as its source has it now. Of a change of its status alone, most often our own, nothing follows. */
@@ -222,8 +237,9 @@ export class PodWorker {
 
   async #sync(signal: AbortSignal): Promise<number | undefined> {
     const { probes, runner, random, syncFrequencyMs, networkProblem, keepMirror, onEvent } = this.#services;
-    const { pod } = this;
     await this.#observe();
+    this.#takeResize();
+    const pod = this.allocatedPod;
     probes.addPod(pod, this.#previousStatus());
     const status = this.#publish(false);
     if (isTerminalPhase(status.phase)) return this.#terminateNow();
@@ -244,7 +260,8 @@ export class PodWorker {
     if (!objects) return Math.min(VOLUME_RETRY_FIRST_MS * 2 ** (this.#volumeFailures - 1), VOLUME_RETRY_LONGEST_MS);
     signal.throwIfAborted();
 
-    const actions = computePodActions(pod, this.runtimePod, this.#probeResults);
+    const resizes = await this.#actuate(pod);
+    const actions = withRestarts(computePodActions(pod, this.runtimePod, this.#probeResults), resizes);
     let retryAfterMs: number | undefined;
     if (hasWork(actions, this.runtimePod)) {
       const outcome = await runner.carryOut({ pod, runtimePod: this.runtimePod, actions, objects, context: this.#services.context(), signal }).catch(async (error: unknown) => {
@@ -269,6 +286,45 @@ export class PodWorker {
     }
     const resyncMs = jitterMs(random, syncFrequencyMs, 0.5);
     return Math.max(0, Math.min(retryAfterMs ?? Infinity, deadlineMs ?? Infinity, resyncMs));
+  }
+
+  /** Gives the pod what it asks for, if the node has it. */
+  #takeResize(): void {
+    const { pod } = this;
+    const { metadata: { generation } } = pod;
+    const { resizeRefusal, onEvent } = this.#services;
+    if (isAllocated(pod, this.#allocation)) {
+      if (this.#resize.pending) this.#resize = this.#resize.inProgress ? { inProgress: this.#resize.inProgress } : {}; // asked for what it has
+      return;
+    }
+    const refusal = resizeRefusal(pod);
+    if (refusal) {
+      const before = this.#resize.pending;
+      if (before?.reason !== refusal.reason || before.generation !== generation) onEvent(pod, undefined, 'Warning', `Resize${refusal.reason}`, `Pod resize ${refusal.reason}: ${resizeEventText(pod, generation, refusal.message)}`);
+      this.#resize = { ...this.#resize, pending: { ...refusal, generation } };
+      return;
+    }
+    this.#allocation = allocationOf(pod);
+    this.#resize = { inProgress: { generation } };
+    onEvent(pod, undefined, 'Normal', 'ResizeStarted', `Pod resize started: ${resizeEventText(pod, generation)}`);
+  }
+
+  /** Changes the running containers to what the pod has been given; resolves with those that have to be restarted for it. */
+  async #actuate(pod: Pod): Promise<ContainerResize[]> {
+    const { runner, onEvent } = this.#services;
+    const { inProgress } = this.#resize;
+    const resizes = pendingResizes(pod, this.runtimePod, runner.cpuPeriodUs);
+    const error = await runner.resize(pod, resizes.filter(({ needsRestart }) => !needsRestart));
+    if (resizes.length > 0) await this.#observe();
+    if (error !== undefined) {
+      if (inProgress && inProgress.error !== error) onEvent(pod, undefined, 'Warning', 'ResizeError', `Pod resize error: ${resizeEventText(pod, inProgress.generation, error)}`);
+      this.#resize = { ...this.#resize, inProgress: { generation: inProgress?.generation ?? pod.metadata.generation, error } };
+    } else if (inProgress && pendingResizes(pod, this.runtimePod, runner.cpuPeriodUs).length === 0) {
+      onEvent(pod, undefined, 'Normal', 'ResizeCompleted', `Pod resize completed: ${resizeEventText(pod, inProgress.generation)}`);
+      this.#resize = this.#resize.pending ? { pending: this.#resize.pending } : {};
+    }
+    if (inProgress) this.#publish(false);
+    return resizes.filter(({ needsRestart }) => needsRestart);
   }
 
   #terminateNow(): number {
@@ -353,7 +409,7 @@ export class PodWorker {
   }
 
   #publish(isTerminal: boolean): PodStatus {
-    const { statuses, probes, clock, runtime, context } = this.#services;
+    const { statuses, probes, clock, runtime, context, runner } = this.#services;
     const { pod, runtimePod } = this;
     if (this.#ended?.isRejected === true) {
       const rejected = rejectedStatus(pod, this.#ended, this.#previousStatus(), clock.nowMs());
@@ -361,7 +417,7 @@ export class PodWorker {
       return rejected;
     }
     const status = podStatus({
-      pod, runtimePod, isTerminal, ended: this.#ended,
+      pod: withAllocation(pod, this.#allocation), runtimePod, isTerminal, ended: this.#ended, resize: this.#resize, cpuPeriodUs: runner.cpuPeriodUs,
       previous: this.#previousStatus(),
       startFailures: this.#startFailures,
       readiness: {
@@ -385,6 +441,13 @@ function isSameButStatus(left: Pod, right: Pod): boolean {
 function hasWork({ killPod, createSandbox, containersToKill, ephemeralContainersToStart, initContainersToStart, containersToStart }: PodActions, runtimePod: RuntimePod): boolean {
   const isAlive = liveContainers(runtimePod).length > 0 || runtimePod.sandboxes.some(({ isReady }) => isReady);
   return (killPod && isAlive) || createSandbox || containersToKill.length + ephemeralContainersToStart.length + initContainersToStart.length + containersToStart.length > 0;
+}
+
+/** Containers whose new resources need a restart are ended; the next look starts them again. */
+function withRestarts(actions: PodActions, resizes: readonly ContainerResize[]): PodActions {
+  const kills = resizes.filter(({ id }) => !actions.containersToKill.some(({ containerId }) => containerId === id))
+    .map(({ id, container }) => ({ containerId: id, name: container.name, reason: 'changed' as const, message: `Container ${container.name} resize requires restart` }));
+  return kills.length === 0 || actions.killPod ? actions : { ...actions, containersToKill: [...actions.containersToKill, ...kills], containersToStart: [...actions.containersToStart, ...resizes.map(({ container }) => container).filter((container) => !actions.containersToStart.includes(container))] };
 }
 
 /** What would be done next but for what has just failed and waits for its time. */

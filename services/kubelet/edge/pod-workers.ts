@@ -53,7 +53,7 @@ export class PodWorkers {
   #start(pod: Pod): void {
     const { services, admit } = this.#options;
     const worker = new PodWorker(pod, services);
-    const others = this.all().filter(({ stage }) => stage === 'syncing').map((one) => one.pod);
+    const others = this.all().filter(({ stage }) => stage === 'syncing').map((one) => one.allocatedPod);
     this.#workers.set(uidOf(pod), worker);
     const isOver = pod.metadata.deletionTimestamp !== undefined || pod.status?.phase === 'Failed' || pod.status?.phase === 'Succeeded';
     const refusal = isOver ? undefined : admit(pod, others);

@@ -164,6 +164,7 @@ export class Runtime {
       stopSignal: status.stopSignal,
       user: status.user?.linux,
       annotations,
+      resources: status.resources?.linux,
     };
   }
 }
