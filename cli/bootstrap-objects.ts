@@ -7,7 +7,7 @@ import { clusterRoleBindingKind } from '#lib/kinds/rbac/cluster-role-binding.ts'
 import { allKinds } from '#lib/kinds/registry.ts';
 import { isAlreadyExists } from '#lib/machinery/status-error.ts';
 import { loadKubeconfig } from '#lib/pki/kubeconfig.ts';
-import { API_PORT, CLUSTER_DNS, POD_CIDR, type HostLayout } from './cluster-layout.ts';
+import { API_PORT, CLUSTER_DNS, loadBalancerCidr, POD_CIDR, type HostLayout } from './cluster-layout.ts';
 import { addonManifests } from './manifests/addons.ts';
 
 async function createIfAbsent(api: ApiClient, object: KubernetesObject): Promise<void> {
@@ -41,7 +41,7 @@ export async function applyAddons(api: ApiClient, master: HostLayout): Promise<v
   const { data } = await api.get(configMapKind, 'kube-system', 'extension-apiserver-authentication');
   const manifests = addonManifests({
     metricsServer: { address: master.address, caPem: data?.['client-ca-file'] ?? '' },
-    apiServerHost: master.address, apiServerPort: API_PORT, podCidr: POD_CIDR, clusterDns: CLUSTER_DNS,
+    apiServerHost: master.address, apiServerPort: API_PORT, podCidr: POD_CIDR, clusterDns: CLUSTER_DNS, loadBalancerCidr: loadBalancerCidr(master.address),
   });
   // Workloads last: their pods need the accounts and configuration.
   const isWorkload = ({ kind }: KubernetesObject) => kind === 'DaemonSet' || kind === 'Deployment';

@@ -45,6 +45,9 @@ export function placeWorker(name: string, hosts: readonly HostLayout[]): HostLay
   return undefined;
 }
 
+/** Between the masters and the workers of the hosts' network: 192.168.1.33 to .62. */
+export const loadBalancerCidr = (masterAddress: string): string => masterAddress.replace(/\d+$/, '32/27');
+
 export interface Component {
   /** As the command line calls it. */
   readonly name: string;

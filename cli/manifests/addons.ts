@@ -11,6 +11,8 @@ export interface AddonOptions {
   readonly apiServerHost: string;
   readonly apiServerPort: number;
   readonly podCidr: string;
+  /** Addresses for Services of type LoadBalancer, on the hosts' network. Absent: they stay without. */
+  readonly loadBalancerCidr?: string;
   /** Address of the DNS service. */
   readonly clusterDns: string;
   /** Default: cluster.local. */

@@ -3,6 +3,7 @@
 // Calico that are left out here; see services/calico-node/README.md.
 import type { KubernetesObject } from '#lib/kinds/define-kind.ts';
 import type { DaemonSet, Deployment } from '#lib/kinds/types/apps-v1.ts';
+import type { IPPool } from '#lib/kinds/types/calico-v1.ts';
 import type { ConfigMap, ServiceAccount } from '#lib/kinds/types/core-v1.ts';
 import type { PodDisruptionBudget } from '#lib/kinds/types/policy-v1.ts';
 import type { ClusterRole, ClusterRoleBinding, PolicyRule } from '#lib/kinds/types/rbac-v1.ts';
@@ -39,9 +40,17 @@ const nodeRules: PolicyRule[] = [
   rule([CALICO_GROUP], ['blockaffinities'], ['get', 'list', 'watch', 'create', 'update', 'delete']),
   rule(['apps'], ['daemonsets'], ['get']),
 ];
+// As Calico's operator writes it where LoadBalancer Services are to get addresses.
+const loadBalancerPool = (cidr: string): IPPool => ({
+  apiVersion: `${CALICO_GROUP}/v1`, kind: 'IPPool', metadata: { name: 'loadbalancer-ippool' },
+  spec: { cidr, blockSize: 32, ipipMode: 'Never', vxlanMode: 'Never', nodeSelector: 'all()', allowedUses: ['LoadBalancer'], assignmentMode: 'Automatic' },
+});
+
 const controllerRules: PolicyRule[] = [
   rule([''], ['nodes', 'pods', 'namespaces'], ['get', 'list', 'watch']),
   rule([CALICO_GROUP], ['ippools'], ['list', 'watch']),
+  rule([''], ['services'], ['get', 'list', 'watch']),
+  rule([''], ['services/status'], ['get', 'update', 'patch']),
   rule([CALICO_GROUP], ['blockaffinities'], ['get', 'list', 'watch', 'create', 'update', 'delete']),
 ];
 
@@ -140,7 +149,7 @@ const deployment: Deployment = {
           name: CONTROLLERS,
           image: CALICO_KUBE_CONTROLLERS_IMAGE,
           imagePullPolicy: 'IfNotPresent',
-          env: [{ name: 'ENABLED_CONTROLLERS', value: 'node' }, { name: 'DATASTORE_TYPE', value: 'kubernetes' }],
+          env: [{ name: 'ENABLED_CONTROLLERS', value: 'node,loadbalancer' }, { name: 'DATASTORE_TYPE', value: 'kubernetes' }],
           startupProbe: { httpGet: { path: '/livez', port: 9094 }, periodSeconds: 1, failureThreshold: 60 },
           livenessProbe: { httpGet: { path: '/livez', port: 9094 }, periodSeconds: 10, initialDelaySeconds: 10, failureThreshold: 6, timeoutSeconds: 10 },
           readinessProbe: { httpGet: { path: '/readiness', port: 9094 }, periodSeconds: 10 },
@@ -156,5 +165,6 @@ export function calicoManifests(options: AddonOptions): KubernetesObject[] {
   return [
     serviceAccount(NODE), serviceAccount(CONTROLLERS), ...clusterRole(NODE, nodeRules), ...clusterRole(CONTROLLERS, controllerRules),
     config, servicesEndpoint(options), disruptionBudget, daemonSet(options.podCidr), deployment,
+    ...(options.loadBalancerCidr === undefined ? [] : [loadBalancerPool(options.loadBalancerCidr)]),
   ];
 }

@@ -9,9 +9,11 @@ import { ipPoolKind } from '#lib/kinds/calico/ip-pool.ts';
 import { namespaceKind } from '#lib/kinds/core/namespace.ts';
 import { nodeKind } from '#lib/kinds/core/node.ts';
 import { podKind } from '#lib/kinds/core/pod.ts';
+import { serviceKind } from '#lib/kinds/core/service.ts';
+import { endpointSliceKind } from '#lib/kinds/discovery/endpoint-slice.ts';
 import { networkPolicyKind } from '#lib/kinds/networking/network-policy.ts';
 import type { BlockAffinity } from '#lib/kinds/types/calico-v1.ts';
-import type { Namespace, Node, Pod } from '#lib/kinds/types/core-v1.ts';
+import type { Namespace, Node, Pod, Service } from '#lib/kinds/types/core-v1.ts';
 import { sameContent } from '#lib/machinery/deep-equal.ts';
 import { isAlreadyExists } from '#lib/machinery/status-error.ts';
 import { loadInClusterConfig, loadKubeconfig } from '#lib/pki/kubeconfig.ts';
@@ -20,9 +22,10 @@ import type { Flags } from '#lib/service/flags.ts';
 import { newMetrics, startHealthServer } from '#lib/service/health-server.ts';
 import { readinessRoute } from '#lib/service/readiness-route.ts';
 import { needsAnotherBlock } from './core/address-demand.ts';
-import { confirmedBlocks, newestOf } from './core/block-claim.ts';
+import { confirmedBlocks, isForWorkloads, newestOf } from './core/block-claim.ts';
 import { CNI_CONFIG_NAME, cniConfigText } from './core/cni-config.ts';
 import { NAT_TABLE, natRules } from './core/nat-rules.ts';
+import { addressesToAnnounce, isLocalOnly } from './core/load-balancer.ts';
 import { leanPod, policyPod, rulesOfNode } from './core/network-policy.ts';
 import { addressWithPrefix, leanNode, nodeAddress, nodeAnnouncement } from './core/node-record.ts';
 import { POLICY_TABLE, policyRules } from './core/policy-rules.ts';
@@ -30,7 +33,7 @@ import { desiredRoutes, routeChanges } from './core/routes.ts';
 import { settingsFrom } from './core/settings.ts';
 import { claimBlock } from './edge/block-claimer.ts';
 import { writeCniConfig } from './edge/cni-file.ts';
-import { applyNft, changeRoutes, linkAddresses, nftTableExists, ownRoutes, podRoutes, switchForwardingOn, watchKernelNetwork } from './edge/kernel-network.ts';
+import { applyNft, changeLoadBalancerAddresses, changeRoutes, linkAddresses, loadBalancerAddresses, nftTableExists, ownRoutes, podRoutes, switchForwardingOn, watchKernelNetwork } from './edge/kernel-network.ts';
 import type { calicoNodeFlags } from './flags.ts';
 
 /** Changes that come together are served together; milliseconds. */
@@ -79,7 +82,7 @@ export async function startCalicoNode(
 
   const claim = async (): Promise<void> => {
     if (!hasSynced()) return;
-    if (pools.size === 0) {
+    if (!pools.list().some(isForWorkloads)) {
       const { cidr, blockSize, natOutgoing } = settings.pool;
       await api.create(ipPoolKind, {
         metadata: { name: DEFAULT_POOL },
@@ -134,6 +137,41 @@ export async function startCalicoNode(
     appliedNatRules = rules;
     natCheckedMs = clock.nowMs();
   };
+
+  const balancers = new Informer<Service>({ api, kind: serviceKind, fieldSelector: 'spec.type=LoadBalancer', clock, random, log });
+  // Watched from the first Service on whose traffic has to stay on the node.
+  const slices = new Informer({ api, kind: endpointSliceKind, clock, random, log });
+  let watchingSlices: Promise<void> | undefined;
+  const announce = async (): Promise<void> => {
+    if (!balancers.hasSynced || !nodes.hasSynced) return;
+    if (!watchingSlices && balancers.list().some(isLocalOnly)) {
+      watchingSlices = slices.run(signal);
+      void slices.synced(signal).then(() => announceLoop.request(), () => undefined);
+    }
+    if (watchingSlices && !slices.hasSynced) return;
+    const own = nodes.get(undefined, node);
+    const ownAddress = own && nodeAddress(own)?.address;
+    const device = linkAddresses().find(({ cidr }) => cidr.split('/')[0] === ownAddress)?.device;
+    if (device === undefined) return; // not on the network at the moment: the kernel tells when it is
+    const wanted = addressesToAnnounce({ node, services: balancers.list(), nodes: nodes.list(), slices: slices.list() });
+    const present = await loadBalancerAddresses();
+    const remove = present.filter((one) => one.device !== device || !wanted.includes(one.address));
+    const put = wanted.filter((address) => !present.some((one) => one.device === device && one.address === address));
+    if (remove.length + put.length === 0) return;
+    await changeLoadBalancerAddresses(device, remove, put);
+    log.info({ put, removed: remove.map(({ address }) => address) }, 'changed addresses of load balancers');
+  };
+  const announceLoop = new DemandLoop({
+    work: announce, clock, minIntervalMs: ROUTE_INTERVAL_MS, retryMs: RETRY_MS, periodMs: REFRESH_MS,
+    onError: (error) => log.warn({ err: error, node }, 'cannot announce load balancers'),
+  });
+  const requestAnnouncement = (): void => announceLoop.request();
+  for (const informer of [balancers, slices, nodes]) informer.addHandler({ added: requestAnnouncement, deleted: requestAnnouncement });
+  for (const informer of [balancers, slices]) informer.addHandler({ updated: requestAnnouncement });
+  nodes.addHandler({ updated: (next, previous) => {
+    if (!sameContent({ ...next, metadata: next.metadata.labels }, { ...previous, metadata: previous.metadata.labels })) requestAnnouncement();
+  } });
+  void balancers.synced(signal).then(requestAnnouncement, () => undefined);
 
   let appliedPolicyRules: string | undefined;
   const syncPolicies = async (): Promise<void> => {
@@ -215,9 +253,12 @@ export async function startCalicoNode(
 
   await Promise.all([
     health, requestWhenSynced,
-    pools.run(signal), affinities.run(signal), nodes.run(signal), policies.run(signal),
-    claimLoop.run(signal), dataplaneLoop.run(signal), podCountLoop.run(signal), policyLoop.run(signal),
-    watchKernelNetwork((isPodInterface) => (isPodInterface ? podCountLoop : dataplaneLoop).request(), { clock, signal }),
+    pools.run(signal), affinities.run(signal), nodes.run(signal), policies.run(signal), balancers.run(signal),
+    announceLoop.run(signal), claimLoop.run(signal), dataplaneLoop.run(signal), podCountLoop.run(signal), policyLoop.run(signal),
+    watchKernelNetwork((isPodInterface) => {
+      (isPodInterface ? podCountLoop : dataplaneLoop).request();
+      if (!isPodInterface && balancers.size > 0) announceLoop.request();
+    }, { clock, signal }),
   ]);
   await api.close();
 }

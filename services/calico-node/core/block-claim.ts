@@ -78,10 +78,13 @@ export interface UsablePool {
   readonly blockSize: number;
 }
 
+/** Pods get their addresses from it, or did before it was disabled. */
+export const isForWorkloads = ({ spec }: IPPool): boolean => spec?.allowedUses === undefined || spec.allowedUses.includes('Workload');
+
 /** Undefined for a pool that is disabled, not for IPv4 workloads, or malformed. */
-export function usablePool({ spec }: IPPool): UsablePool | undefined {
-  if (!spec || spec.disabled === true) return undefined;
-  if (spec.allowedUses !== undefined && !spec.allowedUses.includes('Workload')) return undefined;
+export function usablePool(pool: IPPool): UsablePool | undefined {
+  const { spec } = pool;
+  if (!spec || spec.disabled === true || !isForWorkloads(pool)) return undefined;
   const cidr = parseIpv4Cidr(spec.cidr);
   const blockSize = spec.blockSize ?? DEFAULT_BLOCK_SIZE;
   return cidr && blockSize >= cidr.prefixLength && blockSize <= 32 ? { cidr, blockSize } : undefined;

@@ -1,5 +1,6 @@
 // What calico-node reads of a Node, and what it writes onto its own.
 import type { Node } from '#lib/kinds/types/core-v1.ts';
+import { EXCLUDED_LABEL } from './load-balancer.ts';
 import type { LinkAddress, NodeAddress } from './routes.ts';
 
 export const ADDRESS_ANNOTATION = 'projectcalico.org/IPv4Address';
@@ -11,12 +12,20 @@ export function nodeAddress(node: Node): NodeAddress | undefined {
 
 /** Keeps only what is read here: nodes carry long lists of images and conditions. */
 export function leanNode(node: Node): Node {
-  const { name, uid, resourceVersion, annotations } = node.metadata;
+  const { name, uid, resourceVersion, annotations, labels } = node.metadata;
   const address = annotations?.[ADDRESS_ANNOTATION];
+  const excluded = labels?.[EXCLUDED_LABEL];
   return {
-    metadata: { name, uid, resourceVersion, ...(address === undefined ? {} : { annotations: { [ADDRESS_ANNOTATION]: address } }) },
+    metadata: {
+      name, uid, resourceVersion, ...(address === undefined ? {} : { annotations: { [ADDRESS_ANNOTATION]: address } }),
+      ...(excluded === undefined ? {} : { labels: { [EXCLUDED_LABEL]: excluded } }),
+    },
     spec: {},
-    status: { addresses: node.status?.addresses, conditions: node.status?.conditions?.filter(({ type }) => type === 'NetworkUnavailable') },
+    status: {
+      addresses: node.status?.addresses,
+      conditions: node.status?.conditions?.flatMap((condition) =>
+        (condition.type === 'NetworkUnavailable' ? [condition] : condition.type === 'Ready' ? [{ type: condition.type, status: condition.status }] : [])),
+    },
   };
 }
 

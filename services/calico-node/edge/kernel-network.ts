@@ -47,6 +47,33 @@ export function linkAddresses(): LinkAddress[] {
     (addresses ?? []).flatMap(({ family, cidr }) => (family === 'IPv4' && cidr !== null ? [{ device, cidr }] : [])));
 }
 
+/** Ends the labels of the addresses that are here for load balancers, so that they are told from the host's own. */
+const LOAD_BALANCER_LABEL = ':lb';
+
+interface KernelLink {
+  readonly ifname: string;
+  readonly addr_info: readonly { readonly local?: string; readonly label?: string }[];
+}
+
+/** The addresses of load balancers that this host answers for, with the interface that has each. */
+export async function loadBalancerAddresses(): Promise<{ readonly device: string; readonly address: string }[]> {
+  const links = JSON.parse((await runCommand('ip', ['-4', '-j', 'address', 'show'])) || '[]') as KernelLink[];
+  return links.flatMap(({ ifname, addr_info: addresses }) =>
+    addresses.flatMap(({ local, label }) => (local !== undefined && label?.endsWith(LOAD_BALANCER_LABEL) === true ? [{ device: ifname, address: local }] : [])));
+}
+
+/** Takes addresses off and puts others on `device`; tells the neighbours of new ones where there is an arping. */
+export async function changeLoadBalancerAddresses(device: string, remove: readonly { readonly device: string; readonly address: string }[], put: readonly string[]): Promise<void> {
+  const lines = [
+    ...remove.map((one) => `address del ${one.address}/32 dev ${one.device}`),
+    ...put.map((address) => `address replace ${address}/32 dev ${device} label ${device}${LOAD_BALANCER_LABEL}`),
+  ];
+  if (lines.length > 0) await runCommand('ip', ['-force', '-batch', '-'], `${lines.join('\n')}\n`);
+  for (const address of put) {
+    await runCommand('arping', ['-U', '-c', '1', '-w', '1', '-I', device, address]).catch(() => undefined); // without it they ask again when their entry has aged
+  }
+}
+
 /** How many pods have an address: the host routes towards their interfaces. */
 export async function podRoutes(): Promise<string[]> {
   const routes = JSON.parse((await runCommand('ip', ['-4', '-j', 'route', 'show', 'table', 'main', 'scope', 'link'])) || '[]') as KernelRoute[];
