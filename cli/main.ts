@@ -1,7 +1,9 @@
 // kubreak: the command line.
 import { Command, CommanderError } from 'commander';
+import { addComposeCommands } from './compose/commands.ts';
 import { addDownCommand } from './commands/down.ts';
 import { addExecCommand } from './commands/exec.ts';
+import { addKubeconfigCommand } from './commands/kubeconfig.ts';
 import { addLeverCommands } from './commands/levers.ts';
 import { addLogsCommand } from './commands/logs.ts';
 import { addNodeCommand } from './commands/node.ts';
@@ -19,17 +21,23 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
 const program = new Command('kubreak')
   .description('A Kubernetes cluster on this machine, made to be broken on purpose.')
   .option('--dir <folder>', 'folder that holds the cluster', process.env['KUBREAK_DIR'] ?? '.kubreak')
+  .option('--compose', 'the cluster that docker compose has started, instead of one in a folder (or KUBREAK_COMPOSE=1)')
   .enablePositionalOptions()
   .showHelpAfterError('(kubreak --help tells more)')
   .exitOverride();
 
-addUpCommand(program);
-addDownCommand(program);
-addStatusCommand(program);
-addExecCommand(program);
-addLogsCommand(program);
-addLeverCommands(program);
-addNodeCommand(program);
+const isCompose = process.argv[2] === '--compose' || (process.env['KUBREAK_COMPOSE'] ?? '') !== '';
+if (isCompose) addComposeCommands(program);
+else {
+  addUpCommand(program);
+  addDownCommand(program);
+  addStatusCommand(program);
+  addExecCommand(program);
+  addLogsCommand(program);
+  addKubeconfigCommand(program);
+  addLeverCommands(program);
+  addNodeCommand(program);
+}
 program.addHelpText('after', `
 Exit codes: 0 done, 1 it could not be done, 2 the command was not understood, 3 no cluster is running.
 Components: etcd apiserver controller-manager scheduler kubelet container-runtime metrics-server kube-proxy calico-node coredns
