@@ -17,7 +17,7 @@ export function addStatusCommand(program: Command): void {
     });
 }
 
-function tableOf(reports: readonly InstanceReport[]): string {
+export function tableOf(reports: readonly InstanceReport[]): string {
   const rows = [
     ['COMPONENT', 'HOST', 'PID', 'HEALTH', 'RESTARTS', 'MEMORY'],
     ...reports.map(({ component, host, pid, health, restarts, pssBytes }) => [component, host || '-', pid === null ? '-' : String(pid), health, String(restarts), pid === null ? '-' : `${(pssBytes / 1048576).toFixed(1)} MiB`]),

@@ -10,9 +10,9 @@ import type { ClusterFolder } from './cluster-folder.ts';
 import { askHost, findInstances, hostInits, type Instance } from './instances.ts';
 
 /** Below /run of a host: a file NAME here keeps containers called NAME from starting. Read by services/container-runtime. */
-const HOLD_FOLDER = '/run/kubreak/hold';
-const STOPPED_MANIFESTS = '/etc/kubernetes/manifests-stopped';
-const MANIFESTS = '/etc/kubernetes/manifests';
+export const HOLD_FOLDER = '/run/kubreak/hold';
+export const STOPPED_MANIFESTS = '/etc/kubernetes/manifests-stopped';
+export const MANIFESTS = '/etc/kubernetes/manifests';
 /** Longest wait for a component to end; milliseconds: the 30 s of grace of a pod and some. */
 const STOP_DEADLINE_MS = 45_000;
 const POLL_MS = 50;
@@ -74,12 +74,12 @@ export async function startInstance(instance: Instance, folder: ClusterFolder, l
   // A pod that no process shows of may be held on any host.
   const inits = host === '' ? [...hostInits(labPid).values()] : [hostOf(instance, labPid)];
   for (const init of inits) rmSync(`/proc/${init}/root${HOLD_FOLDER}/${component.processTitle}`, { force: true });
-  await replaceWaitingPods(instance, folder);
+  await replaceWaitingPods(instance, folder.kubeconfig);
 }
 
 /** Its pods wait out a crash back-off of up to five minutes by now: new ones start at once. */
-async function replaceWaitingPods({ component, host }: Instance, folder: ClusterFolder): Promise<void> {
-  const api = connectToApiserver(await loadKubeconfig(folder.kubeconfig), 'kubreak');
+export async function replaceWaitingPods({ component, host }: Pick<Instance, 'component' | 'host'>, kubeconfig: string): Promise<void> {
+  const api = connectToApiserver(await loadKubeconfig(kubeconfig), 'kubreak');
   try {
     const { items } = await api.list(podKind, { namespace: 'kube-system', labelSelector: `k8s-app=${component.unit}`, ...(host === '' ? {} : { fieldSelector: `spec.nodeName=${host}` }) });
     const waiting = items.filter(({ status }) => status?.containerStatuses?.every(({ state }) => state?.running === undefined) ?? false);

@@ -1,10 +1,11 @@
 // Run by entrypoint.sh on a host: `compose-host install HOST` before its first boot, `compose-host initialize` on the master
-// beside it; `tools` when the image is built; `kubeconfig` by people.
+// beside it; `tools` when the image is built; `kubeconfig` by people; the rest by `kubreak --compose`.
 import { readFileSync, writeFileSync } from 'node:fs';
 import { BUNDLE_FOLDER, hostToolFiles } from '../../host-files.ts';
 import { initializeCluster } from './initialize.ts';
 import { installHost } from './install.ts';
 import { hostsOf } from './layout.ts';
+import { keepDown, letUp, replacePods, reportContainer, signalComponent } from './processes.ts';
 
 const [verb, name = ''] = process.argv.slice(2);
 const { hosts, gateway } = hostsOf(process.env['K8S_SUBNET'] ?? '');
@@ -20,11 +21,26 @@ switch (verb) {
       writeFileSync(path, text, { mode });
     }
     break;
+  case 'processes':
+    void reportContainer(hosts).then((reports) => process.stdout.write(JSON.stringify(reports)));
+    break;
+  case 'signal':
+    process.stdout.write(JSON.stringify(signalComponent(name, process.argv[4] as NodeJS.Signals, hosts)));
+    break;
+  case 'stop':
+    keepDown(name, hosts);
+    break;
+  case 'start':
+    letUp(name);
+    break;
+  case 'replace':
+    void replacePods(name, process.argv[4] ?? '');
+    break;
   case 'kubeconfig':
     // For the machine itself, where Docker publishes the API server's port.
     process.stdout.write(readFileSync('/etc/kubernetes/admin.conf', 'utf8').replace(/server: .*/, `server: https://127.0.0.1:${process.env['K8S_PORT'] ?? '6443'}`));
     break;
   default:
-    process.stdout.write('usage: compose-host install HOST | initialize | kubeconfig | tools\n');
+    process.stdout.write('usage: compose-host install HOST | initialize | kubeconfig | tools | processes | signal COMPONENT SIGNAL | stop|start COMPONENT | replace COMPONENT HOST\n');
     process.exitCode = verb === '--help' ? 0 : 2;
 }
