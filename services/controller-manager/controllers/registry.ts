@@ -3,6 +3,10 @@ import type { ApiClient } from '#lib/api-client/client.ts';
 import type { Controller } from '#lib/controller/define-controller.ts';
 import type { Flags } from '#lib/service/flags.ts';
 import type { controllerManagerFlags } from '../flags.ts';
+import { csrApprovingController } from './certificates/approver.ts';
+import { csrCleanerController } from './certificates/cleaner.ts';
+import { csrSigningController } from './certificates/signer.ts';
+import { signingFiles } from './certificates/signing-files.ts';
 import { clusterRoleAggregation } from './clusterrole-aggregation/controller.ts';
 import { cronJobController } from './cronjob/controller.ts';
 import { daemonSetController } from './daemonset/controller.ts';
@@ -59,6 +63,9 @@ export function allControllers({ flags, rootCaPem, metadataApi, api, signer }: C
     ttlAfterFinishedController(flags.concurrentTtlAfterFinishedSyncs),
     replicationControllerController(flags.concurrentRcSyncs),
     resourceQuotaController(flags.concurrentResourceQuotaSyncs, flags.resourceQuotaSyncPeriodMs),
+    csrApprovingController(),
+    csrSigningController({ files: signingFiles(flags), longestMs: flags.clusterSigningDurationMs }),
+    csrCleanerController(),
     horizontalPodAutoscalerController({
       workers: flags.concurrentHorizontalPodAutoscalerSyncs, periodMs: flags.horizontalPodAutoscalerSyncPeriodMs,
       downscaleStabilizationMs: flags.horizontalPodAutoscalerDownscaleStabilizationMs, tolerance: flags.horizontalPodAutoscalerTolerance,
