@@ -29,6 +29,23 @@ test('null and empty collections count as absent, an empty struct does not', () 
   assert.deepEqual(object, { metadata: {}, spec: { volumes: [{ name: 'v', emptyDir: {} }] } });
 });
 
+test('a zero goes where Go cannot tell it from absence, and stays where it can', () => {
+  const { object } = decodeStructure({
+    spec: {
+      hostNetwork: false, terminationGracePeriodSeconds: 0, nodeName: '', volumes: [{ name: 'v', hostPath: { path: '/', type: '' } }],
+      containers: [{ name: 'c', stdin: false, env: [{ name: 'A', value: '' }], securityContext: { privileged: false, runAsUser: 0 } }],
+    },
+    status: { containerStatuses: [{ name: 'c', image: '', imageID: '', ready: false, restartCount: 0 }] },
+  }, POD);
+  assert.deepEqual(object, {
+    spec: {
+      terminationGracePeriodSeconds: 0, volumes: [{ name: 'v', hostPath: { path: '/', type: '' } }],
+      containers: [{ name: 'c', env: [{ name: 'A' }], securityContext: { privileged: false, runAsUser: 0 } }],
+    },
+    status: { containerStatuses: [{ name: 'c', image: '', imageID: '', ready: false, restartCount: 0 }] },
+  });
+});
+
 test('keys that occur twice are found at any depth', () => {
   assert.deepEqual(duplicateFields('{"a":1,"spec":{"replicas":1,"replicas":2,"l":[{"x":"}\\"","x":[]}]}}'), ['duplicate field "spec.replicas"', 'duplicate field "spec.l[0].x"']);
   assert.deepEqual(duplicateFields('{"a":{"b":1},"c":{"b":1}}'), []);

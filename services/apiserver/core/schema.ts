@@ -3,6 +3,7 @@
 import { definitions, listKeys as keysByDefinition } from '#lib/kinds/openapi/schemas.ts';
 import { canonicalQuantity, QuantityError } from '#lib/machinery/quantity.ts';
 import { formatMicroTime, formatTime, parseTimeOrUndefined } from '#lib/machinery/time.ts';
+import { unwrittenZeros } from '../protobuf/zeros.ts';
 import { setOwn } from './patch/json-value.ts';
 
 /** The body does not fit the types. Message in the words of encoding/json. */
@@ -27,6 +28,8 @@ export type SchemaType =
 export interface SchemaField {
   readonly type: SchemaType;
   readonly required: boolean;
+  /** Go cannot tell its zero (empty text, 0, false) from absence, and leaves it out. */
+  readonly dropsZero: boolean;
   readonly keys: FieldKeys;
 }
 
@@ -54,10 +57,11 @@ export function structOf(definition: string): Struct | undefined {
   if (structs.has(definition)) return structs.get(definition);
   const raw = definitions[definition]?.fields;
   const keys = keysByDefinition[definition];
+  const zeros = unwrittenZeros(definition);
   const struct = raw && {
     name: definition.slice(definition.lastIndexOf('.') + 1),
     fields: new Map(Object.entries(raw).map(([name, text]) => [name, {
-      type: parseType(text.replace(/!$/, '')), required: text.endsWith('!'), keys: keys?.[name] ?? {},
+      type: parseType(text.replace(/!$/, '')), required: text.endsWith('!'), dropsZero: zeros.has(name), keys: keys?.[name] ?? {},
     }] as const)),
   };
   structs.set(definition, struct);
@@ -131,8 +135,9 @@ class Decoder {
         continue;
       }
       const decoded = this.decode(item, field.type, { struct: struct.name, goPath: at.goPath === '' ? name : `${at.goPath}.${name}`, path });
-      // omitempty: Go drops empty lists and maps when it writes the object again
+      // omitempty: Go drops what is empty when it writes the object again
       if (decoded === undefined || (!field.required && isEmptyCollection(decoded, field.type))) continue;
+      if (field.dropsZero && (decoded === '' || decoded === 0 || decoded === false)) continue;
       setOwn(result, name, decoded);
     }
     return result;

@@ -1,5 +1,5 @@
 // The protobuf messages of request bodies, one a line: `DEFINITION NUMBER FIELD TYPE; NUMBER FIELD TYPE; ...`, with the types of
-// lib/kinds/openapi/types.json. `?` after a type: zero is a value (a pointer in Go, or required). `^`: a struct that JSON has no level
+// lib/kinds/openapi/types.json. `?` after a type: zero is a value (a pointer in Go, or without omitempty). `^`: a struct that JSON has no level
 // for. A text rather than an object: parsed when the first such body arrives, which in many clusters is never.
 // Source: generated.proto and types.go of k8s.io/api and k8s.io/apimachinery.
 //
@@ -27,7 +27,7 @@ export const MESSAGES = `
 @admissionregistration.v1.TypeChecking 1 expressionWarnings []ref:@admissionregistration.v1.ExpressionWarning
 @admissionregistration.v1.ValidatingAdmissionPolicy 1 metadata ref:~ObjectMeta; 2 spec ref:@admissionregistration.v1.ValidatingAdmissionPolicySpec; 3 status ref:@admissionregistration.v1.ValidatingAdmissionPolicyStatus
 @admissionregistration.v1.ValidatingAdmissionPolicyBinding 1 metadata ref:~ObjectMeta; 2 spec ref:@admissionregistration.v1.ValidatingAdmissionPolicyBindingSpec
-@admissionregistration.v1.ValidatingAdmissionPolicyBindingSpec 1 policyName string?; 2 paramRef ref:@admissionregistration.v1.ParamRef; 3 matchResources ref:@admissionregistration.v1.MatchResources; 4 validationActions []string
+@admissionregistration.v1.ValidatingAdmissionPolicyBindingSpec 1 policyName string; 2 paramRef ref:@admissionregistration.v1.ParamRef; 3 matchResources ref:@admissionregistration.v1.MatchResources; 4 validationActions []string
 @admissionregistration.v1.ValidatingAdmissionPolicySpec 1 paramKind ref:@admissionregistration.v1.ParamKind; 2 matchConstraints ref:@admissionregistration.v1.MatchResources; 3 validations []ref:@admissionregistration.v1.Validation; 4 failurePolicy string?; 5 auditAnnotations []ref:@admissionregistration.v1.AuditAnnotation; 6 matchConditions []ref:@admissionregistration.v1.MatchCondition; 7 variables []ref:@admissionregistration.v1.Variable
 @admissionregistration.v1.ValidatingAdmissionPolicyStatus 1 observedGeneration int64; 2 typeChecking ref:@admissionregistration.v1.TypeChecking; 3 conditions []ref:~Condition
 @admissionregistration.v1.ValidatingWebhook 1 name string?; 2 clientConfig ref:@admissionregistration.v1.WebhookClientConfig; 3 rules []ref:@admissionregistration.v1.RuleWithOperations; 4 failurePolicy string?; 5 namespaceSelector ref:~LabelSelector; 6 sideEffects string?; 7 timeoutSeconds int32?; 8 admissionReviewVersions []string; 9 matchPolicy string?; 10 objectSelector ref:~LabelSelector; 11 matchConditions []ref:@admissionregistration.v1.MatchCondition
@@ -55,19 +55,19 @@ export const MESSAGES = `
 @apps.v1.RollingUpdateStatefulSetStrategy 1 partition int32?; 2 maxUnavailable int-or-string?
 @apps.v1.StatefulSet 1 metadata ref:~ObjectMeta; 2 spec ref:@apps.v1.StatefulSetSpec; 3 status ref:@apps.v1.StatefulSetStatus
 @apps.v1.StatefulSetCondition 1 type string?; 2 status string?; 3 lastTransitionTime date-time; 4 reason string; 5 message string
-@apps.v1.StatefulSetOrdinals 1 start int32
+@apps.v1.StatefulSetOrdinals 1 start int32?
 @apps.v1.StatefulSetPersistentVolumeClaimRetentionPolicy 1 whenDeleted string; 2 whenScaled string
-@apps.v1.StatefulSetSpec 1 replicas int32?; 2 selector ref:~LabelSelector; 3 template ref:@core.v1.PodTemplateSpec; 4 volumeClaimTemplates []ref:@core.v1.PersistentVolumeClaim; 5 serviceName string; 6 podManagementPolicy string; 7 updateStrategy ref:@apps.v1.StatefulSetUpdateStrategy; 8 revisionHistoryLimit int32?; 9 minReadySeconds int32; 10 persistentVolumeClaimRetentionPolicy ref:@apps.v1.StatefulSetPersistentVolumeClaimRetentionPolicy; 11 ordinals ref:@apps.v1.StatefulSetOrdinals
-@apps.v1.StatefulSetStatus 1 observedGeneration int64; 2 replicas int32?; 3 readyReplicas int32; 4 currentReplicas int32; 5 updatedReplicas int32; 6 currentRevision string; 7 updateRevision string; 9 collisionCount int32?; 10 conditions []ref:@apps.v1.StatefulSetCondition; 11 availableReplicas int32
+@apps.v1.StatefulSetSpec 1 replicas int32?; 2 selector ref:~LabelSelector; 3 template ref:@core.v1.PodTemplateSpec; 4 volumeClaimTemplates []ref:@core.v1.PersistentVolumeClaim; 5 serviceName string?; 6 podManagementPolicy string; 7 updateStrategy ref:@apps.v1.StatefulSetUpdateStrategy; 8 revisionHistoryLimit int32?; 9 minReadySeconds int32; 10 persistentVolumeClaimRetentionPolicy ref:@apps.v1.StatefulSetPersistentVolumeClaimRetentionPolicy; 11 ordinals ref:@apps.v1.StatefulSetOrdinals
+@apps.v1.StatefulSetStatus 1 observedGeneration int64; 2 replicas int32?; 3 readyReplicas int32; 4 currentReplicas int32; 5 updatedReplicas int32; 6 currentRevision string; 7 updateRevision string; 9 collisionCount int32?; 10 conditions []ref:@apps.v1.StatefulSetCondition; 11 availableReplicas int32?
 @apps.v1.StatefulSetUpdateStrategy 1 type string; 2 rollingUpdate ref:@apps.v1.RollingUpdateStatefulSetStrategy
 @authentication.v1.BoundObjectReference 1 kind string; 2 apiVersion string; 3 name string; 4 uid string
 @authentication.v1.SelfSubjectReview 1 metadata ref:~ObjectMeta; 2 status ref:@authentication.v1.SelfSubjectReviewStatus
 @authentication.v1.SelfSubjectReviewStatus 1 userInfo ref:@authentication.v1.UserInfo
 @authentication.v1.TokenRequest 1 metadata ref:~ObjectMeta; 2 spec ref:@authentication.v1.TokenRequestSpec; 3 status ref:@authentication.v1.TokenRequestStatus
 @authentication.v1.TokenRequestSpec 1 audiences []string; 3 boundObjectRef ref:@authentication.v1.BoundObjectReference; 4 expirationSeconds int64?
-@authentication.v1.TokenRequestStatus 1 token string; 2 expirationTimestamp date-time
+@authentication.v1.TokenRequestStatus 1 token string?; 2 expirationTimestamp date-time
 @authentication.v1.TokenReview 1 metadata ref:~ObjectMeta; 2 spec ref:@authentication.v1.TokenReviewSpec; 3 status ref:@authentication.v1.TokenReviewStatus
-@authentication.v1.TokenReviewSpec 1 token string?; 2 audiences []string
+@authentication.v1.TokenReviewSpec 1 token string; 2 audiences []string
 @authentication.v1.TokenReviewStatus 1 authenticated bool; 2 user ref:@authentication.v1.UserInfo; 3 error string; 4 audiences []string
 @authentication.v1.UserInfo 1 username string; 2 uid string; 3 groups []string; 4 extra map:wrapped:string
 @authorization.v1.FieldSelectorAttributes 1 rawSelector string; 2 requirements []ref:~FieldSelectorRequirement
@@ -125,7 +125,7 @@ export const MESSAGES = `
 @batch.v1.JobTemplateSpec 1 metadata ref:~ObjectMeta; 2 spec ref:@batch.v1.JobSpec
 @batch.v1.PodFailurePolicy 1 rules []ref:@batch.v1.PodFailurePolicyRule
 @batch.v1.PodFailurePolicyOnExitCodesRequirement 1 containerName string?; 2 operator string?; 3 values []int32
-@batch.v1.PodFailurePolicyOnPodConditionsPattern 1 type string?; 2 status string
+@batch.v1.PodFailurePolicyOnPodConditionsPattern 1 type string?; 2 status string?
 @batch.v1.PodFailurePolicyRule 1 action string?; 2 onExitCodes ref:@batch.v1.PodFailurePolicyOnExitCodesRequirement; 3 onPodConditions []ref:@batch.v1.PodFailurePolicyOnPodConditionsPattern
 @batch.v1.SuccessPolicy 1 rules []ref:@batch.v1.SuccessPolicyRule
 @batch.v1.SuccessPolicyRule 1 succeededIndexes string?; 2 succeededCount int32?
@@ -166,8 +166,8 @@ export const MESSAGES = `
 @core.v1.ContainerImage 1 names []string; 2 sizeBytes int64
 @core.v1.ContainerPort 1 name string; 2 hostPort int32; 3 containerPort int32?; 4 protocol string; 5 hostIP string
 @core.v1.ContainerResizePolicy 1 resourceName string?; 2 restartPolicy string?
-@core.v1.ContainerRestartRule 1 action string?; 2 exitCodes ref:@core.v1.ContainerRestartRuleOnExitCodes
-@core.v1.ContainerRestartRuleOnExitCodes 1 operator string?; 2 values []int32
+@core.v1.ContainerRestartRule 1 action string; 2 exitCodes ref:@core.v1.ContainerRestartRuleOnExitCodes
+@core.v1.ContainerRestartRuleOnExitCodes 1 operator string; 2 values []int32
 @core.v1.ContainerState 1 waiting ref:@core.v1.ContainerStateWaiting; 2 running ref:@core.v1.ContainerStateRunning; 3 terminated ref:@core.v1.ContainerStateTerminated
 @core.v1.ContainerStateRunning 1 startedAt date-time
 @core.v1.ContainerStateTerminated 1 exitCode int32?; 2 signal int32; 3 reason string; 4 message string; 5 startedAt date-time; 6 finishedAt date-time; 7 containerID string
@@ -187,9 +187,9 @@ export const MESSAGES = `
 @core.v1.EnvVar 1 name string?; 2 value string; 3 valueFrom ref:@core.v1.EnvVarSource
 @core.v1.EnvVarSource 1 fieldRef ref:@core.v1.ObjectFieldSelector; 2 resourceFieldRef ref:@core.v1.ResourceFieldSelector; 3 configMapKeyRef ref:@core.v1.ConfigMapKeySelector; 4 secretKeyRef ref:@core.v1.SecretKeySelector; 5 fileKeyRef ref:@core.v1.FileKeySelector
 @core.v1.EphemeralContainer 1 ephemeralContainerCommon ref:@core.v1.EphemeralContainerCommon^; 2 targetContainerName string
-@core.v1.EphemeralContainerCommon 1 name string; 2 image string; 3 command []string; 4 args []string; 5 workingDir string; 6 ports []ref:@core.v1.ContainerPort; 7 env []ref:@core.v1.EnvVar; 8 resources ref:@core.v1.ResourceRequirements; 9 volumeMounts []ref:@core.v1.VolumeMount; 10 livenessProbe ref:@core.v1.Probe; 11 readinessProbe ref:@core.v1.Probe; 12 lifecycle ref:@core.v1.Lifecycle; 13 terminationMessagePath string; 14 imagePullPolicy string; 15 securityContext ref:@core.v1.SecurityContext; 16 stdin bool; 17 stdinOnce bool; 18 tty bool; 19 envFrom []ref:@core.v1.EnvFromSource; 20 terminationMessagePolicy string; 21 volumeDevices []ref:@core.v1.VolumeDevice; 22 startupProbe ref:@core.v1.Probe; 23 resizePolicy []ref:@core.v1.ContainerResizePolicy; 24 restartPolicy string?; 25 restartPolicyRules []ref:@core.v1.ContainerRestartRule
+@core.v1.EphemeralContainerCommon 1 name string?; 2 image string; 3 command []string; 4 args []string; 5 workingDir string; 6 ports []ref:@core.v1.ContainerPort; 7 env []ref:@core.v1.EnvVar; 8 resources ref:@core.v1.ResourceRequirements; 9 volumeMounts []ref:@core.v1.VolumeMount; 10 livenessProbe ref:@core.v1.Probe; 11 readinessProbe ref:@core.v1.Probe; 12 lifecycle ref:@core.v1.Lifecycle; 13 terminationMessagePath string; 14 imagePullPolicy string; 15 securityContext ref:@core.v1.SecurityContext; 16 stdin bool; 17 stdinOnce bool; 18 tty bool; 19 envFrom []ref:@core.v1.EnvFromSource; 20 terminationMessagePolicy string; 21 volumeDevices []ref:@core.v1.VolumeDevice; 22 startupProbe ref:@core.v1.Probe; 23 resizePolicy []ref:@core.v1.ContainerResizePolicy; 24 restartPolicy string?; 25 restartPolicyRules []ref:@core.v1.ContainerRestartRule
 @core.v1.EphemeralVolumeSource 1 volumeClaimTemplate ref:@core.v1.PersistentVolumeClaimTemplate
-@core.v1.Event 1 metadata ref:~ObjectMeta; 2 involvedObject ref:@core.v1.ObjectReference; 3 reason string; 4 message string; 5 source ref:@core.v1.EventSource; 6 firstTimestamp date-time; 7 lastTimestamp date-time; 8 count int32; 9 type string; 10 eventTime date-time-micro; 11 series ref:@core.v1.EventSeries; 12 action string; 13 related ref:@core.v1.ObjectReference; 14 reportingComponent string; 15 reportingInstance string
+@core.v1.Event 1 metadata ref:~ObjectMeta; 2 involvedObject ref:@core.v1.ObjectReference; 3 reason string; 4 message string; 5 source ref:@core.v1.EventSource; 6 firstTimestamp date-time; 7 lastTimestamp date-time; 8 count int32; 9 type string; 10 eventTime date-time-micro; 11 series ref:@core.v1.EventSeries; 12 action string; 13 related ref:@core.v1.ObjectReference; 14 reportingComponent string?; 15 reportingInstance string?
 @core.v1.EventSeries 1 count int32; 2 lastObservedTime date-time-micro
 @core.v1.EventSource 1 component string; 2 host string
 @core.v1.ExecAction 1 command []string
@@ -211,7 +211,7 @@ export const MESSAGES = `
 @core.v1.ISCSIPersistentVolumeSource 1 targetPortal string?; 2 iqn string?; 3 lun int32?; 4 iscsiInterface string; 5 fsType string; 6 readOnly bool; 7 portals []string; 8 chapAuthDiscovery bool; 10 secretRef ref:@core.v1.SecretReference; 11 chapAuthSession bool; 12 initiatorName string?
 @core.v1.ISCSIVolumeSource 1 targetPortal string?; 2 iqn string?; 3 lun int32?; 4 iscsiInterface string; 5 fsType string; 6 readOnly bool; 7 portals []string; 8 chapAuthDiscovery bool; 10 secretRef ref:@core.v1.LocalObjectReference; 11 chapAuthSession bool; 12 initiatorName string?
 @core.v1.ImageVolumeSource 1 reference string; 2 pullPolicy string
-@core.v1.ImageVolumeStatus 1 imageRef string?
+@core.v1.ImageVolumeStatus 1 imageRef string
 @core.v1.KeyToPath 1 key string?; 2 path string?; 3 mode int32?
 @core.v1.Lifecycle 1 postStart ref:@core.v1.LifecycleHandler; 2 preStop ref:@core.v1.LifecycleHandler; 3 stopSignal string?
 @core.v1.LifecycleHandler 1 exec ref:@core.v1.ExecAction; 2 httpGet ref:@core.v1.HTTPGetAction; 3 tcpSocket ref:@core.v1.TCPSocketAction; 4 sleep ref:@core.v1.SleepAction
@@ -238,7 +238,7 @@ export const MESSAGES = `
 @core.v1.NodeConfigStatus 1 assigned ref:@core.v1.NodeConfigSource; 2 active ref:@core.v1.NodeConfigSource; 3 lastKnownGood ref:@core.v1.NodeConfigSource; 4 error string
 @core.v1.NodeDaemonEndpoints 1 kubeletEndpoint ref:@core.v1.DaemonEndpoint 1 Port int32?
 @core.v1.NodeFeatures 1 supplementalGroupsPolicy bool?
-@core.v1.NodeRuntimeHandler 1 name string; 2 features ref:@core.v1.NodeRuntimeHandlerFeatures
+@core.v1.NodeRuntimeHandler 1 name string?; 2 features ref:@core.v1.NodeRuntimeHandlerFeatures
 @core.v1.NodeRuntimeHandlerFeatures 1 recursiveReadOnlyMounts bool?; 2 userNamespaces bool?
 @core.v1.NodeSelector 1 nodeSelectorTerms []ref:@core.v1.NodeSelectorTerm
 @core.v1.NodeSelectorRequirement 1 key string?; 2 operator string?; 3 values []string
@@ -264,7 +264,7 @@ export const MESSAGES = `
 @core.v1.PodAffinity 1 requiredDuringSchedulingIgnoredDuringExecution []ref:@core.v1.PodAffinityTerm; 2 preferredDuringSchedulingIgnoredDuringExecution []ref:@core.v1.WeightedPodAffinityTerm
 @core.v1.PodAffinityTerm 1 labelSelector ref:~LabelSelector; 2 namespaces []string; 3 topologyKey string?; 4 namespaceSelector ref:~LabelSelector; 5 matchLabelKeys []string; 6 mismatchLabelKeys []string
 @core.v1.PodAntiAffinity 1 requiredDuringSchedulingIgnoredDuringExecution []ref:@core.v1.PodAffinityTerm; 2 preferredDuringSchedulingIgnoredDuringExecution []ref:@core.v1.WeightedPodAffinityTerm
-@core.v1.PodCertificateProjection 1 signerName string?; 2 keyType string?; 3 maxExpirationSeconds int32?; 4 credentialBundlePath string; 5 keyPath string; 6 certificateChainPath string; 7 userAnnotations map:string
+@core.v1.PodCertificateProjection 1 signerName string; 2 keyType string; 3 maxExpirationSeconds int32?; 4 credentialBundlePath string; 5 keyPath string; 6 certificateChainPath string; 7 userAnnotations map:string
 @core.v1.PodCondition 1 type string?; 2 status string?; 3 lastProbeTime date-time; 4 lastTransitionTime date-time; 5 reason string; 6 message string; 7 observedGeneration int64
 @core.v1.PodDNSConfig 1 nameservers []string; 2 searches []string; 3 options []ref:@core.v1.PodDNSConfigOption
 @core.v1.PodDNSConfigOption 1 name string; 2 value string?
@@ -359,7 +359,7 @@ export const MESSAGES = `
 @flowcontrol.v1.FlowDistinguisherMethod 1 type string?
 @flowcontrol.v1.FlowSchema 1 metadata ref:~ObjectMeta; 2 spec ref:@flowcontrol.v1.FlowSchemaSpec; 3 status ref:@flowcontrol.v1.FlowSchemaStatus
 @flowcontrol.v1.FlowSchemaCondition 1 type string; 2 status string; 3 lastTransitionTime date-time; 4 reason string; 5 message string
-@flowcontrol.v1.FlowSchemaSpec 1 priorityLevelConfiguration ref:@flowcontrol.v1.PriorityLevelConfigurationReference; 2 matchingPrecedence int32; 3 distinguisherMethod ref:@flowcontrol.v1.FlowDistinguisherMethod; 4 rules []ref:@flowcontrol.v1.PolicyRulesWithSubjects
+@flowcontrol.v1.FlowSchemaSpec 1 priorityLevelConfiguration ref:@flowcontrol.v1.PriorityLevelConfigurationReference; 2 matchingPrecedence int32?; 3 distinguisherMethod ref:@flowcontrol.v1.FlowDistinguisherMethod; 4 rules []ref:@flowcontrol.v1.PolicyRulesWithSubjects
 @flowcontrol.v1.FlowSchemaStatus 1 conditions []ref:@flowcontrol.v1.FlowSchemaCondition
 @flowcontrol.v1.GroupSubject 1 name string?
 @flowcontrol.v1.LimitResponse 1 type string?; 2 queuing ref:@flowcontrol.v1.QueuingConfiguration
@@ -371,7 +371,7 @@ export const MESSAGES = `
 @flowcontrol.v1.PriorityLevelConfigurationReference 1 name string?
 @flowcontrol.v1.PriorityLevelConfigurationSpec 1 type string?; 2 limited ref:@flowcontrol.v1.LimitedPriorityLevelConfiguration; 3 exempt ref:@flowcontrol.v1.ExemptPriorityLevelConfiguration
 @flowcontrol.v1.PriorityLevelConfigurationStatus 1 conditions []ref:@flowcontrol.v1.PriorityLevelConfigurationCondition
-@flowcontrol.v1.QueuingConfiguration 1 queues int32; 2 handSize int32; 3 queueLengthLimit int32
+@flowcontrol.v1.QueuingConfiguration 1 queues int32?; 2 handSize int32?; 3 queueLengthLimit int32?
 @flowcontrol.v1.ResourcePolicyRule 1 verbs []string; 2 apiGroups []string; 3 resources []string; 4 clusterScope bool; 5 namespaces []string
 @flowcontrol.v1.ServiceAccountSubject 1 namespace string?; 2 name string?
 @flowcontrol.v1.Subject 1 kind string?; 2 user ref:@flowcontrol.v1.UserSubject; 3 group ref:@flowcontrol.v1.GroupSubject; 4 serviceAccount ref:@flowcontrol.v1.ServiceAccountSubject
@@ -401,7 +401,7 @@ export const MESSAGES = `
 @networking.v1.NetworkPolicyPeer 1 podSelector ref:~LabelSelector; 2 namespaceSelector ref:~LabelSelector; 3 ipBlock ref:@networking.v1.IPBlock
 @networking.v1.NetworkPolicyPort 1 protocol string?; 2 port int-or-string?; 3 endPort int32?
 @networking.v1.NetworkPolicySpec 1 podSelector ref:~LabelSelector; 2 ingress []ref:@networking.v1.NetworkPolicyIngressRule; 3 egress []ref:@networking.v1.NetworkPolicyEgressRule; 4 policyTypes []string
-@networking.v1.ParentReference 1 group string; 2 resource string?; 3 namespace string; 4 name string?
+@networking.v1.ParentReference 1 group string; 2 resource string; 3 namespace string; 4 name string
 @networking.v1.ServiceBackendPort 1 name string; 2 number int32
 @networking.v1.ServiceCIDR 1 metadata ref:~ObjectMeta; 2 spec ref:@networking.v1.ServiceCIDRSpec; 3 status ref:@networking.v1.ServiceCIDRStatus
 @networking.v1.ServiceCIDRSpec 1 cidrs []string
@@ -412,16 +412,16 @@ export const MESSAGES = `
 @policy.v1.Eviction 1 metadata ref:~ObjectMeta; 2 deleteOptions ref:~DeleteOptions
 @policy.v1.PodDisruptionBudget 1 metadata ref:~ObjectMeta; 2 spec ref:@policy.v1.PodDisruptionBudgetSpec; 3 status ref:@policy.v1.PodDisruptionBudgetStatus
 @policy.v1.PodDisruptionBudgetSpec 1 minAvailable int-or-string?; 2 selector ref:~LabelSelector; 3 maxUnavailable int-or-string?; 4 unhealthyPodEvictionPolicy string?
-@policy.v1.PodDisruptionBudgetStatus 1 observedGeneration int64; 2 disruptedPods map:date-time; 3 disruptionsAllowed int32; 4 currentHealthy int32; 5 desiredHealthy int32; 6 expectedPods int32; 7 conditions []ref:~Condition
+@policy.v1.PodDisruptionBudgetStatus 1 observedGeneration int64; 2 disruptedPods map:date-time; 3 disruptionsAllowed int32?; 4 currentHealthy int32?; 5 desiredHealthy int32?; 6 expectedPods int32?; 7 conditions []ref:~Condition
 @rbac.v1.AggregationRule 1 clusterRoleSelectors []ref:~LabelSelector
 @rbac.v1.ClusterRole 1 metadata ref:~ObjectMeta; 2 rules []ref:@rbac.v1.PolicyRule; 3 aggregationRule ref:@rbac.v1.AggregationRule
 @rbac.v1.ClusterRoleBinding 1 metadata ref:~ObjectMeta; 2 subjects []ref:@rbac.v1.Subject; 3 roleRef ref:@rbac.v1.RoleRef
 @rbac.v1.PolicyRule 1 verbs []string; 2 apiGroups []string; 3 resources []string; 4 resourceNames []string; 5 nonResourceURLs []string
 @rbac.v1.Role 1 metadata ref:~ObjectMeta; 2 rules []ref:@rbac.v1.PolicyRule
 @rbac.v1.RoleBinding 1 metadata ref:~ObjectMeta; 2 subjects []ref:@rbac.v1.Subject; 3 roleRef ref:@rbac.v1.RoleRef
-@rbac.v1.RoleRef 1 apiGroup string; 2 kind string?; 3 name string?
+@rbac.v1.RoleRef 1 apiGroup string?; 2 kind string?; 3 name string?
 @rbac.v1.Subject 1 kind string?; 2 apiGroup string; 3 name string?; 4 namespace string
-@scheduling.v1.PriorityClass 1 metadata ref:~ObjectMeta; 2 value int32; 3 globalDefault bool; 4 description string; 5 preemptionPolicy string?
+@scheduling.v1.PriorityClass 1 metadata ref:~ObjectMeta; 2 value int32?; 3 globalDefault bool; 4 description string; 5 preemptionPolicy string?
 @storage.v1.CSIDriver 1 metadata ref:~ObjectMeta; 2 spec ref:@storage.v1.CSIDriverSpec
 @storage.v1.CSIDriverSpec 1 attachRequired bool?; 2 podInfoOnMount bool?; 3 volumeLifecycleModes []string; 4 storageCapacity bool?; 5 fsGroupPolicy string?; 6 tokenRequests []ref:@storage.v1.TokenRequest; 7 requiresRepublish bool?; 8 seLinuxMount bool?; 9 nodeAllocatableUpdatePeriodSeconds int64?; 10 serviceAccountTokenInSecrets bool?; 11 preventPodSchedulingIfMissing bool?
 @storage.v1.CSINode 1 metadata ref:~ObjectMeta; 2 spec ref:@storage.v1.CSINodeSpec
