@@ -26,7 +26,9 @@ const program = new Command('kubreak')
   .showHelpAfterError('(kubreak --help tells more)')
   .exitOverride();
 
-const isCompose = process.argv[2] === '--compose' || (process.env['KUBREAK_COMPOSE'] ?? '') !== '';
+const words = process.argv.slice(2);
+const command = words.findIndex((word, at) => !word.startsWith('-') && words[at - 1] !== '--dir');
+const isCompose = words.slice(0, command < 0 ? undefined : command).includes('--compose') || (process.env['KUBREAK_COMPOSE'] ?? '') !== '';
 if (isCompose) addComposeCommands(program);
 else {
   addUpCommand(program);
