@@ -19,6 +19,7 @@ export const KUBERNETES_VERSION = 'v1.36.2';
 
 export const MASTER: HostLayout = { name: 'm-k8s', address: '192.168.1.10', role: 'control-plane' };
 const NETWORK = '192.168.1';
+export const HOST_NETWORK = `${NETWORK}.0/${SUBNET_PREFIX_LENGTH}`;
 const FIRST_WORKER = 101;
 const LAST_ADDRESS = 254;
 /** Workers with names of their own have addresses from here on, so that w4-k8s finds its place. */

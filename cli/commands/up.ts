@@ -34,6 +34,7 @@ export function addUpCommand(program: Command): void {
     .option('--workers <number>', `how many worker nodes a new cluster has (default: ${DEFAULT_WORKERS})`, workerCount)
     .option('--node-cpu <quantity>', 'CPU that each node of a new cluster has, such as 2 or 1500m (default: what the machine has)', quantity('--node-cpu'))
     .option('--node-memory <quantity>', 'memory that each node of a new cluster has, such as 2Gi (default: what the machine has)', quantity('--node-memory'))
+    .option('--host-routes', 'let the machine itself reach hosts, pods and services (needs root)')
     .option('-d, --detach', 'return when the cluster is ready; stop it with: kubreak down')
     .action(async (options: UpOptions, command: Command) => {
       const folder = clusterFolderOf(command);
@@ -96,10 +97,10 @@ async function runInForeground(folder: ClusterFolder, options: ClusterOptions): 
 const DETACHED_READY = '\0ready\n';
 
 /** Runs this same command in a session of its own and follows its words until the cluster is ready. */
-async function startDetached(folder: ClusterFolder, { port, workers, nodeCpu, nodeMemory }: ClusterOptions): Promise<void> {
+async function startDetached(folder: ClusterFolder, { port, workers, nodeCpu, nodeMemory, hostRoutes }: ClusterOptions): Promise<void> {
   mkdirSync(folder.path, { recursive: true });
   const option = (name: string, value: string | number | undefined) => (value === undefined ? [] : [name, String(value)]);
-  const options = [...option('--port', port), ...option('--workers', workers), ...option('--node-cpu', nodeCpu), ...option('--node-memory', nodeMemory)];
+  const options = [...option('--port', port), ...option('--workers', workers), ...option('--node-cpu', nodeCpu), ...option('--node-memory', nodeMemory), ...(hostRoutes ? ['--host-routes'] : [])];
   const child = spawn(process.execPath, [process.argv[1] ?? '', '--dir', folder.path, 'up', ...options],
     { detached: true, stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, KUBREAK_DETACHED: '1' } });
   let problem = '';

@@ -9,6 +9,7 @@ import { GATEWAY, MASTER, SUBNET_PREFIX_LENGTH } from '../cluster-layout.ts';
 import { UserError } from '../user-error.ts';
 import type { ClusterFolder } from './cluster-folder.ts';
 import { joinSockets } from './join-sockets.ts';
+import { checkHostRoutes, connectMachine, keepBlockRoutes } from './host-routes.ts';
 import { CGROUP_CONTROLLERS } from './lab/host-boot.ts';
 import { RELAY_SOCKET, type LabConfig } from './lab/lab-config.ts';
 import { ensureFolderIsUsable, ensureMachineIsReady } from './preflight.ts';
@@ -27,6 +28,8 @@ export interface Progress {
 export interface ClusterOptions extends WantedHosts {
   /** Of the API server on 127.0.0.1. */
   readonly port: number;
+  /** Whether the machine itself reaches hosts, pods and services. */
+  readonly hostRoutes?: boolean;
 }
 
 /** Longest time a start may take before it is given up; milliseconds. */
@@ -38,13 +41,15 @@ const STOP_DEADLINE_MS = 15_000;
  * Starts the cluster and resolves when `signal` aborts and everything is gone. `onReady` is called once. Throws
  * UserError for what the person can mend: missing rights or programs, a taken port, a second cluster in the folder.
  */
-export async function superviseCluster(folder: ClusterFolder, { port, ...wanted }: ClusterOptions, progress: Progress, onReady: () => void, signal: AbortSignal): Promise<void> {
+export async function superviseCluster(folder: ClusterFolder, { port, hostRoutes = false, ...wanted }: ClusterOptions, progress: Progress, onReady: () => void, signal: AbortSignal): Promise<void> {
   folder.claim(port);
   let lab: ChildProcess | undefined;
   let server: Server | undefined;
+  let routes: Promise<void> | undefined;
   try {
     ensureFolderIsUsable(folder.path);
     ensureMachineIsReady((line) => progress.step(line));
+    if (hostRoutes) checkHostRoutes();
     server = await listen(port);
     sweepCgroups(folder);
     progress.waitingFor('certificates and disks of the hosts');
@@ -57,12 +62,14 @@ export async function superviseCluster(folder: ClusterFolder, { port, ...wanted 
     const labPid = await Promise.race([findLabPid(lab), ended]);
     folder.updateRunning({ labPid });
     relay(server, labPid);
+    if (hostRoutes) connectMachine(folder, labPid);
     progress.step(`network and ${folder.hosts.length} hosts`);
     const starting = AbortSignal.any([signal, AbortSignal.timeout(START_DEADLINE_MS)]);
     await Promise.race([waitUntilReady(folder, progress, starting), ended]);
+    if (hostRoutes) routes = keepBlockRoutes(folder, labPid, signal);
     folder.updateRunning({ isReady: true });
     onReady();
-    await Promise.race([new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true })), ended]);
+    await Promise.race([new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true })), ended, ...(routes ? [routes] : [])]);
   } catch (error) {
     if (!signal.aborted) throw error;
   } finally {

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { execFileSync, spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, mkdtempSync, readFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, statSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -37,7 +37,7 @@ test('unknown commands and options end with exit code 2 and a hint', async () =>
 });
 
 test('--help of every command tells what it does and exits with 0', async () => {
-  for (const command of ['up', 'down', 'status', 'exec', 'logs', 'kill', 'stop', 'start', 'pause', 'resume', 'reboot']) {
+  for (const command of ['up', 'down', 'status', 'node', 'kubeconfig', 'exec', 'logs', 'kill', 'stop', 'start', 'pause', 'resume', 'reboot']) {
     const { code, stdout } = await kubreak(command, '--help');
     assert.equal(code, 0, command);
     assert.match(stdout, new RegExp(`Usage: kubreak ${command}`));
@@ -60,6 +60,31 @@ test('a taken port is named, and nothing is left half-started', async () => {
   assert.equal(stderr, `kubreak: listen tcp 127.0.0.1:${port}: bind: address already in use; choose another with --port\n`);
   assert.equal((await kubreak('--dir', folder, 'status')).code, 3);
   await new Promise((resolve) => server.close(resolve));
+});
+
+test('with --host-routes the machine reaches hosts, pods and services; without the supervisor nothing of it is left', { skip: process.getuid?.() === 0 ? false : 'needs root' }, async () => {
+  const folder = emptyFolder();
+  const script = `set -e
+ip link set lo up
+"$@" up --detach --port 16999 --workers 0 --host-routes >/dev/null
+ip=$(kubectl --kubeconfig "$0/admin.conf" -n kube-system get pods -l k8s-app=kube-dns -o 'jsonpath={.items[0].status.podIP}')
+curl -s -m 5 -o /dev/null -w 'pod %{http_code}\n' http://$ip:8080/health
+curl -sk -m 5 -o /dev/null -w 'service %{http_code}\n' https://10.96.0.1/readyz
+curl -sk -m 5 -o /dev/null -w 'host %{http_code}\n' https://192.168.1.10:6443/readyz
+kill -9 $(sed 's/.*supervisorPid":\\([0-9]*\\).*/\\1/' "$0/running.json")
+n=0; while ip route | grep -q . && [ $n -lt 100 ]; do sleep 0.1; n=$((n+1)); done
+echo "routes left: $(ip route)"
+ip link add other type dummy 2>/dev/null || ip link add other type bridge
+ip addr add 172.16.3.1/24 dev other; ip link set other up
+"$@" up --port 16999 --host-routes 2>&1 >/dev/null || :
+"$@" down --purge`;
+  const { stdout, stderr } = await runCommand('unshare', ['--net', '--mount', 'sh', '-c', script, folder, process.execPath, KUBREAK, '--dir', folder]);
+  assert.equal(stdout, `pod 200
+service 200
+host 200
+routes left: 
+kubreak: --host-routes is not possible here: the machine has routes to 172.16.3.0/24 (other), where the cluster has its addresses (192.168.1.0/24, 172.16.0.0/16, 10.96.0.0/12)
+`, stderr);
 });
 
 describe('with a running cluster', { timeout: 300_000 }, () => {
@@ -85,6 +110,34 @@ describe('with a running cluster', { timeout: 300_000 }, () => {
     assert.equal(host.code, 2);
     assert.match(host.stderr, /no host is called "w9-k8s"; there are m-k8s, w1-k8s/);
     assert.equal((await cluster.kubreak(['kill', 'etcd@w1-k8s'])).code, 1);
+  });
+
+  test('a node joins, serves and is removed without a trace', async () => {
+    const added = await cluster.kubreak(['node', 'add', 'w4-k8s', '--cpu', '1', '--memory', '2Gi']);
+    assert.equal(added.stdout, 'w4-k8s is Ready (192.168.1.104)\n', added.stderr);
+    const { status } = await cluster.json<{ status: { capacity: Record<string, string> } }>('get', 'node', 'w4-k8s');
+    assert.deepEqual([status.capacity['cpu'], status.capacity['memory']], ['1', '2Gi']);
+    assert.match(await cluster.onOk('w1-k8s', 'getent', 'hosts', 'w4-k8s'), /^192\.168\.1\.104 /);
+    assert.equal((await cluster.kubreak(['node', 'add', 'w4-k8s'])).stderr, 'kubreak: there is a host called w4-k8s already\n');
+    assert.equal((await cluster.kubreak(['node', 'remove', 'm-k8s'])).stderr, 'kubreak: m-k8s runs the control plane and cannot be removed\n');
+    assert.equal((await cluster.kubreak(['node', 'add', 'Not_A_Name'])).code, 2);
+    const removed = await cluster.kubreak(['node', 'remove', 'w4-k8s']);
+    assert.equal(removed.stdout, 'w4-k8s removed\n', removed.stderr);
+    assert.doesNotMatch(await cluster.kubectlOk('get', 'nodes'), /w4-k8s/);
+    assert.equal((await cluster.on('w1-k8s', 'getent', 'hosts', 'w4-k8s')).code, 2);
+    assert.ok(!existsSync(join(cluster.folder, 'hosts', 'w4-k8s')));
+    await until('the block of the node is free', async () => !(await cluster.kubectlOk('get', 'blockaffinities')).includes('w4-k8s'));
+  });
+
+  test("the cluster becomes a context of one's own kubeconfig, beside what is there", async () => {
+    const file = cluster.writeFile('own.conf', 'apiVersion: v1\nkind: Config\nclusters:\n- {name: work, cluster: {server: "https://work.example"}}\ncurrent-context: ""\n');
+    const env = { KUBECONFIG: file };
+    assert.equal((await cluster.kubreak(['kubeconfig'], { env })).stdout, `context "kubreak" is in ${file} and is the current one\n`);
+    assert.equal((await cluster.kubectl(['get', 'namespace', 'default', '-o', 'name'], { env })).stdout, 'namespace/default\n');
+    assert.match((await cluster.kubectl(['config', 'get-clusters'], { env })).stdout, /work/);
+    assert.equal(statSync(file).mode & 0o777, 0o600);
+    assert.equal((await cluster.kubreak(['kubeconfig', '--remove'], { env })).stdout, `context "kubreak" removed from ${file}\n`);
+    assert.doesNotMatch(readFileSync(file, 'utf8'), /kubreak/);
   });
 
   test('exec hands on the exit code and the output of the command', async () => {

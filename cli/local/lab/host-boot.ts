@@ -47,6 +47,9 @@ ln -s /proc/self/fd/0 dev/stdin
 ln -s /proc/self/fd/1 dev/stdout
 ln -s /proc/self/fd/2 dev/stderr`;
 
+/** The machine's own terminals do not show: containers see those of their host, so that `tty` finds its terminal there. */
+const OWN_TERMINALS = 'mount -t devpts -o newinstance,ptmxmode=0666,mode=0620,gid=5 devpts dev/pts';
+
 export function hostBootScript(host: LabHost, config: LabConfig, bootId: string): string {
   const { folder } = host;
   const root = `${folder}/root`;
@@ -65,7 +68,8 @@ cd ${quoted(root)}
 mount -t proc proc proc
 mount -t sysfs sysfs sys
 if [ -d sys/fs/cgroup ]; then mount --rbind /sys/fs/cgroup sys/fs/cgroup; fi
-${rootlessBase === undefined ? 'mount --rbind /dev dev' : OWN_DEVICES}
+${rootlessBase === undefined ? `mount --rbind /dev dev
+${OWN_TERMINALS}` : OWN_DEVICES}
 mount -t tmpfs -o mode=755 tmpfs run
 mount -t tmpfs -o mode=1777 tmpfs tmp
 mount -t tmpfs -o mode=1777 tmpfs dev/shm
