@@ -13,11 +13,13 @@ import { daemonSetController } from './daemonset/controller.ts';
 import { deploymentController } from './deployment/controller.ts';
 import { disruptionControllers } from './disruption/controller.ts';
 import { endpointsController } from './endpoints/controller.ts';
+import { endpointSliceMirroringController } from './endpointslice-mirroring/controller.ts';
 import { endpointSliceController } from './endpointslice/controller.ts';
 import { ephemeralVolumeController } from './ephemeral-volume/controller.ts';
 import { garbageCollector } from './garbage-collector/controller.ts';
 import { localPathProvisioner } from './local-path-provisioner/controller.ts';
 import { horizontalPodAutoscalerController } from './horizontal-pod-autoscaler/controller.ts';
+import { ingressAddonController } from './ingress-addon/controller.ts';
 import { jobController } from './job/controller.ts';
 import { namespaceController } from './namespace/controller.ts';
 import { nodeIpamController } from './node-ipam/controller.ts';
@@ -63,6 +65,8 @@ export function allControllers({ flags, rootCaPem, metadataApi, api, signer }: C
     ttlAfterFinishedController(flags.concurrentTtlAfterFinishedSyncs),
     replicationControllerController(flags.concurrentRcSyncs),
     resourceQuotaController(flags.concurrentResourceQuotaSyncs, flags.resourceQuotaSyncPeriodMs),
+    endpointSliceMirroringController(flags.mirroringConcurrentServiceEndpointSyncs, flags.mirroringMaxEndpointsPerSubset),
+    ingressAddonController(),
     csrApprovingController(),
     csrSigningController({ files: signingFiles(flags), longestMs: flags.clusterSigningDurationMs }),
     csrCleanerController(),
