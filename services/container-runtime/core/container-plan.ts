@@ -61,8 +61,6 @@ export interface ContainerPlanInput {
   readonly sharedMemory: string;
   /** Further options of an overlay mount, with a comma before each. */
   readonly overlayOptions?: string;
-  /** Owner of terminals, where there is such a group. */
-  readonly terminalGroup?: number;
   /** Device files of the host to bind over the empty files in /dev; none where the base layer has real ones. */
   readonly bindDevices: readonly string[];
 }
@@ -104,13 +102,14 @@ function overlayMounts({ overlays, root, overlayOptions = '' }: ContainerPlanInp
   });
 }
 
-function systemMounts({ root, sharedMemory, bindDevices, terminalGroup }: ContainerPlanInput, privileged: boolean): Step[] {
+function systemMounts({ root, sharedMemory, bindDevices }: ContainerPlanInput, privileged: boolean): Step[] {
   const quiet = MS.NOSUID | MS.NOEXEC | MS.NODEV;
   return [
     mount('proc', `${root}/proc`, 'proc', quiet),
     mount('sysfs', `${root}/sys`, 'sysfs', quiet | (privileged ? 0 : MS.RDONLY)),
     ...bindDevices.map((device) => mount(device, `${root}${device}`, '', MS.BIND)),
-    mount('devpts', `${root}/dev/pts`, 'devpts', MS.NOSUID | MS.NOEXEC, `newinstance,ptmxmode=0666,mode=0620${terminalGroup === undefined ? '' : `,gid=${terminalGroup}`}`),
+    // The host's: terminals are made there, since they outlive the runtime, and programs look for theirs in it.
+    mount('/dev/pts', `${root}/dev/pts`, '', MS.BIND),
     mount('mqueue', `${root}/dev/mqueue`, 'mqueue', quiet, '', true),
     mount(sharedMemory, `${root}/dev/shm`, '', MS.BIND),
     ...(privileged ? [mount('/sys/fs/cgroup', `${root}/sys/fs/cgroup`, '', MS.BIND | MS.REC, '', true)] : []),

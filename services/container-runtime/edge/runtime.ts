@@ -38,9 +38,6 @@ const DRAIN_TIMEOUT_MS = 1_000;
 /** How long a process may take to die of SIGKILL before stopping it counts as failed. Milliseconds. */
 const KILL_TIMEOUT_MS = 30_000;
 
-/** Debian's group tty. */
-const TERMINAL_GROUP = 5;
-
 /** Sleeps for ever; a shell reaps while it waits. */
 const POD_INIT = 'trap "exit 0" TERM; while :; do sleep 2147483647 & wait $!; done';
 
@@ -519,7 +516,6 @@ export class Runtime {
       sharedMemory: sandbox.config.linux?.securityContext?.namespaceOptions?.ipc === 'NODE' ? '/dev/shm' : join(this.#sandboxState(sandbox.id), 'shm'),
       bindDevices: base.bindDevices,
       ...(users.isNested ? { overlayOptions: ',userxattr' } : {}),
-      ...(users.hasGid(TERMINAL_GROUP) ? { terminalGroup: TERMINAL_GROUP } : {}),
     });
   }
 

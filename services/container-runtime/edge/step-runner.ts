@@ -108,6 +108,7 @@ my %run = (
       must(syscall(${call.setgroups}, scalar(@group), $list), 'cannot set the groups');
     }
     my ($u, $g) = (0 + $uid, 0 + $gid);
+    chown($u, -1, \\*STDIN) if -t STDIN;
     must(syscall(${call.setresgid}, $g, $g, $g), "cannot become group $gid");
     must(syscall(${call.setresuid}, $u, $u, $u), "cannot become user $uid");
     must(syscall(${call.prctl}, 38, 1, 0, 0, 0), 'cannot set no_new_privs') if $locked;

@@ -54,9 +54,12 @@ export function podReady(pod: Pod, conditions: readonly PodCondition[], containe
   return { type: 'Ready', status: 'True' };
 }
 
+/** Conditions of ours that go again. */
+export const PASSING_CONDITIONS: readonly string[] = ['PodResizePending', 'PodResizeInProgress'];
+
 /** A condition keeps its time while its status stays; conditions of others are kept as they are. */
 export function withTransitionTimes(own: readonly PodCondition[], previous: readonly PodCondition[], nowMs: number): PodCondition[] {
-  const others = previous.filter(({ type }) => !own.some((condition) => condition.type === type));
+  const others = previous.filter(({ type }) => !own.some((condition) => condition.type === type) && !PASSING_CONDITIONS.includes(type));
   return [...others, ...own.map((condition) => {
     const before = previous.find(({ type }) => type === condition.type);
     const lastTransitionTime = before?.status === condition.status && before.lastTransitionTime !== undefined ? before.lastTransitionTime : formatTime(nowMs);

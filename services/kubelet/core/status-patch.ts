@@ -2,15 +2,13 @@
 // patch. Lists of addresses are merged by ip, so old ones have to be deleted by name.
 import type { PodStatus } from '#lib/kinds/types/core-v1.ts';
 import { semanticEqual } from '#lib/machinery/deep-equal.ts';
+import { PASSING_CONDITIONS } from './pod-conditions.ts';
 
 const OWN_FIELDS = [
   'observedGeneration', 'phase', 'reason', 'message', 'qosClass', 'startTime', 'hostIP', 'podIP',
   'containerStatuses', 'initContainerStatuses', 'ephemeralContainerStatuses',
 ] as const satisfies readonly (keyof PodStatus)[];
 const ADDRESS_FIELDS = ['hostIPs', 'podIPs'] as const satisfies readonly (keyof PodStatus)[];
-
-/** Conditions of ours that go again. */
-const OWN_PASSING_CONDITIONS = ['PodResizePending', 'PodResizeInProgress'];
 
 /** undefined: nothing differs. */
 export function statusPatch(current: PodStatus, wanted: PodStatus): Record<string, unknown> | undefined {
@@ -27,7 +25,7 @@ export function statusPatch(current: PodStatus, wanted: PodStatus): Record<strin
     patch[field] = [...after, ...gone];
   }
   const conditions = (wanted.conditions ?? []).filter((condition) => !semanticEqual(condition, current.conditions?.find(({ type }) => type === condition.type)));
-  const gone = OWN_PASSING_CONDITIONS.filter((type) => current.conditions?.some((one) => one.type === type) && !wanted.conditions?.some((one) => one.type === type));
+  const gone = PASSING_CONDITIONS.filter((type) => current.conditions?.some((one) => one.type === type) && !wanted.conditions?.some((one) => one.type === type));
   if (conditions.length + gone.length > 0) {
     patch['conditions'] = [...conditions.map((condition) => clearing(condition, current.conditions?.find(({ type }) => type === condition.type))), ...gone.map((type) => ({ $patch: 'delete', type }))];
   }
