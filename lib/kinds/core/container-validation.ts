@@ -1,5 +1,5 @@
 // Checks of containers: ports, environment, mounts, probes, handlers. Source: pkg/apis/core/validation (validateContainers).
-import { duplicate, forbidden, invalid, notFound, notSupported, required, type FieldError } from '#lib/machinery/field-error.ts';
+import { duplicate, forbidden, invalid, notFound, notSupported, required, tooMany, type FieldError } from '#lib/machinery/field-error.ts';
 import {
   configKeyProblems, dnsLabelProblems, dnsSubdomainProblems, environmentNameProblems, httpHeaderNameProblems, portNameProblems, portNumberProblems,
 } from '#lib/machinery/names.ts';
@@ -128,10 +128,13 @@ function validateMounts({ volumeMounts, volumeDevices, securityContext }: Contai
     const at = `${path}.volumeDevices[${index}]`;
     const errors: FieldError[] = name ? [] : [required(`${at}.name`)];
     if (names.has(name)) errors.push(invalid(`${at}.name`, name, 'must be unique'));
-    if (!volumes.has(name)) errors.push(notFound(`${at}.name`, name));
+    const volume = spec.volumes?.find((one) => one.name === name);
+    if (volume === undefined) errors.push(notFound(`${at}.name`, name));
+    else if (volume.persistentVolumeClaim === undefined && volume.ephemeral === undefined) errors.push(invalid(`${at}.name`, name, 'can only use volume source type of PersistentVolumeClaim or Ephemeral for block mode'));
     if (!devicePath) errors.push(required(`${at}.devicePath`));
     if (paths.has(devicePath)) errors.push(invalid(`${at}.devicePath`, devicePath, 'must be unique'));
     if (devicePath?.split('/').includes('..')) errors.push(invalid(`${at}.devicePath`, devicePath, "can not contain backsteps ('..')"));
+    if (volumeMounts?.some((mount) => mount.name === name)) errors.push(invalid(`${at}.name`, name, 'must not already exist in volumeMounts'));
     if (mountPaths.has(devicePath)) errors.push(invalid(`${at}.devicePath`, devicePath, 'must not already exist as a path in volumeMounts'));
     names.add(name);
     paths.add(devicePath);
@@ -196,6 +199,41 @@ function validateLifecycle(lifecycle: Lifecycle | undefined, path: string, { spe
   ];
 }
 
+const MAX_RESTART_RULES = 20;
+const MAX_EXIT_CODES = 255;
+
+/** A container may differ from its pod in whether it is started again, by its exit code too. */
+function validateRestart({ restartPolicy, restartPolicyRules = [] }: Container, path: string): FieldError[] {
+  if (restartPolicy === undefined) return restartPolicyRules.length === 0 ? [] : [required(`${path}.restartPolicy`, 'must specify restartPolicy when restart rules are used')];
+  const errors = oneOf(restartPolicy, ['Always', 'Never', 'OnFailure'], `${path}.restartPolicy`);
+  const at = `${path}.restartPolicyRules`;
+  if (restartPolicyRules.length > MAX_RESTART_RULES) errors.push(tooMany(at, restartPolicyRules.length, MAX_RESTART_RULES));
+  restartPolicyRules.forEach(({ action, exitCodes }, index) => {
+    if (action !== 'Restart') errors.push(notSupported(`${at}[${index}].action`, action ?? '', ['Restart']));
+    if (exitCodes === undefined) {
+      errors.push(required(`${at}[${index}].exitCodes`, 'must be specified'));
+      return;
+    }
+    const { operator, values = [] } = exitCodes;
+    if (operator !== 'In' && operator !== 'NotIn') errors.push(notSupported(`${at}[${index}].exitCodes.operator`, operator ?? '', ['In', 'NotIn']));
+    if (values.length > MAX_EXIT_CODES) errors.push(tooMany(`${at}[${index}].exitCodes.values`, values.length, MAX_EXIT_CODES));
+  });
+  return errors;
+}
+
+/** How a change of an amount takes effect: in the running container, or in the next. */
+function validateResizePolicy({ resizePolicy = [], restartPolicy }: Container | EphemeralContainer, path: string, { spec }: ContainerRules): FieldError[] {
+  const seen = new Set<string>();
+  const lasts = restartPolicy === 'Always';
+  return resizePolicy.flatMap(({ resourceName, restartPolicy: policy }, index) => {
+    const errors: FieldError[] = seen.has(resourceName) ? [duplicate(`${path}[${index}]`, resourceName)] : [];
+    seen.add(resourceName);
+    errors.push(...oneOf(resourceName, ['cpu', 'memory'], path), ...oneOf(policy, ['NotRequired', 'RestartContainer'], path));
+    if (spec.restartPolicy === 'Never' && !lasts && policy !== 'NotRequired') errors.push(invalid(path, policy ?? '', "must be 'NotRequired' when pod `restartPolicy` is 'Never'"));
+    return errors;
+  });
+}
+
 /** What containers of all three lists share. */
 function validateCommon(container: Container | EphemeralContainer, path: string, rules: ContainerRules): FieldError[] {
   const errors: FieldError[] = container.name ? checked(`${path}.name`, container.name, dnsLabelProblems) : [required(`${path}.name`)];
@@ -210,6 +248,7 @@ function validateCommon(container: Container | EphemeralContainer, path: string,
     ...validateMounts(container, path, rules),
     ...oneOf(container.imagePullPolicy, ['Always', 'IfNotPresent', 'Never'], `${path}.imagePullPolicy`),
     ...validateResources(container.resources, `${path}.resources`),
+    ...validateResizePolicy(container, `${path}.resizePolicy`, rules),
     ...validateSecurityContext(container.securityContext, `${path}.securityContext`, rules.spec),
   ];
 }
@@ -245,7 +284,7 @@ export function validateContainers(rules: ContainerRules, path: string): FieldEr
     if (names.has(container.name)) own.push(duplicate(`${at}.name`, container.name));
     names.add(container.name);
     own.push(...validateLifeOf(container, at, rules));
-    if (container.restartPolicy !== undefined) own.push(forbidden(`${at}.restartPolicy`, 'may not be set for non-init containers'));
+    own.push(...validateRestart(container, at));
     return own;
   });
   return [...errors, ...hostPortConflicts(containers, path)];
@@ -258,10 +297,10 @@ export function validateInitContainers(rules: ContainerRules, path: string): Fie
     const errors = validateCommon(container, at, rules);
     if (container.name && names.has(container.name)) errors.push(duplicate(`${at}.name`, container.name));
     names.add(container.name);
+    errors.push(...validateRestart(container, at));
     if (container.restartPolicy === 'Always') {
       errors.push(...validateLifeOf(container, at, rules));
     } else {
-      if (container.restartPolicy !== undefined) errors.push(notSupported(`${at}.restartPolicy`, container.restartPolicy, ['Always']));
       for (const name of ['lifecycle', 'livenessProbe', 'readinessProbe', 'startupProbe'] as const) {
         if (container[name] !== undefined) errors.push(forbidden(`${at}.${name}`, 'may not be set for init containers without restartPolicy=Always'));
       }
