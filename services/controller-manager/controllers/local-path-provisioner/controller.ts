@@ -7,9 +7,9 @@ import { persistentVolumeClaimKind } from '#lib/kinds/core/persistent-volume-cla
 import { podKind } from '#lib/kinds/core/pod.ts';
 import { anyKind } from '#lib/kinds/define-kind.ts';
 import { storageClassKind } from '#lib/kinds/storage/storage-class.ts';
-import type { Node, PersistentVolume } from '#lib/kinds/types/core-v1.ts';
+import type { Node } from '#lib/kinds/types/core-v1.ts';
 import { annotationOf, classNameOf, VOLUME_ANNOTATION, waitsForConsumer, withAnnotations } from '#lib/machinery/volume-binding.ts';
-import { concernOf, helperName, helperPod, HELPER_NAMESPACE, hostOf, folderOf, problemOf, PROVISIONER, volumeFor, volumeNameFor, type HelperOptions } from './plan.ts';
+import { concernOf, helperName, helperPod, HELPER_NAMESPACE, hostOf, folderOf, letGo, problemOf, PROVISIONER, removalOf, volumeFor, volumeNameFor, type HelperOptions } from './plan.ts';
 
 /** Until a failed helper is started anew; milliseconds. */
 const RETRY_MS = 15_000;
@@ -93,12 +93,6 @@ const provision = (): Controller => defineController({
   },
 });
 
-/** Source: shouldDelete of sig-storage-lib-external-provisioner. */
-function isToBeDeleted({ metadata, spec, status }: Readonly<PersistentVolume>): boolean {
-  return status?.phase === 'Released' && spec.persistentVolumeReclaimPolicy === 'Delete' && metadata.deletionTimestamp === undefined
-    && metadata.annotations?.[VOLUME_ANNOTATION.provisionedBy] === PROVISIONER;
-}
-
 const remove = (): Controller => defineController({
   ...common,
   queueName: 'local_path_volumes',
@@ -115,7 +109,17 @@ const remove = (): Controller => defineController({
       await removeHelper('delete', name, context);
       return done;
     }
-    if (!isToBeDeleted(volume)) return done;
+    const removal = removalOf(volume);
+    if (removal === 'none') return done;
+    const release = async (): Promise<void> => {
+      const free = letGo(volume);
+      const current = free ? await api.update(persistentVolumeKind, free) : volume;
+      if (removal === 'folder' && current.metadata.deletionTimestamp === undefined) await api.delete(persistentVolumeKind, current);
+    };
+    if (removal === 'release') {
+      await release();
+      return done;
+    }
     const host = hostOf(volume);
     const node = cache.list(nodeKind).find((one) => hostnameOf(one) === host);
     const folder = volume.spec.hostPath?.path;
@@ -128,7 +132,7 @@ const remove = (): Controller => defineController({
       events.event(referenceTo(volume), 'Warning', 'VolumeFailedDelete', error.message);
       return retryAfterMs(RETRY_MS);
     }
-    await api.delete(persistentVolumeKind, volume);
+    await release();
     await removeHelper('delete', name, context);
     return done;
   },

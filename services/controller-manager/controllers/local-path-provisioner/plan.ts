@@ -12,6 +12,8 @@ const HELPER_IMAGE = 'busybox';
 /** On a helper pod: whom its end concerns, `claim NAMESPACE/NAME` or `volume NAME`. */
 const HELPER_FOR = 'local-path.kubreak.dev/for';
 const HOSTNAME = 'kubernetes.io/hostname';
+/** Keeps a volume that somebody deletes until its folder is gone. Source: sig-storage-lib-external-provisioner. */
+const FINALIZER = 'external-provisioner.volume.kubernetes.io/finalizer';
 /** A helper pod that has not ended by then counts as failed. Source: local-path-provisioner's helper timeout. */
 const HELPER_DEADLINE_SECONDS = 120;
 
@@ -33,7 +35,7 @@ export function problemOf({ spec }: Readonly<PersistentVolumeClaim>, node: strin
 /** The kubelet makes the folder anew should it be missing: a helper has made it with rights for every user. */
 export function volumeFor(claim: Readonly<PersistentVolumeClaim>, storageClass: Readonly<StorageClass>, hostname: string): PersistentVolume {
   return {
-    metadata: { name: volumeNameFor(claim), annotations: { [VOLUME_ANNOTATION.provisionedBy]: PROVISIONER } },
+    metadata: { name: volumeNameFor(claim), annotations: { [VOLUME_ANNOTATION.provisionedBy]: PROVISIONER }, finalizers: [FINALIZER] },
     spec: {
       accessModes: claim.spec.accessModes,
       capacity: { storage: requestedStorage(claim) },
@@ -51,6 +53,20 @@ export function volumeFor(claim: Readonly<PersistentVolumeClaim>, storageClass: 
 export function hostOf({ spec }: Readonly<PersistentVolume>): string | undefined {
   const [term] = spec.nodeAffinity?.required?.nodeSelectorTerms ?? [];
   return term?.matchExpressions?.find(({ key }) => key === HOSTNAME)?.values?.[0];
+}
+
+/** What is to be done about a volume of ours: remove its folder, only let it go, or nothing yet. */
+export function removalOf({ metadata, spec, status }: Readonly<PersistentVolume>): 'folder' | 'release' | 'none' {
+  if (metadata.annotations?.[VOLUME_ANNOTATION.provisionedBy] !== PROVISIONER) return 'none';
+  if (spec.persistentVolumeReclaimPolicy === 'Delete') return status?.phase === 'Released' ? 'folder' : 'none';
+  return metadata.deletionTimestamp !== undefined && status?.phase !== 'Bound' && isHeld(metadata) ? 'release' : 'none';
+}
+const isHeld = ({ finalizers }: PersistentVolume['metadata']): boolean => finalizers?.includes(FINALIZER) ?? false;
+
+/** The volume without our hold on it; undefined when there is none. */
+export function letGo(volume: Readonly<PersistentVolume>): PersistentVolume | undefined {
+  if (!isHeld(volume.metadata)) return undefined;
+  return { ...volume, metadata: { ...volume.metadata, finalizers: volume.metadata.finalizers?.filter((one) => one !== FINALIZER) } };
 }
 
 export interface HelperOptions {
