@@ -1,5 +1,6 @@
 // The published structure of every served object: upstream's definitions and those of the kinds that are not upstream's.
 // Only the API server needs it (175 KB of JSON); kinds themselves must not import it.
+import upstreamPresent from './always-present.json' with { type: 'json' };
 import upstreamKeys from './list-keys.json' with { type: 'json' };
 import upstreamTypes from './types.json' with { type: 'json' };
 
@@ -47,4 +48,18 @@ const calico: Readonly<Record<string, SchemaDefinition>> = {
 
 export const definitions: Readonly<Record<string, SchemaDefinition>> = { ...(upstreamTypes.definitions as unknown as Record<string, SchemaDefinition>), ...calico };
 
+/** Adds what is only known while the server runs; returns how to take it away. Names must not have been used before. */
+export function addDefinitions(more: Readonly<Record<string, SchemaDefinition>>, keys: Readonly<Record<string, Readonly<Record<string, ListKeys>>>>): () => void {
+  const [all, allKeys] = [definitions as Record<string, SchemaDefinition>, listKeys as Record<string, Readonly<Record<string, ListKeys>>>];
+  Object.assign(all, more);
+  Object.assign(allKeys, keys);
+  return () => {
+    for (const name of Object.keys(more)) delete all[name];
+    for (const name of Object.keys(keys)) delete allKeys[name];
+  };
+}
+
 export const listKeys = upstreamKeys.definitions as unknown as Readonly<Record<string, Readonly<Record<string, ListKeys>>>>;
+
+/** Fields that hold a struct by value: in Go they are there, if empty, whenever what holds them is. */
+export const alwaysPresent = upstreamPresent.definitions as unknown as Readonly<Record<string, readonly string[] | undefined>>;

@@ -72,22 +72,23 @@ class Comparer {
     if (left) {
       for (const key in left) {
         const value = left[key];
-        if (value !== undefined) this.#field(type, key, value, right && ownValue(right, key));
+        if (value !== undefined) this.#field(type, key, value, right && ownValue(right, key), { hasLeft: true, hasRight: right !== undefined });
       }
     }
     if (!right) return;
     for (const key in right) {
       const value = right[key];
-      if (value !== undefined && (!left || ownValue(left, key) === undefined)) this.#field(type, key, undefined, value);
+      if (value !== undefined && (!left || ownValue(left, key) === undefined)) this.#field(type, key, undefined, value, { hasLeft: left !== undefined, hasRight: true });
     }
   }
 
-  #field(type: MapType, key: string, left: unknown, right: unknown): void {
+  /** `hasLeft`: there is a struct that could hold the field. */
+  #field(type: MapType, key: string, left: unknown, right: unknown, { hasLeft, hasRight }: { readonly hasLeft: boolean; readonly hasRight: boolean }): void {
     if (left === right) return;
     const field = fieldOf(type, key);
     if (!field) return;
     this.#path.push(field.element);
-    this.visit(left, right, field.type);
+    this.visit(left ?? (hasLeft ? field.zero : undefined), right ?? (hasRight ? field.zero : undefined), field.type);
     this.#path.pop();
   }
 

@@ -79,7 +79,7 @@ function unionChildren(left: FieldSet, right: FieldSet): FieldSet {
   return result ?? left;
 }
 /** `left` itself when `right` has nothing new. */
-export const union = (left: FieldSet, right: FieldSet): FieldSet => (isEmptySet(left) ? right : unionChildren(left, right));
+export const union = (left: FieldSet, right: FieldSet): FieldSet => (isEmptySet(left) && !isEmptySet(right) ? right : unionChildren(left, right));
 
 const intersectNode: NodeRule = (left, right) => node(isMember(left) && isMember(right), intersectChildren(left, right));
 function intersectChildren(left: FieldSet, right: FieldSet): MutableFieldSet {

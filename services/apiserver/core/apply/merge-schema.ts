@@ -1,6 +1,6 @@
 // How values of each type are merged and owned: compiled once from the published definitions, when first needed.
 // Source: kube-openapi pkg/schemaconv; structured-merge-diff v6 schema.
-import { definitions, listKeys, type ListKeys } from '#lib/kinds/openapi/schemas.ts';
+import { alwaysPresent, definitions, listKeys, type ListKeys } from '#lib/kinds/openapi/schemas.ts';
 
 export type ScalarKind = 'numeric' | 'string' | 'boolean' | 'untyped';
 
@@ -34,6 +34,8 @@ export interface MergeField {
   /** As in a set of fields: `f:spec`. */
   readonly element: string;
   readonly type: MergeType;
+  /** What Go has in its place when nothing is given: a struct held by value, or a list or map that is not left out. */
+  readonly zero: object | undefined;
 }
 
 export const DEDUCED: DeducedType = { is: 'deduced', isAtomic: false };
@@ -55,6 +57,8 @@ const SCALARS: Readonly<Record<string, ScalarKind>> = {
   string: 'string', bytes: 'string', bool: 'boolean', int: 'numeric', int32: 'numeric', int64: 'numeric', double: 'numeric', number: 'numeric',
 };
 
+const ZEROS: Readonly<Record<string, object>> = { map: Object.freeze({}), list: Object.freeze([]) };
+
 const ofDefinition = new Map<string, MergeType>();
 
 /** A definition that is not known has no schema. */
@@ -73,7 +77,9 @@ export function mergeTypeOf(definition: string): MergeType {
   const type: MapType = { is: 'map', isAtomic: keys?.['$self']?.mapType === 'atomic', fields, element: undefined };
   ofDefinition.set(definition, type); // before its fields: JSONSchemaProps holds itself
   for (const [name, text] of Object.entries(raw.fields)) {
-    fields.set(name, { element: `f:${name}`, type: parseType(text.replace(/!$/, ''), keys?.[name]) });
+    const fieldType = parseType(text.replace(/!$/, ''), keys?.[name]);
+    const isPresent = text.endsWith('!') || (alwaysPresent[definition]?.includes(name) ?? false);
+    fields.set(name, { element: `f:${name}`, type: fieldType, zero: isPresent ? ZEROS[fieldType.is] : undefined });
   }
   return type;
 }

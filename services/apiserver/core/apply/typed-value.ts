@@ -1,7 +1,7 @@
 // Small questions about values in the light of their types: items of associative lists, types of fields.
 // Source: structured-merge-diff v6 typed/helpers.go, typed/validate.go.
 import { formatElement, formatPath, isEmptySet, keyElement, singleKeyElement, valueElement, type FieldSet, type MutableFieldSet } from './field-set.ts';
-import { deduce, type ListType, type MapType, type MergeType, type ScalarType } from './merge-schema.ts';
+import { deduce, type ListType, type MapType, type MergeField, type MergeType, type ScalarType } from './merge-schema.ts';
 
 export type Json = Record<string, unknown>;
 
@@ -14,10 +14,10 @@ export class TypedError extends Error {
 }
 
 /** The element of a field and the type of what it holds; undefined: the schema has no such field. */
-export function fieldOf(type: MapType, key: string): { readonly element: string; readonly type: MergeType } | undefined {
+export function fieldOf(type: MapType, key: string): MergeField | undefined {
   const field = type.fields?.get(key);
   if (field) return field;
-  return type.element && { element: `f:${key}`, type: type.element };
+  return type.element && { element: `f:${key}`, type: type.element, zero: undefined };
 }
 
 /** Throws TypedError. */
