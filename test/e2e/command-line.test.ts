@@ -148,7 +148,7 @@ describe('with a running cluster', { timeout: 300_000 }, () => {
   test('status lists every process with its pid on this machine, health and memory', async () => {
     const { stdout } = await cluster.kubreak(['status', '-o', 'json']);
     const { processes } = JSON.parse(stdout) as { processes: { component: string; host: string; pid: number; health: string; restarts: number; pssBytes: number }[] };
-    assert.deepEqual([...new Set(processes.map(({ component }) => component))], ['etcd', 'apiserver', 'controller-manager', 'scheduler', 'kubelet', 'container-runtime', 'kube-proxy', 'calico-node', 'coredns', 'calico-kube-controllers']);
+    assert.deepEqual([...new Set(processes.map(({ component }) => component))], ['etcd', 'apiserver', 'controller-manager', 'scheduler', 'kubelet', 'container-runtime', 'metrics-server', 'kube-proxy', 'calico-node', 'coredns', 'calico-kube-controllers']);
     for (const { pid, pssBytes } of processes) {
       assert.ok(pssBytes > 1_000_000);
       assert.doesNotThrow(() => process.kill(pid, 0));
