@@ -110,6 +110,8 @@ export interface KindDefinition<T extends KubernetesObject> {
   readonly scale?: ScaleRules<T>;
   /** Time after which etcd drops the object by itself; seconds. Events: 3600. */
   readonly timeToLiveSeconds?: number;
+  /** Made from a CustomResourceDefinition: its structure is known only while the server runs. */
+  readonly isCustom?: boolean;
   /** Another version of a resource that is stored as `kind`: how one becomes the other. */
   readonly storedAs?: StoredAs<T>;
 }

@@ -2,6 +2,7 @@
 import { anyKind, type AnyKind } from './define-kind.ts';
 import { blockAffinityKind } from './calico/block-affinity.ts';
 import { ipPoolKind } from './calico/ip-pool.ts';
+import { customResourceDefinitionKind } from './apiextensions/custom-resource-definition.ts';
 import { componentStatusKind } from './core/component-status.ts';
 import { configMapKind } from './core/config-map.ts';
 import { endpointsKind } from './core/endpoints.ts';
@@ -60,6 +61,7 @@ import { flowSchemaKind } from './flowcontrol/flow-schema.ts';
 import { priorityLevelConfigurationKind } from './flowcontrol/priority-level-configuration.ts';
 
 export const allKinds: readonly AnyKind[] = [
+  anyKind(customResourceDefinitionKind),
   anyKind(componentStatusKind),
   anyKind(configMapKind),
   anyKind(endpointsKind),

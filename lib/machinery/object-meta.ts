@@ -53,7 +53,8 @@ function validateFinalizers(finalizers: readonly string[] | undefined, field: st
     errors.push(invalid(field, finalizers, 'finalizer orphan and foregroundDeletion cannot be both set'));
   }
   (finalizers ?? []).forEach((finalizer, index) => {
-    if (!finalizer.includes('/') && !STANDARD_FINALIZERS.has(finalizer)) {
+    // a domain alone is allowed for definitions and custom resources, and harms nobody elsewhere
+    if (!finalizer.includes('/') && !finalizer.includes('.') && !STANDARD_FINALIZERS.has(finalizer)) {
       errors.push(invalid(`${field}[${index}]`, finalizer, 'name is neither a standard finalizer name nor is it fully qualified'));
     }
   });

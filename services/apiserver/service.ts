@@ -33,6 +33,7 @@ import { servedKinds } from './edge/served-kinds.ts';
 import { VERSION } from './edge/version.ts';
 import type { ApiserverFlags } from './flags.ts';
 import { NO_DESCRIPTIONS } from './openapi/descriptions.ts';
+import { CustomResources } from './extensions/custom-resources.ts';
 import { openApiExtension } from './openapi/routes.ts';
 import { protobufBodyDecoder } from './protobuf/body-decoder.ts';
 
@@ -104,11 +105,12 @@ export async function startApiserver(flags: ApiserverFlags, environment: Environ
   const shutdown: HealthCheck = { name: 'shutdown', check: () => (signal.aborted ? 'process is shutting down' : undefined) };
   const hookChecks = [informersStarted(cache), ...Object.values(hooks).map(hookCheck)];
   const advertiseAddress = flags.advertiseAddress || flags.bindAddress;
+  const customResources = new CustomResources({ objects, cache, storage, clock, log });
   const aggregator = new Aggregator({
     objects, clock, log, client: { certPem: proxyCertPem, keyPem: proxyKeyPem }, routesToEndpoints: flags.enableAggregatorRouting, fraction: () => random.fraction(),
   });
   const app = buildApiserverApp({
-    aggregator, kinds, store, cache, storage, objects, clock, random, log, metrics, metricsRegistry: registry,
+    aggregator, customResources, kinds, store, cache, storage, objects, clock, random, log, metrics, metricsRegistry: registry,
     extensions: [access.extension, openApiExtension({ kinds, version: VERSION.gitVersion, descriptions: readDescriptions }), { bodyDecoders: [protobufBodyDecoder()] },
       componentStatusExtension(() => storage.checkHealth(ETCD_HEALTH_TIMEOUT_MS))],
     waitUntilFresh: (waiting) => waitUntilFresh({ storage, cache, clock }, waiting),
@@ -130,6 +132,7 @@ export async function startApiserver(flags: ApiserverFlags, environment: Environ
   const port = (app.server.address() as AddressInfo).port;
   log.info({ host: hostname(), port }, 'serving securely');
   aggregator.start(store, signal);
+  customResources.start(store, signal);
   const services = { store, objects, clock, log, signal };
   const trust = {
     clientCaPem, requestHeaderCaPem, allowedNames: flags.requestheaderAllowedNames, usernameHeaders: flags.requestheaderUsernameHeaders,

@@ -137,6 +137,18 @@ export class ResourceCache {
     return this.#events.slice(from);
   }
 
+  /** Part of the first listing: no event. */
+  adopt(entry: CacheEntry): void {
+    this.#entries.set(entry.key, entry);
+    this.#sortedKeys = undefined;
+  }
+  /** Watches can begin at `revision`, not before. */
+  startWindow(revision: number): void {
+    this.#events = [];
+    this.#eventBytes = 0;
+    this.#windowStart = revision;
+  }
+
   addWatcher(watcher: CacheWatcher): () => void {
     this.#watchers.add(watcher);
     return () => void this.#watchers.delete(watcher);
@@ -203,6 +215,8 @@ export class WatchCache {
   readonly #byPrefix = new Map<string, ResourceCache>();
   readonly #listeners = new Map<ResourceCache, Set<ChangeListener>>();
   readonly #waiting = new Set<{ readonly revision: number; readonly resolve: () => void }>();
+  /** Kinds whose first listing is under way: what is deleted meanwhile must not come back with it. */
+  readonly #loading = new Map<ResourceCache, (key: string) => void>();
   readonly #progressListeners = new Set<(revision: number) => void>();
   readonly #onBadValue: (key: string, error: unknown) => void;
   #revision = 0;
@@ -231,6 +245,35 @@ export class WatchCache {
     const cache = this.#byPrefix.get(keyPrefix(kind));
     if (!cache) throw new Error(`kind ${kind.kind} is not in the watch cache`);
     return cache;
+  }
+
+  /** Takes up a kind while running. `load` lists what is stored; events that come meanwhile win. Returns how to let it go. */
+  async addKind(kind: AnyKind, load: () => Promise<readonly StoredItem[]>): Promise<() => void> {
+    const prefix = keyPrefix(kind);
+    const cache = new ResourceCache(kind);
+    this.#byPrefix.set(prefix, cache);
+    const remove = (): void => {
+      if (this.#byPrefix.get(prefix) !== cache) return;
+      this.#byPrefix.delete(prefix);
+      this.#listeners.delete(cache);
+      cache.replace([], this.#revision); // whoever watches has to start again
+    };
+    const gone = new Set<string>();
+    this.#loading.set(cache, (key) => void gone.add(key));
+    try {
+      for (const item of await load()) {
+        if (gone.has(item.key) || cache.get(item.key)) continue;
+        const entry = this.entryOf(cache, item);
+        if (entry) cache.adopt(entry);
+      }
+      cache.startWindow(this.#revision);
+    } catch (error) {
+      remove();
+      throw error;
+    } finally {
+      this.#loading.delete(cache);
+    }
+    return remove;
   }
 
   /** The cache that a key belongs to; undefined for what is no object (leases, allocations). */
@@ -277,6 +320,7 @@ export class WatchCache {
       const cache = this.#cacheOfKey(key);
       if (!cache) continue;
       const next = value && this.entryOf(cache, { key, value, modRevision: eventRevision });
+      if (!next) this.#loading.get(cache)?.(key);
       const event = cache.apply(key, next, eventRevision);
       if (event) this.#tell(cache, event);
     }

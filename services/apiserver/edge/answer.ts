@@ -38,7 +38,7 @@ export function sendObject(reply: FastifyReply, code: number, kind: AnyKind, ent
   }
 }
 
-/** Items of a list carry no kind and apiVersion, as upstream's typed lists. */
+/** Items of a list carry no kind and apiVersion, as upstream's typed lists; custom resources do. */
 function itemJson(entry: CacheEntry, prefix: string): string {
   const json = entry.json();
   return json.startsWith(prefix) ? `{${json.slice(prefix.length)}` : json;
@@ -49,7 +49,7 @@ export function sendList(reply: FastifyReply, kind: AnyKind, entries: readonly C
   switch (transform.as) {
     case 'object': {
       const prefix = `{"kind":"${kind.kind}","apiVersion":"${kind.apiVersion}",`;
-      const items = entries.map((entry) => itemJson(entry, prefix)).join(',');
+      const items = entries.map((entry) => (kind.isCustom ? entry.json() : itemJson(entry, prefix))).join(',');
       return sendJson(reply, 200, `{"kind":"${kind.listKind}","apiVersion":"${kind.apiVersion}","metadata":${JSON.stringify(metadata)},"items":[${items}]}`, format);
     }
     case 'table':

@@ -140,10 +140,13 @@ export function buildApiserverApp(dependencies: ApiserverDependencies): FastifyI
   });
 
   let documents: DiscoveryDocuments | undefined;
-  dependencies.aggregator?.onChange(() => {
+  const forgetDocuments = (): void => {
     documents = undefined;
-  });
-  const discovery = (): DiscoveryDocuments => (documents ??= describeApi(dependencies.kinds, dependencies.serverAddress, dependencies.aggregator?.remoteGroupVersions()));
+  };
+  dependencies.aggregator?.onChange(forgetDocuments);
+  dependencies.customResources?.onChange(forgetDocuments);
+  const kindsNow = () => [...dependencies.kinds, ...(dependencies.customResources?.kinds() ?? [])];
+  const discovery = (): DiscoveryDocuments => (documents ??= describeApi(kindsNow(), dependencies.serverAddress, dependencies.aggregator?.remoteGroupVersions()));
 
   const resources = (request: FastifyRequest, reply: FastifyReply): Promise<unknown> => {
     const { info, isLongRunning: unlimited, abort } = request.api;

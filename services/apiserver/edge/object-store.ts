@@ -181,6 +181,7 @@ export class ObjectStore {
     const prefix = keyPrefix(kind);
     let versions = this.#versions.get(prefix);
     if (!versions) this.#versions.set(prefix, (versions = this.#options.kinds.filter((one) => keyPrefix(one) === prefix)));
+    if (versions.length === 0) return kind.storedAs ? [kind.storedAs.kind, kind] : [kind]; // a custom resource
     return versions;
   }
 

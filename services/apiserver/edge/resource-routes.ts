@@ -15,6 +15,7 @@ import { objectSubresources } from '../core/subresource-rules.ts';
 import { decodeStructure, StructureError } from '../core/schema.ts';
 import { parseIncludeObject } from '../core/table.ts';
 import { CacheEntry } from '../core/watch-cache.ts';
+import type { CustomResources } from '../extensions/custom-resources.ts';
 import { sendList, sendObject, sendPlainObject, success, type AnswerForm } from './answer.ts';
 import { cannotBeHandled, decodeObject, parseBody, parseFieldValidation, type DecodeOptions, type RawBody } from './body.ts';
 import type { ApiserverExtension, BodyDecoder, BodyKind, ConnectHandler, ObjectHandler, ResourceCall, VirtualKind } from './extension.ts';
@@ -35,6 +36,7 @@ export interface ResourceServices extends ListServices {
   readonly store: ObjectStore;
   readonly objects: ObjectReader;
   readonly authorizer: Authorizer;
+  readonly customResources?: CustomResources;
   readonly extensions: readonly ApiserverExtension[];
   readonly clock: Clock;
   readonly random: Random;
@@ -105,7 +107,8 @@ export class ResourceRoutes {
     return info.isResourceRequest ? this.#connect.get(handlerKey(info.apiGroup, info.resource, info.subresource)) : undefined;
   }
   servesGroupVersion(group: string, version: string): boolean {
-    return this.#groupVersions.has(group === '' ? version : `${group}/${version}`);
+    const apiVersion = group === '' ? version : `${group}/${version}`;
+    return this.#groupVersions.has(apiVersion) || (this.#services.customResources?.servesGroupVersion(apiVersion) ?? false);
   }
 
   async handle(request: FastifyRequest, reply: FastifyReply): Promise<unknown> {
@@ -116,7 +119,7 @@ export class ResourceRoutes {
     if (objectHandler) return this.#runObjectHandler(objectHandler, request, reply);
 
     const apiVersion = info.apiGroup === '' ? info.apiVersion : `${info.apiGroup}/${info.apiVersion}`;
-    const kind = this.#kinds.get(`${apiVersion}/${info.resource}`);
+    const kind = this.#kinds.get(`${apiVersion}/${info.resource}`) ?? this.#services.customResources?.find(apiVersion, info.resource);
     if (info.resource === 'bindings' && apiVersion === 'v1') return this.#runBindings(request, reply);
     if (!kind || info.parts.length > 3) throw resourceNotServed();
     if (kind.deprecation !== undefined) warn(request, kind.deprecation);

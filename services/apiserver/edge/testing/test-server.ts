@@ -21,6 +21,7 @@ import { buildApiserverApp } from '../app.ts';
 import { chargeQuotaWith } from '../charge-quota.ts';
 import { cachedObjects } from '../cached-objects.ts';
 import { feedCache, waitUntilFresh } from '../cache-feed.ts';
+import { CustomResources } from '../../extensions/custom-resources.ts';
 import type { ApiserverExtension } from '../extension.ts';
 import { asServer } from '../hooks/ensure.ts';
 import { apiserverMetrics } from '../metrics.ts';
@@ -73,10 +74,11 @@ export async function startTestServer(options: TestServerOptions = {}) {
     admission: chainAdmission(admissionPlugins({ objects, authorizer, chargeQuota: chargeQuotaWith(() => store), clock, random, enabled: ['NodeRestriction'], disabled: [] })),
   });
   const aggregator = options.aggregator?.(objects);
+  const customResources = new CustomResources({ objects, cache, storage, clock, log });
   const cut: string[] = [];
   const app = buildApiserverApp({
     kinds, storage, cache, store, objects, clock, random, log, metrics: apiserverMetrics(registry, () => []), metricsRegistry: registry,
-    ...(aggregator ? { aggregator } : {}), extensions: options.extensions ?? [], waitUntilFresh: (signal) => waitUntilFresh({ storage, cache, clock }, signal),
+    customResources, ...(aggregator ? { aggregator } : {}), extensions: options.extensions ?? [], waitUntilFresh: (signal) => waitUntilFresh({ storage, cache, clock }, signal),
     authenticator: { authenticate: async (request) => (options.authenticate ?? userOf)(request) },
     authorizer,
     health: { healthz: [{ name: 'ping', check: () => undefined }], livez: [{ name: 'ping', check: () => undefined }], readyz: [{ name: 'ping', check: () => undefined }, { name: 'etcd', check: () => 'down' }] },
@@ -87,6 +89,7 @@ export async function startTestServer(options: TestServerOptions = {}) {
   await cache.waitFor(1, stop.signal);
   await store.create(anyKind(namespaceKind), '', namespaceObject('default'), asServer);
   await store.create(anyKind(serviceAccountKind), 'default', { metadata: { name: 'default' } } as KubernetesObject, asServer);
+  customResources.start(store, stop.signal);
   await app.ready();
 
   async function request(method: string, url: string, body?: unknown, headers: Readonly<Record<string, string>> = {}): Promise<Answer> {
