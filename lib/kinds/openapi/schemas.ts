@@ -59,17 +59,6 @@ export function addDefinitions(more: Readonly<Record<string, SchemaDefinition>>,
   };
 }
 
-/** Adds what is only known while the server runs; returns how to take it away. Names must not have been used before. */
-export function addDefinitions(more: Readonly<Record<string, SchemaDefinition>>, keys: Readonly<Record<string, Readonly<Record<string, ListKeys>>>>): () => void {
-  const [all, allKeys] = [definitions as Record<string, SchemaDefinition>, listKeys as Record<string, Readonly<Record<string, ListKeys>>>];
-  Object.assign(all, more);
-  Object.assign(allKeys, keys);
-  return () => {
-    for (const name of Object.keys(more)) delete all[name];
-    for (const name of Object.keys(keys)) delete allKeys[name];
-  };
-}
-
 export const listKeys = upstreamKeys.definitions as unknown as Readonly<Record<string, Readonly<Record<string, ListKeys>>>>;
 
 /** Fields that hold a struct by value: in Go they are there, if empty, whenever what holds them is. */
