@@ -2,6 +2,7 @@
 import type { KubernetesObject } from '#lib/kinds/define-kind.ts';
 import { calicoManifests } from './calico.ts';
 import { coreDnsManifests } from './coredns.ts';
+import { ingressNginxManifests } from './ingress-nginx.ts';
 import { kubeProxyManifests } from './kube-proxy.ts';
 import { metricsServerManifests, type MetricsServerOptions } from './metrics-server.ts';
 import { storageManifests } from './storage.ts';
@@ -23,6 +24,6 @@ export interface AddonOptions {
 
 /** In an order in which they can be created: accounts and configuration before the workloads that use them. */
 export function addonManifests(options: AddonOptions): KubernetesObject[] {
-  return [...calicoManifests(options), ...kubeProxyManifests(options), ...coreDnsManifests(options), ...storageManifests(),
+  return [...calicoManifests(options), ...kubeProxyManifests(options), ...coreDnsManifests(options), ...storageManifests(), ...ingressNginxManifests(),
     ...(options.metricsServer ? metricsServerManifests(options.metricsServer) : [])];
 }
