@@ -59,7 +59,7 @@ describe('a working day with kubectl', { timeout: 300_000 }, () => {
   });
   after(() => cluster.down());
 
-  test('apply changes what has changed, diff shows it, server-side apply is refused plainly', async () => {
+  test('apply changes what has changed, and diff shows it', async () => {
     const write = (value: string): string => cluster.writeFile('config.yaml', `apiVersion: v1\nkind: ConfigMap\nmetadata: {name: settings}\ndata: {key: ${value}}\n`);
     const file = write('one');
     assert.equal(await cluster.kubectlOk('apply', '-f', file), 'configmap/settings created\n');
@@ -68,9 +68,35 @@ describe('a working day with kubectl', { timeout: 300_000 }, () => {
     const diff = await cluster.kubectl(['diff', '-f', file]);
     assert.deepEqual([diff.code, /^-\s+key: one$/m.test(diff.stdout), /^\+\s+key: two$/m.test(diff.stdout)], [1, true, true], diff.stderr);
     assert.equal(await cluster.kubectlOk('apply', '-f', file), 'configmap/settings configured\n');
-    const refused = await cluster.kubectl(['apply', '--server-side', '-f', file]);
-    assert.equal(refused.code, 1);
-    assert.match(refused.stderr, /^error: Server-side apply not available on the server/);
+  });
+
+  test('server-side apply takes over from client-side apply, meets conflicts, and forces them', async () => {
+    const write = (data: string): string => cluster.writeFile('owned.yaml', `apiVersion: v1\nkind: ConfigMap\nmetadata: {name: owned}\ndata: ${data}\n`);
+    const file = write('{a: one, b: one}');
+    await cluster.kubectlOk('apply', '-f', file);
+    write('{a: two, b: one}');
+    assert.equal(await cluster.kubectlOk('apply', '--server-side', '-f', file), 'configmap/owned serverside-applied\n');
+    const conflict = await cluster.kubectl(['apply', '--server-side', '--field-manager=other', '-f', write('{a: three}')]);
+    assert.equal(conflict.code, 1);
+    assert.match(conflict.stderr, /^error: Apply failed with \d conflicts?: conflicts? with "kubectl/);
+    assert.match(conflict.stderr, /\.data\.a/);
+    const diff = await cluster.kubectl(['diff', '--server-side', '--force-conflicts', '--field-manager=other', '-f', file]);
+    assert.deepEqual([diff.code, /^-\s+a: two$/m.test(diff.stdout), /^\+\s+a: three$/m.test(diff.stdout)], [1, true, true], diff.stderr);
+    await cluster.kubectlOk('apply', '--server-side', '--force-conflicts', '--field-manager=other', '-f', file);
+    assert.equal(await cluster.kubectlOk('get', 'configmap', 'owned', '-o', 'jsonpath={.data.a} {.data.b}'), 'three one');
+    assert.doesNotMatch(await cluster.kubectlOk('apply', 'view-last-applied', 'configmap', 'owned'), /three/);
+    assert.equal(await cluster.kubectlOk('apply', '--server-side', '--dry-run=server', '--field-manager=other', '-f', file), 'configmap/owned serverside-applied (server dry run)\n');
+    const { metadata } = JSON.parse(await cluster.kubectlOk('get', '--raw', '/api/v1/namespaces/default/configmaps/owned')) as { metadata: { managedFields: { manager: string; operation: string }[] } };
+    assert.ok(metadata.managedFields.some(({ manager, operation }) => manager === 'other' && operation === 'Apply'));
+  });
+
+  test('explain tells what a field means, and an unknown field is refused where it stands', async () => {
+    const explained = await cluster.kubectlOk('explain', 'deployment.spec.strategy');
+    assert.match(explained, /The deployment strategy to use to replace existing pods with new ones\./);
+    assert.match(explained, /rollingUpdate\s+</);
+    const unknown = { ...web, metadata: { name: 'unknown' }, spec: { ...web.spec, foo: 'bar' } };
+    const refused = await cluster.kubectl(['create', '-f', cluster.writeFile('unknown.json', JSON.stringify(unknown))]);
+    assert.deepEqual([refused.code, /unknown field "?(spec\.)?foo"?/.test(refused.stderr)], [1, true], refused.stderr);
   });
 
   test('a rollout is followed, listed and undone', async () => {

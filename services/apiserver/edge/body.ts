@@ -57,19 +57,30 @@ function unrecognized(expected: BodyKind, bytes: Buffer, text: string): Error {
   return badRequest(`the object provided is unrecognized (must be of type ${expected.kind}): ${text} (${summary(bytes)})`);
 }
 
-/** Throws BadRequest. */
+/** Text that is no YAML, in go-yaml's words as far as the parsers agree on what is wrong. */
+export class YamlError extends Error {
+  override readonly name = 'YamlError';
+}
+
+const YAML_WORDS: Readonly<Record<string, string>> = {
+  TAB_AS_INDENT: 'found character that cannot start any token', BLOCK_AS_IMPLICIT_KEY: 'mapping values are not allowed in this context',
+  MULTILINE_IMPLICIT_KEY: 'could not find expected \':\'', BAD_ALIAS: 'unknown anchor referenced', BAD_INDENT: 'did not find expected node content',
+};
+const DUPLICATES = 'yaml: unmarshal errors:\n';
+
+/** Throws YamlError. */
 export function parseYaml(text: string, wantDuplicates: boolean): ParsedBody {
-  const refuse = (problem: string): Error => badRequest(`error converting YAML to JSON: yaml: ${problem}`);
+  const refuse = (problem: string): Error => new YamlError(`yaml: ${problem}`);
   const document = parseDocument(text, { uniqueKeys: false, merge: true });
   const [error] = document.errors;
-  if (error) throw refuse(/call stack/.test(error.message) ? TOO_DEEP : error.message.split('\n')[0] ?? '');
-  const strictErrors: string[] = [];
+  if (error) throw refuse(/call stack/.test(error.message) ? TOO_DEEP : `line ${error.linePos?.[0].line ?? 1}: ${YAML_WORDS[error.code] ?? 'did not find expected key'}`);
+  const duplicates: string[] = [];
   if (wantDuplicates) {
     const strict = parseDocument(text, { uniqueKeys: true, merge: true });
     for (const { code, linePos, pos } of strict.errors) {
       if (code !== 'DUPLICATE_KEY') continue;
       const key = /^[^:\s]+/.exec(text.slice(pos[0]))?.[0] ?? '';
-      strictErrors.push(`yaml: unmarshal errors:\n  line ${linePos?.[0].line ?? 0}: key "${key}" already set in map`);
+      duplicates.push(`  line ${linePos?.[0].line ?? 0}: key ${/^"/.test(key) ? key : `"${key}"`} already set in map`);
     }
   }
   let value: unknown;
@@ -79,7 +90,15 @@ export function parseYaml(text: string, wantDuplicates: boolean): ParsedBody {
     throw refuse(cause instanceof RangeError ? TOO_DEEP : 'document contains excessive aliasing');
   }
   if (isDeeperThan(JSON.stringify(value) ?? '', MAX_DEPTH)) throw refuse(TOO_DEEP);
-  return { value, strictErrors };
+  return { value, strictErrors: duplicates.length === 0 ? [] : [DUPLICATES + duplicates.join('\n')] };
+}
+
+/** Each duplicate of a YAML text is a warning of its own. Source: apiserver pkg/endpoints/handlers/rest.go, parseYAMLWarnings. */
+export function strictWarnings(errors: readonly string[]): string[] {
+  return errors.flatMap((error) => {
+    const start = error.indexOf(DUPLICATES);
+    return start < 0 ? [error] : error.slice(start + DUPLICATES.length).split('\n').map((line) => line.trim());
+  });
 }
 
 /** Throws BadRequest or UnsupportedMediaType. */
@@ -87,7 +106,14 @@ export function parseBody({ bytes, contentType }: RawBody, expected: BodyKind, o
   const mediaType = mediaTypeOf(contentType);
   const decoder = options.decoders.find((one) => one.mediaType === mediaType);
   if (decoder) return { value: decoder.decode(bytes, expected), strictErrors: [] };
-  if (mediaType === 'application/yaml') return parseYaml(bytes.toString('utf8'), options.wantDuplicates);
+  if (mediaType === 'application/yaml') {
+    try {
+      return parseYaml(bytes.toString('utf8'), options.wantDuplicates);
+    } catch (error) {
+      if (!(error instanceof YamlError)) throw error;
+      throw unrecognized(expected, bytes, error.message);
+    }
+  }
   if (mediaType !== 'application/json' && mediaType !== '') {
     throw unsupportedMediaType();
   }
@@ -115,7 +141,7 @@ export const cannotBeHandled = (expected: BodyKind, text: string): Error =>
 /** Reports or refuses what strict decoding found. */
 export function judgeStrictErrors(expected: BodyKind, errors: readonly string[], validation: FieldValidation, warn: (text: string) => void): void {
   if (errors.length === 0 || validation === 'Ignore') return;
-  if (validation === 'Warn') return errors.forEach(warn);
+  if (validation === 'Warn') return strictWarnings(errors).forEach(warn);
   throw cannotBeHandled(expected, `strict decoding error: ${errors.join(', ')}`);
 }
 

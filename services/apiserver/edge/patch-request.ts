@@ -2,7 +2,7 @@
 // Source: apiserver pkg/endpoints/handlers/patch.go.
 import { parse as parseYaml } from 'yaml';
 import type { AnyKind, KubernetesObject } from '#lib/kinds/define-kind.ts';
-import { badRequest, failure, StatusError } from '#lib/machinery/status-error.ts';
+import { badRequest, failure, type StatusError } from '#lib/machinery/status-error.ts';
 import { applyConfiguration, type ApplyWrite } from '../core/apply/managed-fields.ts';
 import { applyJsonPatch, JsonPatchError, JsonPatchFormatError } from '../core/patch/json-patch.ts';
 import { isRecord } from '../core/patch/json-value.ts';
@@ -11,7 +11,7 @@ import { applyStrategicMergePatch, StrategicPatchError } from '../core/patch/str
 import { duplicateFields } from '../core/duplicate-fields.ts';
 import { isDeeperThan, MAX_DEPTH, TOO_DEEP } from '../core/nesting.ts';
 import { decodeStructure, StructureError } from '../core/schema.ts';
-import { mediaTypeOf, parseYaml as parseYamlBody, type FieldValidation, type RawBody } from './body.ts';
+import { mediaTypeOf, parseYaml as parseYamlBody, strictWarnings, YamlError, type FieldValidation, type ParsedBody, type RawBody } from './body.ts';
 
 const PATCH_TYPES = {
   'application/json-patch+json': 'json', 'application/merge-patch+json': 'merge', 'application/strategic-merge-patch+json': 'strategic', 'application/apply-patch+yaml': 'apply',
@@ -98,7 +98,7 @@ function prepareMerge(type: Exclude<PatchType, 'apply'>, { bytes }: RawBody, tar
   const patch = parse(bytes);
   // entries of managedFields are many: only who names them works on them
   const namesEntries = bytes.includes('managedFields');
-  const duplicates = validation === 'Ignore' ? [] : safeDuplicates(bytes).map((text) => (type === 'json' ? `json patch ${text}` : text));
+  const duplicates = validation === 'Ignore' ? [] : type === 'json' ? operationErrors(bytes, patch) : safeDuplicates(bytes);
   const patching = (current: KubernetesObject | undefined): KubernetesObject => {
     const entries = namesEntries ? undefined : current?.metadata.managedFields;
     const patched = run(type, entries ? withoutEntries(current as KubernetesObject) : (current as KubernetesObject), patch, target);
@@ -136,7 +136,7 @@ function prepareApply({ bytes }: RawBody, target: PatchTarget, { validation, war
     const asTarget = own.kind.schema === schema ? own : { ...own, kind: { group, version, kind, schema, apiVersion, subresources: {} }, versions: [] };
     const applied = applyConfiguration(current, value, asTarget);
     if (strictErrors.length > 0 && validation === 'Strict') throw badRequest(`error strict decoding patch: ${strictErrors.join(', ')}`);
-    strictErrors.forEach(warn);
+    strictWarnings(strictErrors).forEach(warn);
     try {
       const object = decodeStructure(applied, schema).object as unknown as KubernetesObject;
       object.metadata ??= {} as KubernetesObject['metadata'];
@@ -151,25 +151,33 @@ function prepareApply({ bytes }: RawBody, target: PatchTarget, { validation, war
 }
 
 function parseConfiguration(bytes: Buffer, wantDuplicates: boolean): { readonly value: Record<string, unknown>; readonly strictErrors: readonly string[] } {
-  const parsed = refusing((text) => badRequest(`error decoding patch: ${text}`), () => parseYamlBody(bytes.toString('utf8'), wantDuplicates));
+  const parsed = parseApplied(bytes.toString('utf8'), wantDuplicates);
   const value = parsed.value ?? {};
   if (!isRecord(value)) throw badRequest(`error decoding patch: error unmarshaling JSON: while decoding JSON: json: cannot unmarshal ${Array.isArray(value) ? 'array' : typeof value} into Go value of type map[string]interface {}`);
   return { value, strictErrors: parsed.strictErrors.map((text) => `error converting YAML to JSON: ${text}`) };
 }
 
-function refusing<T>(wording: (text: string) => StatusError, act: () => T): T {
+function parseApplied(text: string, wantDuplicates: boolean): ParsedBody {
   try {
-    return act();
+    return parseYamlBody(text, wantDuplicates);
   } catch (error) {
-    if (error instanceof StatusError) throw wording(error.message);
-    throw error;
+    if (!(error instanceof YamlError)) throw error;
+    throw badRequest(`error decoding patch: error converting YAML to JSON: ${error.message}`);
   }
 }
 
 function safeDuplicates(bytes: Buffer): string[] {
   const text = bytes.toString('utf8');
-  return /^\s*\{/.test(text) && isJson(text) ? duplicateFields(text) : [];
+  return /^\s*[{[]/.test(text) && isJson(text) ? duplicateFields(text) : [];
 }
+const OPERATION_FIELDS: ReadonlySet<string> = new Set(['op', 'path', 'from', 'value']);
+/** What strict decoding finds in the operations of a JSON patch themselves. */
+function operationErrors(bytes: Buffer, patch: unknown): string[] {
+  const operations = Array.isArray(patch) ? (patch as unknown[]) : [];
+  const unknown = operations.flatMap((operation, index) => (isRecord(operation) ? Object.keys(operation) : []).filter((key) => !OPERATION_FIELDS.has(key)).map((key) => `unknown field "[${index}].${key}"`));
+  return [...safeDuplicates(bytes), ...unknown].map((text) => `json patch ${text}`);
+}
+
 function isJson(text: string): boolean {
   try {
     JSON.parse(text);
