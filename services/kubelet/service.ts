@@ -11,6 +11,7 @@ import type { Environment } from '#lib/environment/environment.ts';
 import { nodeKind } from '#lib/kinds/core/node.ts';
 import { podKind } from '#lib/kinds/core/pod.ts';
 import { serviceKind } from '#lib/kinds/core/service.ts';
+import { runtimeClassKind } from '#lib/kinds/node/runtime-class.ts';
 import type { KubernetesObject } from '#lib/kinds/define-kind.ts';
 import type { Node, Pod, PodStatus, Service } from '#lib/kinds/types/core-v1.ts';
 import { integerValue } from '#lib/machinery/quantity.ts';
@@ -160,6 +161,11 @@ export async function startKubelet(flags: KubeletFlags, environment: Environment
     memoryCapacity: integerValue(capacity['memory']),
     cpuPeriodUs: periodUs,
     limitPod: (pod, parent) => (config.cgroupsPerQOS ? cgroups.set(parent, podLimits(pod, periodUs, config.podPidsLimit)) : Promise.resolve()),
+    // Asked when it is needed: hardly any pod has one.
+    runtimeHandler: async (runtimeClass) => {
+      if (!api) throw new Error(`failed to get RuntimeClass ${runtimeClass}: there is no API server`);
+      return (await api.get(runtimeClassKind, undefined, runtimeClass, { signal })).handler;
+    },
     memoryUsageOf: async (containerId) => (await runtime.cri.containerStats({ containerId })).stats?.memory?.usageBytes?.value ?? 0,
     services: async (pod) => {
       if (!services) return [];

@@ -75,7 +75,7 @@ describe('kubelet on the container runtime', { timeout: 180_000 }, () => {
     assert.match(pod.status?.podIP ?? '', /^172\.16\.103\./);
     assert.match(await get('/containerLogs/default/web-w1-k8s/nginx'), /GET \/ HTTP/);
     assert.equal(await get('/containerLogs/default/web-w1-k8s/nope'), 'container "nope" not found in pod "web-w1-k8s"\n');
-    assert.match(await get('/stats/summary'), /"name":"nginx"/);
+    assert.match(await get('/stats/summary'), /"name":\s*"nginx"/);
   });
 
   test('containers outlive a kubelet that is killed, and one that dies meanwhile is restarted by the next kubelet', async () => {

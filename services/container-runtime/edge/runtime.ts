@@ -177,7 +177,7 @@ export class Runtime {
   async runSandbox(config: PodSandboxConfig, runtimeHandler: string): Promise<string> {
     const { network, log } = this.#options;
     if (!config.metadata) throw new FailedPrecondition('sandbox config must include metadata');
-    if (runtimeHandler !== '' && runtimeHandler !== 'runc') throw new FailedPrecondition(`failed to get sandbox runtime: no runtime for "${runtimeHandler}" is configured`);
+    if (runtimeHandler !== '' && runtimeHandler !== 'runc') throw new Error(`failed to get sandbox runtime: no runtime for "${runtimeHandler}" is configured`);
     const { name, namespace, uid, attempt } = config.metadata;
     const twin = [...this.sandboxes.values()].find(({ config: { metadata } }) =>
       metadata?.name === name && metadata.namespace === namespace && metadata.uid === uid && metadata.attempt === attempt);

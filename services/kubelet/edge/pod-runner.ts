@@ -49,6 +49,8 @@ export interface PodRunnerOptions extends Environment {
   readonly cpuPeriodUs: number;
   /** Makes the pod's cgroup and sets its limits. */
   readonly limitPod: (pod: Pod, cgroupParent: string) => Promise<void>;
+  /** What the runtime calls a RuntimeClass; rejects for one that is not there. */
+  readonly runtimeHandler: (runtimeClass: string) => Promise<string>;
   /** Bytes; 0 when it is not known. */
   readonly memoryUsageOf: (containerId: string) => Promise<number>;
   readonly services: (pod: Pod) => Promise<readonly Service[]>;
@@ -236,7 +238,8 @@ export class PodRunner {
     await this.#options.limitPod(pod, config.linux?.cgroupParent ?? '');
     let sandboxId: string;
     try {
-      ({ podSandboxId: sandboxId } = await runtime.cri.runPodSandbox({ config, runtimeHandler: pod.spec.runtimeClassName ?? '' }, { timeoutMs: SANDBOX_TIMEOUT_MS }));
+      const runtimeHandler = pod.spec.runtimeClassName ? await this.#options.runtimeHandler(pod.spec.runtimeClassName) : '';
+      ({ podSandboxId: sandboxId } = await runtime.cri.runPodSandbox({ config, runtimeHandler }, { timeoutMs: SANDBOX_TIMEOUT_MS }));
     } catch (error) {
       onEvent(pod, undefined, 'Warning', 'FailedCreatePodSandBox', `Failed to create pod sandbox: ${errorText(error)}`);
       throw new Error(`cannot create sandbox of ${fullNameOf(pod)}: ${errorText(error)}`, { cause: error });
