@@ -43,10 +43,11 @@ export async function applyAddons(api: ApiClient, master: HostLayout): Promise<v
     metricsServer: { address: master.address, caPem: data?.['client-ca-file'] ?? '' },
     apiServerHost: master.address, apiServerPort: API_PORT, podCidr: POD_CIDR, clusterDns: CLUSTER_DNS, loadBalancerCidr: loadBalancerCidr(master.address),
   });
-  // Workloads last: their pods need the accounts and configuration.
-  const isWorkload = ({ kind }: KubernetesObject) => kind === 'DaemonSet' || kind === 'Deployment';
-  await Promise.all(manifests.filter((object) => !isWorkload(object)).map((object) => createIfAbsent(api, object)));
-  await Promise.all(manifests.filter(isWorkload).map((object) => createIfAbsent(api, object)));
+  // Namespaces first, for what is in them; workloads last, for their pods need the accounts and configuration.
+  const stageOf = ({ kind }: KubernetesObject): number => (kind === 'Namespace' ? 0 : kind === 'DaemonSet' || kind === 'Deployment' ? 2 : 1);
+  for (const stage of [0, 1, 2]) {
+    await Promise.all(manifests.filter((object) => stageOf(object) === stage).map((object) => createIfAbsent(api, object)));
+  }
 }
 
 /** Source: kubeadm phases/markcontrolplane. */

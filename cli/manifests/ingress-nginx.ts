@@ -17,7 +17,7 @@ const controllerLabels = { ...labels, 'app.kubernetes.io/component': 'controller
 const inNamespace = (name: string) => ({ name, namespace: NAME, labels });
 const subjects = [{ kind: 'ServiceAccount', name: NAME, namespace: NAME }];
 
-const namespace: Namespace = { apiVersion: 'v1', kind: 'Namespace', metadata: { name: NAME, labels } };
+const namespace: Namespace = { apiVersion: 'v1', kind: 'Namespace', metadata: { name: NAME, labels }, spec: {} };
 const serviceAccount: ServiceAccount = { apiVersion: 'v1', kind: 'ServiceAccount', metadata: inNamespace(NAME) };
 const clusterRole: ClusterRole = {
   apiVersion: `${RBAC}/v1`, kind: 'ClusterRole', metadata: { name: NAME, labels },
