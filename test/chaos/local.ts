@@ -1,0 +1,43 @@
+// A cluster of local mode, broken by the levers of kubreak.
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { COMPONENTS, HOSTS } from '../../cli/cluster-layout.ts';
+import type { TestCluster } from '../e2e/cluster.ts';
+import type { BreakableCluster, Result } from './run-rounds.ts';
+
+const hosts = HOSTS.map(({ name }) => name);
+const processes = COMPONENTS.flatMap(({ name, hosts: where }) => {
+  if (where === 'any') return [name];
+  return (where === 'every' ? hosts : hosts.slice(0, 1)).map((host) => `${name}@${host}`);
+});
+
+export function breakableLocalCluster(cluster: TestCluster): BreakableCluster {
+  const up = (): Promise<Result> => cluster.kubreak(['up', '--detach', '--port', String(cluster.port)], { timeoutMs: 300_000 });
+  const nothing: Promise<Result> = Promise.resolve({ code: 0, stdout: '', stderr: '' });
+  return {
+    kubeconfig: cluster.kubeconfig,
+    targets: { processes, hosts, faults: ['kill', 'stop', 'pause', 'reboot', 'unplug', 'power-cut', 'down'] },
+    damage({ fault, target }) {
+      switch (fault) {
+        case 'kill': case 'stop': case 'pause': case 'reboot': return cluster.kubreak([fault, target]);
+        case 'unplug': return cluster.on(target, 'ip', 'link', 'set', 'eth0', 'down');
+        case 'down': return cluster.down(false).then(() => nothing);
+        case 'power-cut': {
+          const { supervisorPid } = JSON.parse(readFileSync(join(cluster.folder, 'running.json'), 'utf8')) as { supervisorPid: number };
+          process.kill(supervisorPid, 'SIGKILL');
+          return nothing;
+        }
+      }
+    },
+    mend({ fault, target }) {
+      switch (fault) {
+        case 'stop': return cluster.kubreak(['start', target]);
+        case 'pause': return cluster.kubreak(['resume', target]);
+        case 'unplug': return cluster.on(target, 'systemctl', 'restart', 'network');
+        case 'down': case 'power-cut': return up().then((result) => (/already running/.test(result.stderr) ? nothing : result));
+        case 'kill': case 'reboot': return nothing;
+      }
+    },
+    on: (host, ...command) => cluster.on(host, ...command),
+  };
+}
