@@ -13,8 +13,11 @@ import { addonManifests } from './manifests/addons.ts';
 async function createIfAbsent(api: ApiClient, object: KubernetesObject): Promise<void> {
   const kind = allKinds.find(({ apiVersion, kind: name }) => apiVersion === object.apiVersion && name === object.kind);
   if (!kind) throw new Error(`manifest of unknown kind ${object.apiVersion ?? ''} ${object.kind ?? ''}`);
-  await api.create(kind, object).catch((error: unknown) => {
-    if (!isAlreadyExists(error)) throw error;
+  await api.create(kind, object).catch(async (error: unknown) => {
+    if (isAlreadyExists(error)) return;
+    // A Service that is there is refused for its address, which it holds itself.
+    const isThere = await api.get(kind, object.metadata.namespace, object.metadata.name).then(() => true, () => false);
+    if (!isThere) throw error;
   });
 }
 
