@@ -10,6 +10,7 @@ import { badRequest, failure, internalError, invalidObject, methodNotAllowed, no
 import { formatTime } from '#lib/machinery/time.ts';
 import { FINALIZER_ORPHAN } from '../core/lifecycle/delete.ts';
 import type { UpdateRules } from '../core/lifecycle/write.ts';
+import { keyOf } from '../core/codec.ts';
 import { selectionOf, type Selection } from '../core/selection.ts';
 import { objectSubresources } from '../core/subresource-rules.ts';
 import { decodeStructure, StructureError } from '../core/schema.ts';
@@ -139,7 +140,7 @@ export class ResourceRoutes {
     const { verb } = request.api.info;
     if (!(kind.verbs as readonly string[]).includes(verb)) throw methodNotAllowed();
     const form = this.#form(operation);
-    const entries = (await virtual.list(request.api.abort.signal)).map((object) => new CacheEntry('', 0, object));
+    const entries = (await virtual.list(request.api.abort.signal)).map((object) => new CacheEntry(keyOf(kind, '', object.metadata.name), 0, object));
     const { matches } = this.#selection(operation);
     if (name === '') return sendList(reply, kind, entries.filter(matches), { resourceVersion: '' }, form);
     const found = entries.find(({ object }) => object.metadata.name === name);
