@@ -48,7 +48,6 @@ interface Known {
   readonly apiService: Readonly<APIService>;
   resources: readonly unknown[];
   isReachable: boolean;
-  openApiPaths: Readonly<Record<string, unknown>>;
   failures: number;
   timer: AbortController | undefined;
   isChecking: boolean;
@@ -80,15 +79,11 @@ export class Aggregator {
       group: spec.group ?? '', version: spec.version ?? '', groupPriority: spec.groupPriorityMinimum, versionPriority: spec.versionPriority, resources, isFresh: isReachable,
     }));
   }
-  /** Entries for the index of OpenAPI v3. */
-  openApiPaths(): Readonly<Record<string, unknown>> {
-    return Object.assign({}, ...[...this.#remote.values()].map((known) => known.openApiPaths)) as Record<string, unknown>;
-  }
 
-  /** The remote server that answers for `path`, also below /openapi/v3. */
+  /** The remote server that answers for `path`. */
   serves(path: string): Readonly<APIService> | undefined {
     if (this.#remote.size === 0) return undefined;
-    const [, group = '', version = ''] = /^(?:\/openapi\/v3)?\/apis\/([^/]+)\/([^/]+)(?:\/|$)/.exec(path) ?? [];
+    const [, group = '', version = ''] = /^\/apis\/([^/]+)\/([^/]+)(?:\/|$)/.exec(path) ?? [];
     return this.#remote.get(`${group}/${version}`)?.apiService;
   }
 
@@ -193,7 +188,7 @@ export class Aggregator {
       Object.assign(known, { apiService });
       if (isSame) return;
     }
-    const next: Known = known ?? { apiService, resources: [], isReachable: false, openApiPaths: {}, failures: 0, timer: undefined, isChecking: false, isStale: false };
+    const next: Known = known ?? { apiService, resources: [], isReachable: false, failures: 0, timer: undefined, isChecking: false, isStale: false };
     this.#remote.set(key, next);
     this.#changed();
     this.#check(next);
@@ -236,7 +231,6 @@ export class Aggregator {
     }
     const isReachable = finding.status === 'True';
     known.failures = isReachable ? 0 : known.failures + 1;
-    if (isReachable && !known.isReachable) known.openApiPaths = await this.#openApiIndex(apiService);
     if (known.isReachable !== isReachable || JSON.stringify(known.resources) !== JSON.stringify(resources)) {
       Object.assign(known, { isReachable, resources });
       this.#changed();
@@ -253,19 +247,6 @@ export class Aggregator {
       return await Promise.any(Array.from({ length: ATTEMPTS - 1 }, once)).catch((error: AggregateError) => {
         throw error.errors.at(-1);
       });
-    }
-  }
-
-  /** A server without OpenAPI v3 is as good as any. */
-  async #openApiIndex(apiService: Readonly<APIService>): Promise<Readonly<Record<string, unknown>>> {
-    const { group = '', version = '' } = apiService.spec;
-    const own = `apis/${group}/${version}`;
-    try {
-      const { paths = {} } = (await fetchDocument(this.#backend(apiService, false), '/openapi/v3', this.#signal) ?? {}) as { paths?: Record<string, unknown> };
-      return Object.fromEntries(Object.entries(paths).filter(([path]) => path === own));
-    } catch (error) {
-      this.#options.log.debug({ err: error, apiservice: apiService.metadata.name }, 'no OpenAPI of an APIService');
-      return {};
     }
   }
 

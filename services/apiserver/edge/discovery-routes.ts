@@ -64,7 +64,7 @@ export function groupDocument(path: string, documents: DiscoveryDocuments): unkn
   const [, prefix, rest = ''] = /^\/(apis?)\/(.+?)\/?$/.exec(path) ?? [];
   const parts = rest.split('/');
   if (prefix === 'api') return parts.length === 1 ? documents.resources('', rest) : undefined;
-  if (prefix === undefined || parts.length > 2) return undefined;
   const [group = '', version] = parts;
+  if (prefix === undefined || parts.length > 2 || group === '') return undefined;
   return version === undefined ? documents.group(group) : documents.resources(group, version);
 }
