@@ -8,7 +8,7 @@ import { UserError } from '../user-error.ts';
 import type { ClusterFolder } from './cluster-folder.ts';
 import type { LabHost } from './lab/lab-config.ts';
 import { isRootless, removeClusterFolder } from './rootless.ts';
-import { makeBase } from './rootless-base.ts';
+import { checkRootlessHosts, makeBase } from './rootless-base.ts';
 
 /**
  * Folders of a host that live on its own disk, outside the overlay over the machine's root: what the machine itself
@@ -51,7 +51,10 @@ export async function provision(folder: ClusterFolder, wanted: WantedHosts, nowM
   }
   const { workers = DEFAULT_WORKERS, nodeCpu: cpu, nodeMemory: memory } = wanted;
   const hosts = hostsWith(workers).map((host) => ({ ...host, ...(cpu === undefined ? {} : { cpu }), ...(memory === undefined ? {} : { memory }) }));
-  if (isRootless()) await makeBase(folder.baseFolder);
+  if (isRootless()) {
+    await checkRootlessHosts(folder.path);
+    await makeBase(folder.baseFolder);
+  }
   rmSync(`${folder.path}/hosts`, { recursive: true, force: true }); // an earlier attempt that was cut short
   const pki = await kubeadmPki({
     masters: hosts.filter(({ role }) => role === 'control-plane'), workers: hosts.filter(({ role }) => role === 'worker'),

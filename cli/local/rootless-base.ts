@@ -4,6 +4,8 @@ import { chmodSync, existsSync, lstatSync, mkdirSync, readdirSync, readlinkSync,
 import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { UserError } from '../user-error.ts';
+import { pathWithSystemPrograms } from './find-program.ts';
+import { removeClusterFolder, startAsClusterRoot } from './rootless.ts';
 
 const TOP_LINKS = ['bin', 'sbin', 'lib', 'lib32', 'lib64', 'libx32'];
 const FOLDERS = [
@@ -29,6 +31,26 @@ export async function makeBase(base: string): Promise<void> {
   const copying = copyEtc(join(root, 'etc'));
   makeFoldersLike('/usr', join(base, 'usr'), USR_DEPTH);
   await copying;
+}
+
+/** Throws UserError when a host could not boot here: better now than in three minutes. `folder` holds the hosts' disks. */
+export async function checkRootlessHosts(folder: string): Promise<void> {
+  const probe = join(folder, 'probe');
+  for (const part of ['upper', 'work', 'root']) mkdirSync(join(probe, part), { recursive: true });
+  const script = `step='lay a writable layer over /usr, which takes Linux 5.11, no mounts below /usr, and a folder on a disk of this machine (--dir)'
+trap '[ $? = 0 ] || echo "$step" >&2' EXIT
+mount -t overlay overlay -o "lowerdir=/usr,upperdir=$0/upper,workdir=$0/work,userxattr" "$0/root"
+step='mount /proc and /sys, as in containers with masked paths'
+mount -t proc proc /proc && mount -t sysfs sysfs /sys
+step='make network devices and rules'
+ip link add probe0 type bridge && ip link add probe1 type veth peer name probe2 && nft list tables`;
+  const child = await startAsClusterRoot(['unshare', '--net', '--mount', '--pid', '--fork', 'sh', '-ec', script, probe], { stdio: ['pipe', 'ignore', 'pipe'], env: { ...process.env, PATH: pathWithSystemPrograms() } });
+  let problem = '';
+  child.stderr?.on('data', (chunk: Buffer) => (problem += chunk.toString()));
+  const code = await new Promise<number | null>((resolve) => child.once('close', resolve));
+  await removeClusterFolder(probe);
+  const lines = problem.trim().split('\n');
+  if (code !== 0) throw new UserError(`a rootless cluster is not possible here: cannot ${lines.at(-1) ?? 'start a program'} (${lines[0] ?? ''})`);
 }
 
 function makeFoldersLike(model: string, target: string, depth: number): void {
