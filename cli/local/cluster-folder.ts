@@ -5,6 +5,7 @@ import { resolve } from 'node:path';
 import type { HostLayout } from '../cluster-layout.ts';
 import { UserError } from '../user-error.ts';
 import { startTicksOf } from './proc.ts';
+import { isRootless } from './rootless.ts';
 
 /** What the supervisor of a running cluster writes down. */
 export interface RunningCluster {
@@ -81,7 +82,13 @@ export class ClusterFolder {
   requireRunning(): RunningCluster & { labPid: number } {
     const running = this.running();
     if (running?.labPid === undefined) throw new UserError(`no cluster is running in ${this.path}; start one with: kubreak up`, 3);
+    this.requireOwner();
     return { ...running, labPid: running.labPid };
+  }
+  /** Throws UserError when root reaches for the cluster of a user or the other way round: their processes have other rights. */
+  requireOwner(): void {
+    if (!this.exists || this.provisioned.isRootless === isRootless()) return;
+    throw new UserError(`the cluster in ${this.path} was made ${isRootless() ? 'by root: run kubreak as root' : 'without root: run kubreak as its user'}, or choose another folder with --dir`);
   }
   /** Takes the folder for this process; throws UserError when another cluster runs in it. */
   claim(port: number): void {

@@ -27,10 +27,8 @@ export interface WantedHosts {
 }
 
 function checkExisting(folder: ClusterFolder, { workers, nodeCpu, nodeMemory }: WantedHosts): void {
-  const { provisioned, hosts, path } = folder;
-  if (provisioned.isRootless !== isRootless()) {
-    throw new UserError(`the cluster in ${path} was made ${isRootless() ? 'by root: run kubreak as root' : 'without root: run kubreak as its user'}, or choose another folder with --dir`);
-  }
+  const { hosts, path } = folder;
+  folder.requireOwner();
   const present = hosts.filter(({ role }) => role === 'worker').length;
   if (workers !== undefined && workers !== present) throw new UserError(`the cluster in ${path} has ${present} workers: start it without --workers, then use kubreak node add or kubreak node remove`);
   if (hosts.some(({ cpu, memory }) => (nodeCpu ?? cpu) !== cpu || (nodeMemory ?? memory) !== memory)) {

@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
-const KUBREAK = `${ROOT}dist/kubreak.js`;
+export const KUBREAK = `${ROOT}dist/kubreak.js`;
 const COMMAND_TIMEOUT_MS = 120_000;
 
 export interface Result {

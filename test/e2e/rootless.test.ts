@@ -1,7 +1,7 @@
 // The same cluster for somebody without rights: in a user namespace, with subordinate ids or with the one id that everybody has.
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { NGINX_POD, ordinaryUserProblem, TestCluster, until } from './cluster.ts';
+import { KUBREAK, NGINX_POD, ordinaryUserProblem, runCommand, TestCluster, until } from './cluster.ts';
 import { defineExperiments } from './experiments.ts';
 
 const skip = (await ordinaryUserProblem()) ?? false;
@@ -22,6 +22,12 @@ describe('an ordinary user with one id', { timeout: 300_000, skip }, () => {
     await cluster.kubectlOk('wait', 'pod/nginx-pod', '--for=condition=Ready', '--timeout=60s');
     const ip = await cluster.kubectlOk('get', 'pod', 'nginx-pod', '-o', 'jsonpath={.status.podIP}');
     assert.match(await cluster.onOk('m-k8s', 'curl', '-s', '-m', '5', ip), /<h1>Welcome to nginx!<\/h1>/);
+  });
+
+  test('root is told whose cluster it is', { skip: process.getuid?.() === 0 ? false : 'needs root' }, async () => {
+    const { code, stderr } = await runCommand(process.execPath, [KUBREAK, '--dir', cluster.folder, 'status']);
+    assert.equal(code, 1);
+    assert.match(stderr, /was made without root: run kubreak as its user/);
   });
 
   test('a container that exceeds its memory limit is OOMKilled without cgroups', async () => {
