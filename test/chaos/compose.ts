@@ -44,6 +44,11 @@ export async function breakableComposeCluster(): Promise<BreakableCluster> {
         case 'power-cut': case 'down': throw new Error(`${fault} is not a fault of containers`);
       }
     },
+    async lacking() {
+      const { stdout } = await docker('ps', '--format', '{{.Names}} {{.Status}}');
+      const isUp = (name: string): boolean => stdout.split('\n').some((line) => line.startsWith(`${name} Up`) && !line.includes('(Paused)'));
+      return processes.filter((name) => !isUp(name)).map((name) => `${name} is not up`).join(', ');
+    },
     on: (host, ...command) => docker('exec', host, ...command),
   };
 }

@@ -38,6 +38,12 @@ export function breakableLocalCluster(cluster: TestCluster): BreakableCluster {
         case 'kill': case 'reboot': return nothing;
       }
     },
+    async lacking() {
+      const { code, stdout, stderr } = await cluster.kubreak(['status', '-o', 'json']);
+      if (code !== 0) return stderr.trim();
+      const { processes: reports } = JSON.parse(stdout) as { processes: { component: string; host: string; health: string }[] };
+      return reports.filter(({ health }) => health !== 'healthy').map(({ component, host, health }) => `${component}@${host} ${health}`).join(', ');
+    },
     on: (host, ...command) => cluster.on(host, ...command),
   };
 }

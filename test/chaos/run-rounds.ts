@@ -23,6 +23,8 @@ export interface BreakableCluster {
   readonly targets: Targets;
   damage(damage: Damage): Promise<Result>;
   mend(damage: Damage): Promise<Result>;
+  /** What the API server cannot tell, in a few words; empty when nothing is lacking. */
+  lacking(): Promise<string>;
   on(host: string, ...command: string[]): Promise<Result>;
 }
 
@@ -165,6 +167,8 @@ async function waitUntilWhole(cluster: BreakableCluster, api: ApiClient, lasting
 
 /** In a few words; empty when nothing is. */
 async function whatIsLacking(cluster: BreakableCluster, api: ApiClient, lasting: ReadonlySet<string>): Promise<string> {
+  const lacking = await cluster.lacking();
+  if (lacking !== '') return lacking;
   const { hosts } = cluster.targets;
   const options = () => ({ signal: AbortSignal.timeout(REQUEST_TIMEOUT_MS) });
   const isTrue = (conditions: readonly { type: string; status: string }[] | undefined, wanted: string): boolean => conditions?.some(({ type, status }) => type === wanted && status === 'True') ?? false;
