@@ -1,6 +1,7 @@
 // Server-side apply and managedFields over HTTP, as kubectl uses them.
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
+import { eventually } from '#lib/testing/eventually.ts';
 import { startTestServer, type Answer, type TestServer } from './testing/test-server.ts';
 
 let server: TestServer;
@@ -121,4 +122,29 @@ test('managedFields can be reset, and a dry run leaves everything', async () => 
   assert.equal(entries(await server.patch(url, 'merge', { data: { b: '1' } })).length, 0, 'an update does not start ownership');
   const applied = await apply(url, { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'reset' }, data: { c: '1' } });
   assert.deepEqual(entries(applied).map(({ manager, operation }) => [manager, operation]), [['kubectl', 'Apply'], ['before-first-apply', 'Update']]);
+});
+
+test('custom resources merge by what their definition says of lists, and nobody owns what nobody stated', async () => {
+  const steps = { 'type': 'array', 'x-kubernetes-list-type': 'map', 'x-kubernetes-list-map-keys': ['name'], 'items': { type: 'object', required: ['name'], properties: { name: { type: 'string' }, run: { type: 'string' } } } };
+  const schema = { type: 'object', properties: { spec: { type: 'object', properties: { steps, tags: { type: 'array', items: { type: 'string' } } } } } };
+  const made = await server.post('/apis/apiextensions.k8s.io/v1/customresourcedefinitions', {
+    apiVersion: 'apiextensions.k8s.io/v1', kind: 'CustomResourceDefinition', metadata: { name: 'pipelines.stable.example.com' },
+    spec: {
+      group: 'stable.example.com', scope: 'Namespaced', names: { plural: 'pipelines', singular: 'pipeline', kind: 'Pipeline' },
+      versions: [{ name: 'v1', served: true, storage: true, schema: { openAPIV3Schema: schema } }],
+    },
+  });
+  assert.equal(made.code, 201, made.text);
+  const url = '/apis/stable.example.com/v1/namespaces/default/pipelines';
+  await eventually(async () => (await server.get(url)).code === 200);
+  const pipeline = (spec: object) => ({ apiVersion: 'stable.example.com/v1', kind: 'Pipeline', metadata: { name: 'p' }, spec });
+  const first = await apply(`${url}/p`, pipeline({ steps: [{ name: 'build', run: 'make' }], tags: ['a'] }), 'fieldManager=one');
+  assert.equal(first.code, 201, first.text);
+  const second = await apply(`${url}/p`, pipeline({ steps: [{ name: 'test', run: 'make test' }] }), 'fieldManager=two');
+  assert.deepEqual(second.json['spec'], { steps: [{ name: 'build', run: 'make' }, { name: 'test', run: 'make test' }], tags: ['a'] }, second.text);
+  assert.deepEqual(entries(second).find(({ manager }) => manager === 'two')?.fieldsV1, { 'f:spec': { 'f:steps': { 'k:{"name":"test"}': { '.': {}, 'f:name': {}, 'f:run': {} } } } });
+  const third = await apply(`${url}/p`, pipeline({ tags: ['b'] }), 'fieldManager=two');
+  assert.equal(third.json['message'], 'Apply failed with 1 conflict: conflict with "one": .spec.tags');
+  const created = await server.post(`${url}?fieldManager=three`, { ...pipeline({ tags: ['x'] }), metadata: { name: 'q' } });
+  assert.deepEqual(entries(created)[0]?.fieldsV1, { 'f:spec': { '.': {}, 'f:tags': {} } });
 });

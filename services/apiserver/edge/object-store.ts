@@ -177,7 +177,9 @@ export class ObjectStore {
     return { kind, subresource, versions: this.#versionsOf(kind), manager: fieldManager, nowMs: this.#options.clock.nowMs() };
   }
 
+  /** Of custom resources, which come and go, the stored version besides the kind's own. */
   #versionsOf(kind: AnyKind): readonly AnyKind[] {
+    if (kind.isCustom) return kind.storedAs ? [kind, kind.storedAs.kind as unknown as AnyKind] : [kind];
     const prefix = keyPrefix(kind);
     let versions = this.#versions.get(prefix);
     if (!versions) this.#versions.set(prefix, (versions = this.#options.kinds.filter((one) => keyPrefix(one) === prefix)));

@@ -57,6 +57,9 @@ const SCALARS: Readonly<Record<string, ScalarKind>> = {
   string: 'string', bytes: 'string', bool: 'boolean', int: 'numeric', int32: 'numeric', int64: 'numeric', double: 'numeric', number: 'numeric',
 };
 
+/** Custom resources are no structs: nothing is there that is not given. */
+const isGoStruct = (definition: string): boolean => definition.startsWith('io.k8s.');
+
 const ZEROS: Readonly<Record<string, object>> = { map: Object.freeze({}), list: Object.freeze([]) };
 
 const ofDefinition = new Map<string, MergeType>();
@@ -78,7 +81,7 @@ export function mergeTypeOf(definition: string): MergeType {
   ofDefinition.set(definition, type); // before its fields: JSONSchemaProps holds itself
   for (const [name, text] of Object.entries(raw.fields)) {
     const fieldType = parseType(text.replace(/!$/, ''), keys?.[name]);
-    const isPresent = text.endsWith('!') || (alwaysPresent[definition]?.includes(name) ?? false);
+    const isPresent = (isGoStruct(definition) && text.endsWith('!')) || (alwaysPresent[definition]?.includes(name) ?? false);
     fields.set(name, { element: `f:${name}`, type: fieldType, zero: isPresent ? ZEROS[fieldType.is] : undefined });
   }
   return type;
@@ -107,6 +110,7 @@ function keyDefault(itemType: string, name: string): unknown {
   const definition = itemType.slice(4);
   const stated = listKeys[definition]?.[name]?.default;
   if (stated !== undefined) return stated;
+  if (!isGoStruct(definition)) return undefined;
   const field = definitions[definition]?.fields?.[name];
   if (field === 'string!') return '';
   return field === 'int32!' || field === 'int64!' ? 0 : undefined;
