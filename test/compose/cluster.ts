@@ -51,7 +51,7 @@ export class ComposeCluster extends DrivenCluster {
   }
   async down(): Promise<void> {
     await this.composeOk(['down', '-v', '-t', '1']);
-    this.#engine.stop();
+    await this.#engine.stop();
     rmSync(this.scratch, { recursive: true, force: true });
   }
 
@@ -90,6 +90,9 @@ export class ComposeCluster extends DrivenCluster {
       assert.deepEqual([pods.length, broken], [15, []]);
       return true;
     }, deadlineMs);
+  }
+  inspect(container: string, format: string): Promise<Result> {
+    return runCommand('docker', ['inspect', '-f', format, container]);
   }
   state(container: string): string {
     return spawnSync('docker', ['inspect', '-f', '{{.State.Status}}', container], { encoding: 'utf8' }).stdout.trim();

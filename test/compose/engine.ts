@@ -21,7 +21,7 @@ export interface Engine {
   readonly compose: readonly [string, ...string[]];
   readonly baseImage: string;
   /** Ends the daemon, if it was started here. */
-  readonly stop: () => void;
+  readonly stop: () => Promise<void>;
 }
 
 interface Outcome {
@@ -46,7 +46,7 @@ export async function prepareEngine(): Promise<Engine> {
   try {
     return { compose: composeCommand(), baseImage: baseImage(), stop };
   } catch (error) {
-    stop();
+    await stop();
     throw error;
   }
 }
@@ -70,12 +70,13 @@ function installMissing(): void {
   installPackages([...new Set(missing)]);
 }
 
-async function startDaemon(): Promise<() => void> {
-  if (run('docker', ['info'], 20_000).ok) return () => undefined;
+async function startDaemon(): Promise<() => Promise<void>> {
+  if (run('docker', ['info'], 20_000).ok) return () => Promise.resolve();
   const log = openSync(DAEMON_LOG, 'a');
   const daemon = spawn('dockerd', [], { detached: true, stdio: ['ignore', log, log] });
   closeSync(log);
   daemon.unref();
+  const ended = new Promise<void>((resolve) => daemon.once('exit', () => resolve()));
   const startedMs = performance.now();
   while (!run('docker', ['info'], 20_000).ok) {
     if (daemon.exitCode !== null || performance.now() - startedMs > DAEMON_START_MS) {
@@ -84,7 +85,10 @@ async function startDaemon(): Promise<() => void> {
     }
     await new Promise((resolve) => setTimeout(resolve, 200));
   }
-  return () => void daemon.kill('SIGTERM');
+  return () => {
+    daemon.kill('SIGTERM');
+    return ended;
+  };
 }
 
 function baseImage(): string {
