@@ -49,7 +49,8 @@ cp /etc/kubreak/machine-id /etc/machine-id
 grep -q "# cluster" /etc/hosts || { echo "# cluster"; grep -v "	$host\$" /etc/kubreak/hosts; } >>/etc/hosts # bound by Docker: no replacing
 
 boot=
-trap 'trap "" TERM INT; [ -z "$boot" ] || kill -TERM "$boot" 2>/dev/null; wait; exit 0' TERM INT
+# unshare itself does not listen: its child, PID 1 of the boot, has to be asked.
+trap 'trap "" TERM INT; [ -z "$boot" ] || pkill -TERM -P "$boot"; wait; exit 0' TERM INT
 while :; do
   # Power off: no process is left. What is gone with them on a real host goes here: memory file systems, namespaces, groups.
   for path in $(cut -d" " -f5 /proc/self/mountinfo | grep -E "^(/run|/tmp)(/|$)|^/var/lib/kubelet/" | sort -r); do umount -l "$path" || :; done
