@@ -24,6 +24,7 @@ for (const service of readdirSync(`${root}services`)) {
   if (existsSync(main)) entryPoints[PROGRAM_NAMES[service] ?? service] = main;
 }
 entryPoints['hostctl'] = `${root}services/node/hostctl.ts`;
+entryPoints['stand-in-server'] = `${root}images/servers/main.ts`;
 entryPoints['kubreak'] = `${root}cli/main.ts`;
 entryPoints['lab'] = `${root}cli/local/lab/main.ts`;
 entryPoints['compose-host'] = `${root}cli/compose/host/main.ts`;
@@ -36,7 +37,7 @@ const written = new Set<string>();
 const LEAN_FLAGS = ['--max-semi-space-size=1'];
 const FLAGS: Readonly<Record<string, readonly string[]>> = { kubreak: [], 'compose-host': [] };
 /** Too small for a code cache to pay, and without help to print. */
-const UNCACHED = new Set(['hostctl', 'lab', 'compose-agent']);
+const UNCACHED = new Set(['hostctl', 'lab', 'compose-agent', 'stand-in-server']);
 
 /**
  * A running cluster has this folder mounted: files change one at a time and in one step, and only when they differ.
@@ -101,7 +102,7 @@ const descriptions = openApiDescriptions(root);
 if (descriptions) put(join(dist, 'openapi-descriptions.json'), Buffer.from(JSON.stringify(descriptions)), 0o644);
 else console.warn('kubectl explain will have no descriptions: @kubernetes/client-node, a development dependency, is not installed');
 // The built-in images go where the bundles go.
-for (const file of filesOf(join(root, 'images'))) put(join(dist, 'images', relative(join(root, 'images'), file)), readFileSync(file), statSync(file).mode & 0o111 ? 0o755 : 0o644);
+for (const file of [join(root, 'images/catalogue.json'), ...filesOf(join(root, 'images/layers'))]) put(join(dist, 'images', relative(join(root, 'images'), file)), readFileSync(file), statSync(file).mode & 0o111 ? 0o755 : 0o644);
 for (const file of filesOf(dist)) if (!written.has(file)) rmSync(file);
 
 // `npx kubreak` in a clone finds the command here; without it npx would pack and build the project once more.

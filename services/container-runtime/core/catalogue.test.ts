@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
-import { findInCatalogue, type CatalogueEntry } from './catalogue.ts';
+import { findInCatalogue, missingProgramText, type CatalogueEntry } from './catalogue.ts';
 import { parseImageReference } from './image-reference.ts';
 
 const { images } = JSON.parse(readFileSync(new URL('../../../images/catalogue.json', import.meta.url), 'utf8')) as { images: CatalogueEntry[] };
@@ -27,4 +27,16 @@ test("the cluster's own images are there in their versions", () => {
 test('an unknown image and a digest are not found', () => {
   assert.equal(find('example.org/nginx'), undefined);
   assert.equal(find(`nginx@sha256:${'a'.repeat(64)}`), undefined);
+});
+
+test('what tutorials use is there', () => {
+  for (const name of ['httpd', 'httpd:2.4-alpine', 'busybox:1.28', 'centos:7', 'redis:alpine', 'memcached', 'postgres:15', 'mysql:8.0', 'sysnet4admin/echo-hname', 'sysnet4admin/echo-ip', 'sysnet4admin/audit-trail', 'sysnet4admin/net-tools',
+    'nicolaka/netshoot', 'hashicorp/http-echo:0.2.3', 'k8s.gcr.io/echoserver:1.4', 'registry.k8s.io/echoserver:1.10', 'gcr.io/google-samples/hello-app:1.0', 'registry.k8s.io/e2e-test-images/agnhost:2.53', 'curlimages/curl', 'bitnami/kubectl',
+    'hello-world', 'perl:5.34.0', 'python:3.11']) assert.ok(find(name), name);
+  assert.equal(find('sysnet4admin/echo-hname:v2'), undefined);
+});
+
+test('a missing program is told with what to install', () => {
+  assert.equal(missingProgramText('docker.io/library/redis:7', '/usr/bin/redis-server', ['redis-server']),
+    'failed to pull and unpack image "docker.io/library/redis:7": failed to resolve reference "docker.io/library/redis:7": docker.io/library/redis:7: not found (the built-in image runs /usr/bin/redis-server of the node, which is not installed: apt-get install redis-server)');
 });

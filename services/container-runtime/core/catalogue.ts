@@ -16,8 +16,10 @@ export interface CatalogueEntry {
   readonly workingDirectory?: string;
   readonly user?: string;
   readonly stopSignal?: string;
-  /** Programs that the node must have, by path. */
+  /** Programs that the node must have, by path; `*` is any one name. */
   readonly needs?: readonly string[];
+  /** Debian's packages that have them. */
+  readonly packages?: readonly string[];
   /** Small files that depend on the version or on what the node has. */
   readonly files?: readonly CatalogueFile[];
   /** Whether the project's own bundles show at /opt/kubreak. */
@@ -48,6 +50,10 @@ export function findInCatalogue(entries: readonly CatalogueEntry[], reference: I
   }
   return undefined;
 }
+
+/** Why an image that the catalogue has cannot run here, and what would help. */
+export const missingProgramText = (reference: string, program: string, packages: readonly string[]): string =>
+  `${imageNotFoundText(reference)} (the built-in image runs ${program} of the node, which is not installed${packages.length > 0 ? `: apt-get install ${packages.join(' ')}` : ''})`;
 
 /** containerd's words for an image that no registry has. */
 export const imageNotFoundText = (reference: string): string =>

@@ -1,8 +1,8 @@
 // The image store of a node: which images were pulled, and what is in them. For now all come from the built-in catalogue.
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync, statfsSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, statfsSync } from 'node:fs';
 import { join } from 'node:path';
-import { findInCatalogue, imageNotFoundText, type CatalogueEntry, type CatalogueFile } from '../core/catalogue.ts';
+import { findInCatalogue, imageNotFoundText, missingProgramText, type CatalogueEntry, type CatalogueFile } from '../core/catalogue.ts';
 import type { ImageConfig } from '../core/container-plan.ts';
 import { formatImageReference, parseImageReference } from '../core/image-reference.ts';
 import { replaceFile } from './records.ts';
@@ -82,8 +82,8 @@ export class ImageStore {
     const text = formatImageReference(reference);
     if (!found) throw new ImageError('not-found', imageNotFoundText(text));
     const { entry, version } = found;
-    const missing = (entry.needs ?? []).find((path) => !existsSync(path));
-    if (missing) throw new ImageError('not-found', `${imageNotFoundText(text)} (the built-in image runs ${missing} of the node, which is not installed)`);
+    const missing = (entry.needs ?? []).find((path) => !nodeHas(path));
+    if (missing) throw new ImageError('not-found', missingProgramText(text, missing, entry.packages ?? []));
     const fill = (value: string): string => value.replaceAll('{version}', version);
     const definition = {
       config: {
@@ -121,4 +121,11 @@ export class ImageStore {
   #save(): void {
     replaceFile(this.#file, JSON.stringify(Object.fromEntries(this.#pulled)));
   }
+}
+
+/** `*` in a path stands for any one name. */
+function nodeHas(path: string): boolean {
+  const [folder = '', below = ''] = path.split('/*');
+  if (!path.includes('/*')) return existsSync(path);
+  return existsSync(folder) && readdirSync(folder).some((name) => existsSync(join(folder, name, below)));
 }
