@@ -6,7 +6,8 @@ import { labelSelector } from '#lib/machinery/selectors.ts';
 import { failure, forbidden, tooManyRequests } from '#lib/machinery/status-error.ts';
 import { formatTime } from '#lib/machinery/time.ts';
 
-export const EVICTION_BODY = { group: 'policy', version: 'v1', kind: 'Eviction', schema: 'io.k8s.api.policy.v1.Eviction' } as const;
+/** `kubectl drain` before 1.22 sends v1beta1. Source: EvictionREST.AcceptsGroupVersion. */
+export const EVICTION_BODY = { group: 'policy', version: 'v1', alsoVersions: ['v1beta1'], kind: 'Eviction', schema: 'io.k8s.api.policy.v1.Eviction' } as const;
 
 /** Evictions under way that a budget remembers at most. Source: MaxDisruptedPodSize. */
 const MAX_DISRUPTED_PODS = 2000;

@@ -162,8 +162,10 @@ export function checkStructure(
   value: Record<string, unknown>, expected: BodyKind,
   { strictErrors, validation, warn }: { strictErrors: readonly string[]; validation: FieldValidation; warn: (text: string) => void },
 ): KubernetesObject {
-  const { apiVersion, kind } = value;
+  const { kind } = value;
   const expectedVersion = apiVersionOf(expected);
+  const isOtherVersion = expected.alsoVersions?.some((version) => value['apiVersion'] === apiVersionOf({ ...expected, version })) === true;
+  const apiVersion = isOtherVersion ? expectedVersion : value['apiVersion'];
   if (typeof kind === 'string' && kind !== '' && kind !== expected.kind) {
     throw badRequest(typeof apiVersion === 'string' && apiVersion !== '' && apiVersion !== expectedVersion
       ? `no kind "${kind}" is registered for version "${apiVersion}" in scheme "pkg/api/legacyscheme/scheme.go:30"`

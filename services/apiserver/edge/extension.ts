@@ -24,6 +24,8 @@ export interface BodyKind {
   readonly kind: string;
   /** Name of the definition in types.json. */
   readonly schema: string;
+  /** Other versions of the group in which a body may come, of the same form. */
+  readonly alsoVersions?: readonly string[];
 }
 
 /** Object in, object out: the pipeline decodes, checks the structure and encodes. Never stored. */

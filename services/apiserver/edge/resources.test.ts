@@ -197,8 +197,9 @@ test('an eviction asks the disruption budget', async () => {
   const budgets = '/apis/policy/v1/namespaces/default/poddisruptionbudgets';
   await server.post(budgets, { metadata: { name: 'budget' }, spec: { minAvailable: 1, selector: { matchLabels: { app: 'evict' } } } });
   await server.patch(`${budgets}/budget/status`, 'merge', { status: { observedGeneration: 1, disruptionsAllowed: 1, currentHealthy: 2, desiredHealthy: 1, expectedPods: 2 } });
-  const evict = (name: string) => server.post(`${NS}/pods/${name}/eviction`, { apiVersion: 'policy/v1', kind: 'Eviction', metadata: { name } });
-  assert.equal((await evict('evict-a')).code, 201);
+  const evict = (name: string, version = 'v1') => server.post(`${NS}/pods/${name}/eviction`, { apiVersion: `policy/${version}`, kind: 'Eviction', metadata: { name } });
+  assert.equal((await evict('evict-a', 'v2')).code, 400);
+  assert.equal((await evict('evict-a', 'v1beta1')).code, 201, 'as kubectl before 1.22 asks for it');
   const refused = await evict('evict-b');
   assert.deepEqual(failed(refused), { code: 429, reason: 'TooManyRequests', message: "Cannot evict pod as it would violate the pod's disruption budget." });
   assert.deepEqual(refused.json['details']?.['causes'], [{ reason: 'DisruptionBudget', message: 'The disruption budget budget needs 1 healthy pods and has 2 currently' }]);
