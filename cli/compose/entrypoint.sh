@@ -43,7 +43,11 @@ fi
 # The installation, once: certificates and configuration, or what the master gives to a host that joins.
 if [ ! -e /etc/kubreak/installed ]; then
   node /opt/kubreak/dist/compose-host.js install "$host"
-  touch /etc/kubreak/installed
+  echo "${K8S_SUBNET:-}" >/etc/kubreak/installed
+fi
+if [ "$(cat /etc/kubreak/installed)" != "${K8S_SUBNET:-}" ]; then
+  echo "the data of this cluster are for the network $(cat /etc/kubreak/installed).0/24: set K8S_SUBNET to that, or delete them with: docker compose down -v" >&2
+  exit 1
 fi
 cp /etc/kubreak/machine-id /etc/machine-id
 grep -q "# cluster" /etc/hosts || { echo "# cluster"; grep -v "	$host\$" /etc/kubreak/hosts; } >>/etc/hosts # bound by Docker: no replacing
