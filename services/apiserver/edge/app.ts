@@ -16,6 +16,7 @@ import { describeApi, type DiscoveryDocuments } from '../core/discovery.ts';
 import { parseRequestInfo, type RequestInfo } from '../core/request-info.ts';
 import { asStatusError, RequestTimeoutError, sendPlainObject } from './answer.ts';
 import { MAX_BODY_BYTES, unsupportedMediaType } from './body.ts';
+import { compressAnswers } from './compression.ts';
 import { discoveryRoutes, groupDocument } from './discovery-routes.ts';
 import { healthRoutes, type HealthEndpoints } from './health-routes.ts';
 import { createHttpServer } from './http-server.ts';
@@ -122,6 +123,7 @@ export function buildApiserverApp(dependencies: ApiserverDependencies): FastifyI
     }
     done(null, payload);
   });
+  compressAnswers(app);
   app.addHook('preClose', async () => {
     stopping = true;
   });
