@@ -1,6 +1,6 @@
 // Every key, certificate and kubeconfig that `kubeadm init` and `kubeadm join` leave on the hosts of a cluster.
 // Source: kubeadm phases/certs and phases/kubeconfig, Kubernetes 1.36.
-import { createCertificateAuthority, createSigningKeyPair, issueCertificate, type CertificateUsage, type KeyAndCertificate } from './certificate.ts';
+import { createCertificateAuthority, createSigningKeyPair, issueCertificate, selfSignedServerCertificate, type CertificateUsage, type KeyAndCertificate } from './certificate.ts';
 import { kubeconfigText } from './kubeconfig.ts';
 
 export interface PkiHost {
@@ -50,7 +50,11 @@ export async function kubeadmPki(options: KubeadmPkiOptions): Promise<PkiFiles> 
 
 /** What `kubeadm join` leaves on a worker. */
 export async function nodeFiles(host: PkiHost, ca: KeyAndCertificate, endpoint: string, nowMs: number): Promise<Map<string, string>> {
+  // A kubelet would make this for itself at its first start; here the library for it is loaded already.
+  const serving = await selfSignedServerCertificate({ commonName: `${host.name}@${Math.floor(nowMs / 1000)}`, dnsNames: [host.name], ipAddresses: [host.address], nowMs });
   return new Map([
+    ['/var/lib/kubelet/pki/kubelet.crt', serving.certPem],
+    ['/var/lib/kubelet/pki/kubelet.key', serving.keyPem],
     [`${PKI}/ca.crt`, ca.certPem],
     ['/etc/kubernetes/kubelet.conf', await clientKubeconfig(ca, endpoint, `system:node:${host.name}`, ['system:nodes'], nowMs)],
   ]);

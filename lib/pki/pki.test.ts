@@ -69,7 +69,9 @@ test('kubeadm leaves its files on masters and workers', async () => {
   const files = await kubeadmPki({
     masters: [{ name: 'm-k8s', address: '192.168.1.10' }], workers: [{ name: 'w1-k8s', address: '192.168.1.101' }], serviceCidr: '10.96.0.0/12', nowMs,
   });
-  assert.deepEqual([...files.get('w1-k8s')?.keys() ?? []], ['/etc/kubernetes/pki/ca.crt', '/etc/kubernetes/kubelet.conf']);
+  assert.deepEqual([...files.get('w1-k8s')?.keys() ?? []], [
+    '/var/lib/kubelet/pki/kubelet.crt', '/var/lib/kubelet/pki/kubelet.key', '/etc/kubernetes/pki/ca.crt', '/etc/kubernetes/kubelet.conf',
+  ]);
   const master = files.get('m-k8s') ?? new Map<string, string>();
   const pairs = ['ca', 'apiserver', 'apiserver-kubelet-client', 'front-proxy-ca', 'front-proxy-client', 'etcd/ca', 'etcd/server', 'etcd/peer', 'etcd/healthcheck-client', 'apiserver-etcd-client'];
   for (const name of pairs) {
