@@ -25,7 +25,13 @@ if [ ! -s "$PGDATA/PG_VERSION" ]; then
         echo '       You must specify POSTGRES_PASSWORD to a non-empty value for the superuser.' >&2
         exit 1
     fi
-    "${become[@]}" initdb --username="$user" --pwfile=<(printf '%s\n' "$password") --auth-local=trust --auth-host="$method" ${POSTGRES_INITDB_ARGS:-}
+    secret=()
+    if [ -n "$password" ]; then
+        printf '%s\n' "$password" | "${become[@]}" sh -c 'umask 077; cat >/var/run/postgresql/password' || exit 1
+        secret=(--pwfile=/var/run/postgresql/password)
+    fi
+    "${become[@]}" initdb --username="$user" "${secret[@]}" --auth-local=trust --auth-host="$method" ${POSTGRES_INITDB_ARGS:-}
+    rm -f /var/run/postgresql/password
     echo "host all all all $method" | "${become[@]}" tee -a "$PGDATA/pg_hba.conf" >/dev/null
     if [ "$database" != postgres ]; then
         printf 'CREATE DATABASE "%s";\n' "${database//\"/\"\"}" | "${become[@]}" postgres --single -j -D "$PGDATA" postgres >/dev/null
