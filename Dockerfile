@@ -1,6 +1,14 @@
 # One image for every container of docker-compose.yml: a host of the cluster, or the place where a process of the control plane runs.
 # Plain syntax: builds with BuildKit and without.
 ARG BASE_IMAGE=node:20-bookworm-slim
+FROM ${BASE_IMAGE} AS programs
+# With the packages that only a build needs, such as those with the descriptions of the API's types.
+WORKDIR /opt/kubreak
+COPY package.json package-lock.json ./
+RUN npm ci --ignore-scripts --no-audit --no-fund
+COPY . .
+RUN npm run --silent build
+
 FROM ${BASE_IMAGE}
 # What the hosts' programs use, and what people type on a host. RUNLEVEL=1: nothing is started while installing.
 RUN apt-get update -qq \
@@ -12,6 +20,7 @@ WORKDIR /opt/kubreak
 COPY package.json package-lock.json ./
 RUN npm ci --omit=dev --ignore-scripts --no-audit --no-fund
 COPY . .
-RUN npm run --silent build && node dist/compose-host.js tools && ln -s /opt/kubreak/dist/kubreak.js /usr/local/bin/kubreak
+COPY --from=programs /opt/kubreak/dist dist
+RUN node dist/compose-host.js tools && ln -s /opt/kubreak/dist/kubreak.js /usr/local/bin/kubreak
 WORKDIR /root
 ENTRYPOINT ["/opt/kubreak/cli/compose/entrypoint.sh"]
