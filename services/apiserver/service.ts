@@ -12,6 +12,7 @@ import type { HealthCheck } from '#lib/service/health-server.ts';
 import { newMetrics } from '#lib/service/health-server.ts';
 import { createAccess } from './access/access.ts';
 import { Aggregator } from './aggregation/aggregator.ts';
+import { remoteOpenApi } from './aggregation/remote-openapi.ts';
 import { chainAdmission } from './core/admission/admission.ts';
 import { admissionPlugins } from './core/admission/default-plugins.ts';
 import { serviceReservations } from './core/services/reservations.ts';
@@ -33,6 +34,7 @@ import { servedKinds } from './edge/served-kinds.ts';
 import { VERSION } from './edge/version.ts';
 import type { ApiserverFlags } from './flags.ts';
 import { NO_DESCRIPTIONS } from './openapi/descriptions.ts';
+import { registerCustomGroups } from './extensions/custom-groups.ts';
 import { CustomResources } from './extensions/custom-resources.ts';
 import { openApiExtension } from './openapi/routes.ts';
 import { protobufBodyDecoder } from './protobuf/body-decoder.ts';
@@ -111,7 +113,9 @@ export async function startApiserver(flags: ApiserverFlags, environment: Environ
   });
   const app = buildApiserverApp({
     aggregator, customResources, kinds, store, cache, storage, objects, clock, random, log, metrics, metricsRegistry: registry,
-    extensions: [access.extension, openApiExtension({ kinds, version: VERSION.gitVersion, descriptions: readDescriptions }), { bodyDecoders: [protobufBodyDecoder()] },
+    extensions: [access.extension, openApiExtension({
+      kinds, version: VERSION.gitVersion, descriptions: readDescriptions, customTypes: () => customResources.types(), remote: remoteOpenApi(() => aggregator.openApiSources(), { clock, log }),
+    }), { bodyDecoders: [protobufBodyDecoder()] },
       componentStatusExtension(() => storage.checkHealth(ETCD_HEALTH_TIMEOUT_MS))],
     waitUntilFresh: (waiting) => waitUntilFresh({ storage, cache, clock }, waiting),
     authenticator: access.authenticator, authorizer: access.authorizer, impersonator: access.impersonator,
@@ -133,6 +137,7 @@ export async function startApiserver(flags: ApiserverFlags, environment: Environ
   log.info({ host: hostname(), port }, 'serving securely');
   aggregator.start(store, signal);
   customResources.start(store, signal);
+  registerCustomGroups({ store, objects, served: kinds, clock, log, signal });
   const services = { store, objects, clock, log, signal };
   const trust = {
     clientCaPem, requestHeaderCaPem, allowedNames: flags.requestheaderAllowedNames, usernameHeaders: flags.requestheaderUsernameHeaders,

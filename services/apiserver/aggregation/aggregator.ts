@@ -25,6 +25,7 @@ import type { ObjectStore } from '../edge/object-store.ts';
 import { pendingUpgrade } from '../edge/pipeline.ts';
 import { availableCondition, clusterAddress, DEFAULT_PORT, failedDiscovery, isAvailable, LOCAL, obstacle, PASSED, withFinding, type Finding } from './availability.ts';
 import { aggregatedResources } from './remote-discovery.ts';
+import type { RemoteSource } from './remote-openapi.ts';
 import { backendOf, fetchDocument, remoteHeaders, secureContextFor, userHeaders, type ProxyClient } from './remote-server.ts';
 
 /** A server is asked again after this long whatever happens, and sooner while it fails. Milliseconds. */
@@ -77,6 +78,14 @@ export class Aggregator {
   remoteGroupVersions(): RemoteGroupVersion[] {
     return [...this.#remote.values()].map(({ apiService: { spec }, resources, isReachable }) => ({
       group: spec.group ?? '', version: spec.version ?? '', groupPriority: spec.groupPriorityMinimum, versionPriority: spec.versionPriority, resources, isFresh: isReachable,
+    }));
+  }
+
+  /** Servers that answer, for what they publish about themselves. */
+  openApiSources(): RemoteSource[] {
+    return [...this.#remote.values()].filter(({ isReachable }) => isReachable).map(({ apiService }) => ({
+      group: apiService.spec.group ?? '', version: apiService.spec.version ?? '', identity: JSON.stringify(apiService.spec),
+      fetch: async (path) => fetchDocument(this.#backend(apiService, true), path, this.#signal),
     }));
   }
 

@@ -25,7 +25,7 @@ export function versionPriority(group: string, version: string): number {
   return VERSION_PRIORITIES[`${group}/${version}`] ?? (GROUP_PRIORITIES[group] === undefined ? CUSTOM_VERSION_PRIORITY : 15);
 }
 
-const AUTOMANAGED = 'kube-aggregator.kubernetes.io/automanaged';
+export const AUTOMANAGED = 'kube-aggregator.kubernetes.io/automanaged';
 
 /** The server of APIServices needs none for itself. */
 export function localApiServices(served: readonly LocalGroupVersion[]): APIService[] {

@@ -2,7 +2,7 @@
 // Source: apiextensions-apiserver pkg/apiserver/customresource_handler.go, pkg/registry/customresource.
 import { ageOf } from '#lib/machinery/human-duration.ts';
 import { anyKind, defineKind, type AnyKind, type Column, type KubernetesObject, type ScaleRules } from '#lib/kinds/define-kind.ts';
-import type { CustomResourceColumnDefinition, CustomResourceDefinition, CustomResourceDefinitionVersion, CustomResourceSubresourceScale } from '#lib/kinds/types/apiextensions-v1.ts';
+import type { CustomResourceColumnDefinition, CustomResourceDefinition, CustomResourceDefinitionVersion, CustomResourceSubresourceScale, JSONSchemaProps } from '#lib/kinds/types/apiextensions-v1.ts';
 import { ageColumn, nameColumn } from '#lib/kinds/columns.ts';
 import { parseLabelSelector, SelectorError } from '#lib/machinery/selectors.ts';
 import { parsePath, setAt, valuesAt } from './json-path.ts';
@@ -14,6 +14,8 @@ export interface CustomKind {
   readonly kind: AnyKind;
   readonly isServed: boolean;
   readonly schema: Definitions;
+  /** As the definition states it; absent when it does not. */
+  readonly published: JSONSchemaProps | undefined;
 }
 
 const at = (object: Custom, path: string | undefined): unknown => valuesAt(object, (path === undefined ? undefined : parsePath(path)) ?? [])[0];
@@ -98,7 +100,7 @@ export function customKinds(definition: Readonly<CustomResourceDefinition>, seri
         kind: storedKind, toStored: (object) => ({ ...object, apiVersion: storedKind.apiVersion }), fromStored: (object) => ({ ...object, apiVersion } as Custom),
       } } : {}),
     });
-    return { kind: anyKind(kind), isServed: version.served, schema: definitionsOf(root, name) };
+    return { kind: anyKind(kind), isServed: version.served, schema: definitionsOf(root, name), published: version.schema?.openAPIV3Schema };
   };
   const base = make(stored, undefined);
   return [base, ...spec.versions.filter((version) => version !== stored).map((version) => make(version, base.kind))];

@@ -56,6 +56,10 @@ export class CustomResources {
   kinds(): AnyKind[] {
     return [...this.#byPath.values()];
   }
+  /** What is served, with the schemas that clients are shown. */
+  types(): { readonly kind: AnyKind; readonly schema: CustomKind['published'] }[] {
+    return [...this.#registered.values()].flatMap(({ kinds }) => kinds.filter(({ isServed }) => isServed).map(({ kind, published }) => ({ kind, schema: published })));
+  }
   find(apiVersion: string, plural: string): AnyKind | undefined {
     return this.#byPath.get(`${apiVersion}/${plural}`);
   }

@@ -1,14 +1,23 @@
 // Writes the OpenAPI documents piece by piece, so that no whole document stands in memory as objects.
 import type { AnyKind } from '#lib/kinds/define-kind.ts';
+import { asPublished, customDefinitions, LIST_META, OBJECT_META, type CustomType } from './custom-types.ts';
 import type { Descriptions } from './descriptions.ts';
-import { definitionSchema, reachable, reference, type JsonSchema } from './json-schema.ts';
+import { definitionSchema, reachable, reference, type Dialect, type JsonSchema } from './json-schema.ts';
 import { definitionsOf, discoveryPaths, pathsOf, type Operation, type PathItem } from './operations.ts';
 
 export interface DocumentSource {
   readonly kinds: readonly AnyKind[];
+  readonly custom?: readonly CustomType[];
+  /** Of other servers, in v2; what is named alike here stays. */
+  readonly remote?: readonly RemoteV2[];
   /** Of Kubernetes, e.g. v1.36.2. */
   readonly version: string;
   readonly descriptions: Descriptions;
+}
+
+export interface RemoteV2 {
+  readonly paths: Readonly<Record<string, JsonSchema>>;
+  readonly definitions: Readonly<Record<string, JsonSchema>>;
 }
 
 export type Entry = readonly [name: string, value: JsonSchema];
@@ -42,16 +51,38 @@ function allPaths(kinds: readonly AnyKind[]): PathItem[] {
   return [...kinds.flatMap(pathsOf), ...discoveryPaths(kinds)].sort((a, b) => (a.path < b.path ? -1 : 1));
 }
 
-export function v2Parts({ kinds, version, descriptions }: DocumentSource): V2Parts {
-  const paths = allPaths(kinds);
+/** All that the paths lead to. */
+function* definitionEntries({ kinds, custom = [], descriptions }: DocumentSource, paths: readonly PathItem[], dialect: Dialect): Generator<Entry> {
   const groupVersions = groupVersionsOf(kinds);
+  for (const name of reachable([...definitionsOf(paths), ...(custom.length > 0 ? [OBJECT_META, LIST_META] : [])])) {
+    yield [name, definitionSchema(name, dialect, { groupVersions, texts: descriptions.definitions[name] })];
+  }
+  for (const one of custom) yield* customDefinitions(one, dialect, descriptions);
+}
+
+const withCustom = (source: DocumentSource): DocumentSource => ({ ...source, kinds: [...source.kinds, ...(source.custom ?? []).map(({ kind }) => asPublished(kind))] });
+
+export function v2Parts(own: DocumentSource): V2Parts {
+  const source = withCustom(own);
+  const { version, descriptions, remote = [] } = source;
+  const paths = allPaths(source.kinds);
   return {
     info: { title: 'Kubernetes', version },
     *paths() {
       for (const item of paths) yield [item.path, v2PathItem(item, descriptions)];
+      for (const one of remote) yield* Object.entries(one.paths);
     },
     *definitions() {
-      for (const name of reachable(definitionsOf(paths))) yield [name, definitionSchema(name, 'v2', { groupVersions, texts: descriptions.definitions[name] })];
+      const told = new Set<string>();
+      for (const entry of definitionEntries(source, paths, 'v2')) {
+        told.add(entry[0]);
+        yield entry;
+      }
+      for (const entry of remote.flatMap(({ definitions }) => Object.entries(definitions))) {
+        if (told.has(entry[0])) continue;
+        told.add(entry[0]);
+        yield entry;
+      }
     },
   };
 }
@@ -97,18 +128,16 @@ export function v2Json(source: DocumentSource): Buffer {
 }
 
 /** The document of one group and version; `kinds` are those of it. */
-export function v3Json({ kinds, version, descriptions }: DocumentSource): Buffer {
-  const paths = allPaths(kinds);
-  const groupVersions = groupVersionsOf(kinds);
+export function v3Json(own: DocumentSource): Buffer {
+  const source = withCustom(own);
+  const { version, descriptions } = source;
+  const paths = allPaths(source.kinds);
   const pathEntries = function* (): Generator<Entry> {
     for (const item of paths) yield [item.path, v3PathItem(item, descriptions)];
   };
-  const schemas = function* (): Generator<Entry> {
-    for (const name of reachable(definitionsOf(paths))) yield [name, definitionSchema(name, 'v3', { groupVersions, texts: descriptions.definitions[name] })];
-  };
   return joined([
     `{"openapi":"3.0.0","info":${JSON.stringify({ title: 'Kubernetes', version: version.replace(/\.\d+$/, '.0') })},"paths":`, ...jsonMap(pathEntries()),
-    ',"components":{"schemas":', ...jsonMap(schemas()),
+    ',"components":{"schemas":', ...jsonMap(definitionEntries(source, paths, 'v3')),
     ',"securitySchemes":{"BearerToken":{"type":"apiKey","description":"Bearer Token authentication","name":"authorization","in":"header"}}}}',
   ]);
 }

@@ -118,10 +118,10 @@ export function discoveryPaths(kinds: readonly AnyKind[]): PathItem[] {
 function builder(kind: AnyKind) {
   const scope = kind.namespaced ? 'Namespaced' : '';
   const gvk = { group: kind.group, kind: kind.kind, version: kind.version };
-  const list = definitionOfKind(`${kind.apiVersion}/${kind.listKind}`);
+  const list = kind.isCustom ? `${kind.schema}List` : definitionOfKind(`${kind.apiVersion}/${kind.listKind}`);
   const base = (method: Method, action: string, id: string, query: readonly QueryParameter[]) =>
     ({ method, action, description: describe(action, kind.kind), subject: kind.kind, id, tag: tagOf(kind), gvk, query, bodyRequired: false, codes: [200] });
-  return { scope, gvk, list, base, prefix: idPrefix(kind), patchTypes: kind.schema.startsWith('io.k8s.') ? PATCH_TYPES : PATCH_TYPES.filter((type) => !type.includes('strategic')) };
+  return { scope, gvk, list, base, prefix: idPrefix(kind), patchTypes: kind.schema.startsWith('io.k8s.') && !kind.isCustom ? PATCH_TYPES : PATCH_TYPES.filter((type) => !type.includes('strategic')) };
 }
 
 function listEverywhere(kind: AnyKind): Operation[] {

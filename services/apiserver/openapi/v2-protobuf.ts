@@ -80,7 +80,8 @@ function schema(one: JsonSchema): Piece[] {
     ...(one['default'] === undefined ? [] : [message(5, any(one['default']))]),
     ...strings(19, one['required']),
     ...(Array.isArray(one['enum']) ? one['enum'].map((value) => message(20, any(value))) : []),
-    ...(one['additionalProperties'] === undefined ? [] : [message(21, [message(1, schema(asObject(one['additionalProperties'])))])]),
+    // what another server writes here may be more than we do: a truth value says less than nothing at all
+    ...(typeof one['additionalProperties'] !== 'object' ? [] : [message(21, [message(1, schema(asObject(one['additionalProperties'])))])]),
     ...(one['type'] === undefined ? [] : [message(22, string(1, one['type']))]),
     ...(one['items'] === undefined ? [] : [message(23, [message(1, schema(asObject(one['items'])))])]),
     ...(one['properties'] === undefined ? [] : [message(25, entriesOf(one['properties']).map(([name, value]) => named(1, name, schema(value))))]),
