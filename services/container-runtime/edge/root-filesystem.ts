@@ -6,11 +6,16 @@ import type { Overlay } from '../core/container-plan.ts';
 /** Symbolic links followed in one path. Source: Linux, MAXSYMLINKS. */
 const LINK_LIMIT = 40;
 
+/** Whether a folder of a layer hides what the layers below it have in that folder. Node.js cannot read the mark itself. */
+export type IsOpaque = (layer: string, path: string) => boolean;
+
 export class RootFilesystem {
   readonly overlays: readonly Overlay[];
+  readonly #isOpaque: IsOpaque;
 
-  constructor(overlays: readonly Overlay[]) {
+  constructor(overlays: readonly Overlay[], isOpaque: IsOpaque = () => false) {
     this.overlays = overlays;
+    this.#isOpaque = isOpaque;
   }
 
   /**
@@ -27,6 +32,11 @@ export class RootFilesystem {
     ]);
   }
 
+  /** A published image's root: its layers, topmost first, over `bare`, which has the mount points that every root needs. */
+  static ofLayers({ folder, layers, bare, isOpaque }: { folder: string; layers: readonly string[]; bare: string; isOpaque: IsOpaque }): RootFilesystem {
+    return new RootFilesystem([{ at: '', lower: [...layers, bare], upper: join(folder, 'root/upper'), work: join(folder, 'root/work') }], isOpaque);
+  }
+
   /** Makes the writable folders. */
   prepare(): void {
     for (const { upper, work } of this.overlays) {
@@ -38,10 +48,18 @@ export class RootFilesystem {
   /** Makes `path` (with what is above it) a folder or an empty file where it is missing; returns it without symbolic links. */
   ensure(path: string, type: 'folder' | 'file'): string {
     const resolved = this.resolve(path);
-    if (this.#find(resolved)) return resolved;
+    if (this.find(resolved)) return resolved;
     this.#makeFolders(type === 'folder' ? resolved : dirname(resolved));
     if (type === 'file') writeFileSync(this.#upperPath(resolved), '', { mode: 0o644 });
     return resolved;
+  }
+
+  /** Makes `path` a folder in the writable layer, links followed; returns where it is on disk. */
+  makeWritable(path: string): string {
+    const resolved = this.resolve(path);
+    if (resolved === '/') return this.#upperPath('');
+    this.#makeFolders(resolved);
+    return this.#upperPath(resolved);
   }
 
   write(path: string, text: string): void {
@@ -53,14 +71,14 @@ export class RootFilesystem {
   /** A symbolic link; what is there already stays. */
   link(path: string, target: string): void {
     const at = `${this.resolve(dirname(path))}/${basename(path)}`;
-    if (this.#find(at)) return;
+    if (this.find(at)) return;
     this.#makeFolders(dirname(at));
     symlinkSync(target, this.#upperPath(at));
   }
 
   /** Empty when there is no such file. */
   read(path: string): string {
-    const found = this.#find(this.resolve(path));
+    const found = this.find(this.resolve(path));
     return found?.stats.isFile() ? readFileSync(found.path, 'utf8') : '';
   }
 
@@ -76,7 +94,7 @@ export class RootFilesystem {
         resolved = resolved === '' ? '' : dirname(resolved) === '/' ? '' : dirname(resolved);
         continue;
       }
-      const found = this.#find(`${resolved}/${part}`);
+      const found = this.find(`${resolved}/${part}`);
       if (!found?.stats.isSymbolicLink()) {
         resolved = `${resolved}/${part}`;
         continue;
@@ -95,13 +113,33 @@ export class RootFilesystem {
     return { overlay, below: overlay.at === '' ? path : path.slice(overlay.at.length + 1) };
   }
 
-  /** The topmost entry at a path that contains no links. A whiteout (character device 0/0) hides what is below. */
-  #find(path: string): { path: string; stats: Stats } | undefined {
+  /**
+   * The topmost entry at a path that contains no links. On the way down a whiteout (character device 0/0) or a file hides
+   * what lower layers have there, as does a folder that is marked as opaque.
+   */
+  find(path: string): { path: string; stats: Stats } | undefined {
     const { overlay, below } = this.#overlayOf(path);
-    for (const layer of [overlay.upper, ...overlay.lower]) {
-      const stats = lstatSync(layer + below, { throwIfNoEntry: false });
-      if (stats?.isCharacterDevice() && stats.rdev === 0) return undefined;
-      if (stats) return { path: layer + below, stats };
+    const parts = below.split('/').filter((part) => part !== '');
+    let layers = [overlay.upper, ...overlay.lower];
+    let at = '';
+    for (const [index, part] of parts.entries()) {
+      at = `${at}/${part}`;
+      const having: string[] = [];
+      for (const layer of layers) {
+        const stats = lstatSync(layer + at, { throwIfNoEntry: false });
+        if (!stats) continue;
+        if (stats.isCharacterDevice() && stats.rdev === 0) break;
+        if (index === parts.length - 1) return { path: layer + at, stats };
+        if (!stats.isDirectory()) break;
+        having.push(layer);
+        if (this.#isOpaque(layer, at)) break;
+      }
+      if (having.length === 0) return undefined;
+      layers = having;
+    }
+    for (const layer of layers) {
+      const stats = lstatSync(layer, { throwIfNoEntry: false });
+      if (stats) return { path: layer, stats };
     }
     return undefined;
   }
@@ -115,7 +153,7 @@ export class RootFilesystem {
     const parts = path.split('/').filter((part) => part !== '');
     for (let count = 1; count <= parts.length; count += 1) {
       const at = `/${parts.slice(0, count).join('/')}`;
-      const found = this.#find(at);
+      const found = this.find(at);
       if (found && !found.stats.isDirectory()) throw new Error(`not a directory: ${at} in the container's root`);
       const upper = this.#upperPath(at);
       if (lstatSync(upper, { throwIfNoEntry: false })) continue;

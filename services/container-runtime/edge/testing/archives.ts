@@ -1,0 +1,35 @@
+// Tar archives and images for tests.
+import { createHash } from 'node:crypto';
+import { pack, type Header } from 'tar-stream';
+import { goArchitecture } from '../../core/oci.ts';
+
+export type Member = Partial<Header> & { readonly name: string; readonly text?: string | Buffer };
+
+export async function tarOf(...members: Member[]): Promise<Buffer> {
+  const archive = pack();
+  for (const { text = '', ...header } of members) archive.entry({ mode: header.type === 'directory' ? 0o755 : 0o644, mtime: new Date(1_000_000), ...header }, text);
+  archive.finalize();
+  const chunks: Buffer[] = [];
+  for await (const chunk of archive as AsyncIterable<Buffer>) chunks.push(chunk);
+  return Buffer.concat(chunks);
+}
+
+export const digestOf = (bytes: Buffer | string): string => `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
+
+export interface TestImage {
+  readonly manifest: Buffer;
+  readonly config: Buffer;
+  /** Digest to bytes: manifest, config and layers. */
+  readonly blobs: ReadonlyMap<string, Buffer>;
+}
+
+/** An image of layers (lowest first) as they travel, with the archives that they are made of. */
+export function imageOf(layers: readonly { readonly tar: Buffer; readonly blob: Buffer; readonly mediaType: string }[], config: object): TestImage {
+  const configBytes = Buffer.from(JSON.stringify({ architecture: goArchitecture(process.arch), os: 'linux', config, rootfs: { type: 'layers', diff_ids: layers.map(({ tar }) => digestOf(tar)) } }));
+  const manifest = Buffer.from(JSON.stringify({
+    schemaVersion: 2, mediaType: 'application/vnd.oci.image.manifest.v1+json',
+    config: { mediaType: 'application/vnd.oci.image.config.v1+json', digest: digestOf(configBytes), size: configBytes.length },
+    layers: layers.map(({ blob, mediaType }) => ({ mediaType, digest: digestOf(blob), size: blob.length })),
+  }));
+  return { manifest, config: configBytes, blobs: new Map([manifest, configBytes, ...layers.map(({ blob }) => blob)].map((blob) => [digestOf(blob), blob])) };
+}
