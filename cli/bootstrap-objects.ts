@@ -42,8 +42,11 @@ export async function bindClusterAdmins(superAdminKubeconfig: string, server: st
 export async function applyAddons(api: ApiClient, master: HostLayout): Promise<void> {
   // The cluster's authority, which also vouches for metrics-server.
   const { data } = await api.get(configMapKind, 'kube-system', 'extension-apiserver-authentication');
+  const caPem = data?.['client-ca-file'] ?? '';
+  // The controller manager publishes it in every namespace; the first pods come before it has, and their kubelets would wait out a back-off.
+  await createIfAbsent(api, { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'kube-root-ca.crt', namespace: 'kube-system' }, data: { 'ca.crt': caPem } } as KubernetesObject);
   const manifests = addonManifests({
-    metricsServer: { address: master.address, caPem: data?.['client-ca-file'] ?? '' },
+    metricsServer: { address: master.address, caPem },
     apiServerHost: master.address, apiServerPort: API_PORT, podCidr: POD_CIDR, clusterDns: CLUSTER_DNS, loadBalancerCidr: loadBalancerCidr(master.address),
   });
   // Namespaces first, for what is in them; workloads last, for their pods need the accounts and configuration.

@@ -19,6 +19,8 @@ export interface HandlerResult {
   readonly output: string;
   /** Succeeded, but something is worth an event. */
   readonly isWarning?: boolean;
+  /** Failed because nobody listens at the port. */
+  readonly isRefused?: boolean;
 }
 
 export interface HandlerTarget {
@@ -51,6 +53,8 @@ export async function runCommand({ command = [] }: ExecAction, { runtime, contai
 }
 
 const hostPort = (host: string, port: number): string => (host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`);
+
+const isRefusal = (error: unknown): boolean => (error as NodeJS.ErrnoException).code === 'ECONNREFUSED';
 
 /** A socket error in Go's words. */
 function dialText(error: NodeJS.ErrnoException, host: string, port: number): string {
@@ -89,7 +93,7 @@ export async function httpGet(action: HTTPGetAction, { container, host: podHost 
       response = await oneGet(url, headers, signal);
     } catch (error) {
       const text = signal.aborted ? 'context deadline exceeded (Client.Timeout exceeded while awaiting headers)' : dialText(error as NodeJS.ErrnoException, url.hostname.replace(/^\[|\]$/g, ''), Number(url.port) || port);
-      return { result: 'failure', output: `Get ${JSON.stringify(url.href)}: ${text}` };
+      return { result: 'failure', output: `Get ${JSON.stringify(url.href)}: ${text}`, isRefused: isRefusal(error) };
     }
     const { status, location, body } = response;
     if (status >= 300 && status < 400 && location !== undefined) {
@@ -138,7 +142,7 @@ export function tcpConnect(action: TCPSocketAction, { container, host: podHost }
     };
     socket.once('connect', () => finish({ result: 'success', output: '' }));
     socket.once('timeout', () => finish({ result: 'failure', output: `dial tcp ${hostPort(host, port)}: i/o timeout` }));
-    socket.once('error', (error) => finish({ result: 'failure', output: dialText(error, host, port) }));
+    socket.once('error', (error) => finish({ result: 'failure', output: dialText(error, host, port), isRefused: isRefusal(error) }));
   });
 }
 

@@ -74,8 +74,7 @@ export class ImagePuller {
   }
 
   #sayStandIn({ spec }: Image, image: string, say: Say): void {
-    const what = spec?.annotations[STAND_IN_ANNOTATION];
-    if (what !== undefined) say('Normal', 'StandInImage', `Image ${JSON.stringify(image)} is a built-in stand-in, not the published image`);
+    if (spec?.annotations[STAND_IN_ANNOTATION] === 'true') say('Normal', 'StandInImage', `Image ${JSON.stringify(image)} is a built-in stand-in, not the published image`);
   }
 
   async #pull({ pod, reference, image, sandboxConfig, objects, say, signal }: PullInputs): Promise<Image> {

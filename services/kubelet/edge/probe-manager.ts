@@ -10,6 +10,13 @@ import type { Runtime } from './runtime.ts';
 
 const PROBE_TYPES: readonly ProbeType[] = ['liveness', 'readiness', 'startup'];
 const TITLES: Readonly<Record<ProbeType, string>> = { liveness: 'Liveness', readiness: 'Readiness', startup: 'Startup' };
+/**
+ * A program needs a moment until it listens. Upstream asks at once, is refused, and asks again a whole period (a second at
+ * least) later; here a startup probe that is refused in the container's first moments is asked again after this time, and the
+ * refusal does not count. The limit is one second, and one more since start times are whole seconds. Milliseconds.
+ */
+const LISTEN_WAIT_MS = 100;
+const LISTEN_LIMIT_MS = 2_000;
 /** Tries of one run when the prober itself fails. Source: maxProbeRetries. */
 const TRIES = 3;
 
@@ -121,26 +128,28 @@ export class ProbeManager {
     if (worker.isBusy || worker.isStopped) return;
     worker.isBusy = true;
     const startedMs = this.#options.clock.nowMs();
+    let isTooEarly = false;
     try {
-      await this.#probeOnce(worker);
+      isTooEarly = await this.#probeOnce(worker);
     } catch (error) {
       this.#options.log.error({ err: error, pod: worker.pod.metadata.name, container: worker.container.name }, 'probe failed unexpectedly');
     } finally {
       worker.isBusy = false;
-      const periodMs = (worker.probe.periodSeconds ?? 10) * 1000;
+      const periodMs = isTooEarly ? LISTEN_WAIT_MS : (worker.probe.periodSeconds ?? 10) * 1000;
       this.#schedule(worker, Math.max(0, periodMs - (this.#options.clock.nowMs() - startedMs)));
     }
   }
 
-  async #probeOnce(worker: Worker): Promise<void> {
+  /** Returns whether the container is not listening yet and is to be asked again soon. */
+  async #probeOnce(worker: Worker): Promise<boolean> {
     const { clock, statusOf, onVerdict, onEvent } = this.#options;
     const { pod, container, type, probe } = worker;
     const uid = uidOf(pod);
     const status = statusOf(uid);
-    if (!status || isTerminalPhase(status.phase)) return;
+    if (!status || isTerminalPhase(status.phase)) return false;
     const own = findStatus(status, container.name);
     const containerId = own?.containerID?.replace(/^[^:]*:\/\//, '') ?? '';
-    if (!own || containerId === '') return;
+    if (!own || containerId === '') return false;
     if (worker.state.containerId !== containerId) worker.state = initialProbeState(type, containerId);
     const startedAt = own.state?.running?.startedAt;
     if (startedAt === undefined && type === 'readiness' && worker.state.verdict !== 'failure') worker.state = { ...worker.state, verdict: 'failure' };
@@ -151,15 +160,17 @@ export class ProbeManager {
       isStarted: own.started === true,
       isTerminating: pod.metadata.deletionTimestamp !== undefined,
     };
-    if (!shouldProbe(worker.state, situation)) return;
+    if (!shouldProbe(worker.state, situation)) return false;
     const host = usesHostNetwork(pod) ? this.#options.hostIPs()[0] : status.podIP;
     const outcome = await this.#tries(worker, containerId, host ?? '127.0.0.1');
-    if (!outcome || worker.isStopped || worker.state.containerId !== containerId) return;
+    if (!outcome || worker.isStopped || worker.state.containerId !== containerId) return false;
+    if (type === 'startup' && outcome.isRefused === true && startedAt !== undefined && clock.nowMs() - (parseTimeOrUndefined(startedAt) ?? 0) < LISTEN_LIMIT_MS) return true;
     if (outcome.isWarning === true) onEvent(pod, container.name, 'ProbeWarning', `${TITLES[type]} probe warning: ${outcome.output}`);
     if (outcome.result === 'failure') onEvent(pod, container.name, 'Unhealthy', `${TITLES[type]} probe failed: ${outcome.output}`);
     const before = worker.state.verdict;
     worker.state = afterProbe(worker.state, outcome.result, type, probe);
     if (worker.state.verdict !== before) onVerdict(uid, type, worker.state.verdict);
+    return false;
   }
 
   async #tries({ pod, container, type, probe }: Worker, containerId: string, host: string): Promise<HandlerResult | undefined> {
