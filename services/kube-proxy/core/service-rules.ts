@@ -1,4 +1,5 @@
 // The rules of one Service port. Source: kubernetes pkg/proxy/nftables/proxier.go, whose names of chains and sets are kept.
+import { cidrContains, parseIpv4, parseIpv4Cidr } from '#lib/machinery/ipv4.ts';
 import { chooseEndpoints, isExternallyAccessible, type NodePlace } from './endpoint-choice.ts';
 import type { Endpoint, ServicePort } from './service-port.ts';
 import type { ServiceRules } from './table-content.ts';
@@ -93,8 +94,8 @@ export function servicePortRules(port: ServicePort, endpoints: readonly Endpoint
       if (port.sourceRanges.length > 0) elements.push(['firewall-ips', addressKey(address), `goto ${firewallChain}`]);
     }
     if (port.loadBalancerIps.length > 0 && port.sourceRanges.length > 0) {
-      // The node that is inside of a range also speaks from the balancer's own address.
-      const allowed = port.sourceRanges.length > 0 && nodeIps.length > 0 ? [...port.sourceRanges, ...port.loadBalancerIps] : port.sourceRanges;
+      // A node that is inside of a range may also speak from the balancer's own address.
+      const allowed = nodeIps.some((ip) => port.sourceRanges.some((range) => isInRange(ip, range))) ? [...port.sourceRanges, ...port.loadBalancerIps] : port.sourceRanges;
       chains.push([firewallChain, [`ip saddr != { ${[...new Set(allowed)].join(', ')} } drop`]]);
     }
     if (port.nodePort !== 0) {
@@ -108,6 +109,11 @@ export function servicePortRules(port: ServicePort, endpoints: readonly Endpoint
     if (isLocal) elements.push(['hairpin-connections', `${ip} . ${ip} . ${protocol} . ${target}`, '']);
   }
   return { chains, elements, affinitySets };
+}
+
+function isInRange(address: string, range: string): boolean {
+  const [value, cidr] = [parseIpv4(address), parseIpv4Cidr(range)];
+  return value !== undefined && cidr !== undefined && cidrContains(cidr, value);
 }
 
 /** Packets with the mark get the node's address as source in the masquerading chain. */

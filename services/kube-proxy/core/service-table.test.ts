@@ -64,6 +64,9 @@ test('load balancer addresses are served, guarded by their source ranges, unless
   table.setSlice(slice('svc1', [{ addresses: ['172.16.1.2'] }]));
   assert.equal(element(table, 'service-ips', '5.6.7.8 . tcp . 80'), `goto external-${CHAIN}`);
   assert.equal(element(table, 'firewall-ips', '5.6.7.8 . tcp . 80'), `goto firewall-${CHAIN}`);
+  assert.deepEqual(table.content().chains.get(`firewall-${CHAIN}`), ['ip saddr != { 10.1.0.0/16 } drop']);
+  table.setPlace({ node: 'w1', zone: undefined }, ['10.1.0.101']);
+  assert.deepEqual(table.content().chains.get(`firewall-${CHAIN}`), ['ip saddr != { 10.1.0.0/16, 5.6.7.8 } drop'], 'a node in the range may speak from the address itself');
   table.setService(balancer('Proxy'));
   assert.equal(element(table, 'service-ips', '5.6.7.8 . tcp . 80'), undefined);
 });
