@@ -163,8 +163,10 @@ export async function startIngressNginx(
     statusLoop.request();
   };
   for (const informer of [classes, services, slices, secrets]) informer.addHandler({ added: request, updated: request, deleted: request });
+  // Which Ingresses are ours can be told when the classes are known: those of before are announced together.
+  let hasStarted = false;
   const announce = (ingress: Ingress): void => {
-    if (isOurs(ingress)) recorder.event(referenceTo(ingress), 'Normal', 'Sync', 'Scheduled for sync');
+    if (hasStarted && isOurs(ingress)) recorder.event(referenceTo(ingress), 'Normal', 'Sync', 'Scheduled for sync');
     request();
   };
   ingresses.addHandler({ added: announce, deleted: request, updated: (next, previous) => {
@@ -176,7 +178,11 @@ export async function startIngressNginx(
   try {
     await Promise.race([nginxEnded, Promise.all([
       startHealthServer({ host: '0.0.0.0', port: flags.healthzPort, metrics, signal, live: [{ name: 'nginx', check: readiness }], ready: [{ name: 'nginx', check: readiness }] }),
-      Promise.all(informers.map((informer) => informer.synced(signal))).then(request, () => undefined),
+      Promise.all(informers.map((informer) => informer.synced(signal))).then(() => {
+        hasStarted = true;
+        ingresses.list().forEach(announce);
+        request();
+      }, () => undefined),
       ...informers.map((informer) => informer.run(signal)),
       syncLoop.run(signal),
       flags.updateStatus ? runAsLeader({ api, namespace, name: flags.electionId, identity: `${pod}_${randomUUID()}`, ...LEASE, clock, random, log, signal }, (leading) => statusLoop.run(leading)) : undefined,

@@ -39,6 +39,7 @@ events {
 }
 http {
   default_type text/html;
+  uninitialized_variable_warn off;
   client_body_temp_path ${settings.folder}/client-body;
   proxy_temp_path ${settings.folder}/proxy;
   fastcgi_temp_path ${settings.folder}/fastcgi;
