@@ -32,6 +32,15 @@ test('a ready pod becomes an endpoint with its node, zone and reference', () => 
   }]);
 });
 
+test('a Service that prefers what is near gives hints for ready endpoints', () => {
+  const hints = (trafficDistribution: string | undefined, options = {}) => plan([pod(1, options)], [], { owner: service({ trafficDistribution }) }).create[0]?.endpoints?.[0]?.hints;
+  assert.equal(hints(undefined), undefined);
+  assert.deepEqual(hints('PreferSameZone'), { forZones: [{ name: 'z1' }] });
+  assert.deepEqual(hints('PreferClose'), { forZones: [{ name: 'z1' }] });
+  assert.deepEqual(hints('PreferSameNode'), { forZones: [{ name: 'z1' }], forNodes: [{ name: 'w1' }] });
+  assert.equal(hints('PreferSameNode', { ready: false }), undefined);
+});
+
 test('a terminating pod still serves but is not ready, unless not-ready addresses are published', () => {
   const conditions = (owner: Service) => plan([pod(1, { deleting: true })], [], { owner }).create[0]?.endpoints?.[0]?.conditions;
   assert.deepEqual(conditions(service()), { ready: false, serving: true, terminating: true });

@@ -114,7 +114,16 @@ function endpointOf(service: Readonly<Service>, pod: Readonly<Pod>, addresses: s
     ...(pod.spec.nodeName ? { nodeName: pod.spec.nodeName } : {}),
     ...(zone ? { zone } : {}),
     ...(hostname === undefined ? {} : { hostname }),
+    ...hintsFor(service, pod.spec.nodeName, zone, serving && !terminating),
   };
+}
+
+/** Who should use the endpoint, where the Service prefers what is near. Source: k8s.io/endpointslice trafficdist. */
+function hintsFor({ spec }: Readonly<Service>, node: string | undefined, zone: string | undefined, ready: boolean): Pick<Endpoint, 'hints'> {
+  const distribution = spec?.trafficDistribution;
+  if (!ready || distribution === undefined) return {};
+  const hints = { ...(zone ? { forZones: [{ name: zone }] } : {}), ...(distribution === 'PreferSameNode' && node ? { forNodes: [{ name: node }] } : {}) };
+  return Object.keys(hints).length === 0 ? {} : { hints };
 }
 
 function packGroup(type: AddressType, { ports, endpoints: desired }: PortGroup, existing: readonly Readonly<EndpointSlice>[], input: SliceInput, changes: SliceChanges): void {
