@@ -15,6 +15,13 @@ test('an answer lasts as long as its records, at most as long as the cache allow
   assert.equal(kept.get({ ...question, type: 'AAAA' }, 1), undefined);
 });
 
+test('nothing is kept for less than five seconds; what comes out of the cache says that it is authoritative', () => {
+  const kept = cache();
+  const first = kept.put(question, answer(1), 0);
+  assert.deepEqual([first.answers[0]?.ttl, first.isAuthoritative], [5, false]);
+  assert.equal(kept.get(question, 4_900)?.isAuthoritative, true);
+});
+
 test('names of the cluster are not kept when the Corefile says so', () => {
   const kept = cache();
   kept.put({ ...question, name: 'web.default.svc.cluster.local' }, answer(30), 0);
@@ -24,8 +31,12 @@ test('names of the cluster are not kept when the Corefile says so', () => {
 
 test('denials are kept too, failures only for a moment, refusals not at all', () => {
   const kept = cache();
-  kept.put(question, failureReply('NXDOMAIN'), 0);
+  const soa = { name: 'org', type: 'SOA', ttl: 600, data: {} };
+  kept.put(question, { ...failureReply('NXDOMAIN'), authorities: [soa] }, 0);
   assert.equal(kept.get(question, 29_000)?.rcode, 'NXDOMAIN');
+  kept.put({ ...question, type: 'NS' }, failureReply('NXDOMAIN'), 0);
+  assert.equal(kept.get({ ...question, type: 'NS' }, 4_000)?.rcode, 'NXDOMAIN');
+  assert.equal(kept.get({ ...question, type: 'NS' }, 5_000), undefined, 'nothing says for how long');
   kept.put({ ...question, type: 'MX' }, failureReply('SERVFAIL'), 0);
   assert.equal(kept.get({ ...question, type: 'MX' }, 6_000), undefined);
   kept.put({ ...question, type: 'TXT' }, failureReply('REFUSED'), 0);

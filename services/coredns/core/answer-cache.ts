@@ -6,6 +6,8 @@ import type { DnsRecord, Question, Reply } from './message.ts';
 const CAPACITY = 9984;
 /** Seconds a failure to answer is remembered. */
 const SERVFAIL_SECONDS = 5;
+/** Nothing is kept for less, whatever its records say, nor what has no records for longer. Source: plugin/cache minTTL, plugin/pkg/dnsutil. */
+const MINIMAL_SECONDS = 5;
 
 interface Entry {
   readonly reply: Reply;
@@ -34,7 +36,8 @@ export class AnswerCache {
     const ageSeconds = Math.floor((nowMs - entry.storedMs) / 1000);
     const aged = (records: readonly DnsRecord[]): DnsRecord[] => records.map((record) => ({ ...record, ttl: Math.max(0, record.ttl - ageSeconds) }));
     const { reply } = entry;
-    return { ...reply, answers: aged(reply.answers), authorities: aged(reply.authorities), additionals: aged(reply.additionals) };
+    // Some clients throw away what is not authoritative; CoreDNS says so of everything in its cache.
+    return { ...reply, isAuthoritative: true, answers: aged(reply.answers), authorities: aged(reply.authorities), additionals: aged(reply.additionals) };
   }
 
   /** Returns the answer as it should be given now: no record lasts longer than the cache allows. */
@@ -48,10 +51,11 @@ export class AnswerCache {
     if ((isSuccess ? disabledSuccess : disabledDenial).some((zone) => isInZone(name, zone))) return reply;
     const limit = isSuccess ? successSeconds : isDenial ? denialSeconds : SERVFAIL_SECONDS;
     const records = [...reply.answers, ...reply.authorities, ...reply.additionals];
-    const seconds = Math.min(limit, ...(isSuccess || isDenial ? records.map(({ ttl }) => ttl) : []));
+    const wish = !isSuccess && !isDenial ? limit : records.length === 0 ? MINIMAL_SECONDS : Math.min(...records.map(({ ttl }) => ttl));
+    const seconds = Math.min(limit, Math.max(MINIMAL_SECONDS, wish));
     if (seconds <= 0) return reply;
-    const capped = (list: readonly DnsRecord[]): DnsRecord[] => list.map((record) => ({ ...record, ttl: Math.min(record.ttl, seconds) }));
-    const kept = { ...reply, isAuthoritative: false, answers: capped(reply.answers), authorities: capped(reply.authorities), additionals: capped(reply.additionals) };
+    const timed = (list: readonly DnsRecord[]): DnsRecord[] => list.map((record) => ({ ...record, ttl: seconds }));
+    const kept = { ...reply, answers: timed(reply.answers), authorities: timed(reply.authorities), additionals: timed(reply.additionals) };
     const store = isSuccess ? this.#successes : this.#denials;
     const key = keyOf(question);
     store.delete(key);

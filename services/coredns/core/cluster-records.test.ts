@@ -14,13 +14,16 @@ const slice: EndpointSlice = {
   endpoints: [{ addresses: ['172.16.1.2'], hostname: 'db-0' }, { addresses: ['172.16.1.3'] }, { addresses: ['172.16.1.4'], conditions: { ready: false } }],
 };
 const services = [web, headless, empty, alias];
+const webSlice: EndpointSlice = {
+  metadata: { name: 'web-1', namespace: 'default', labels: { 'kubernetes.io/service-name': 'web' } }, addressType: 'IPv4', ports: [], endpoints: [{ addresses: ['172.16.1.9', '10.96.0.50'] }],
+};
 const view: ClusterView = {
   hasSynced: true,
   hasNamespace: (name) => name === 'default' || name === 'kube-system',
   service: (namespace, name) => services.find(({ metadata }) => metadata.namespace === namespace && metadata.name === name),
   slicesOf: (_, service) => (service === 'db' ? [slice] : []),
   servicesByIp: (address) => services.filter((service) => clusterIps(service).includes(address)),
-  slicesByIp: (address) => ((slice.endpoints ?? []).some(({ addresses }) => addresses.includes(address)) ? [slice] : []),
+  slicesByIp: (address) => [slice, webSlice].filter(({ endpoints }) => (endpoints ?? []).some(({ addresses }) => addresses.includes(address))),
   ownAddresses: ['10.96.0.10'],
 };
 const records = new ClusterRecords(view, { zones: ['cluster.local.', 'in-addr.arpa.', 'ip6.arpa.'], ttlSeconds: 30, pods: 'insecure', fallthrough: ['in-addr.arpa.', 'ip6.arpa.'], endpointPodNames: false });
@@ -73,8 +76,10 @@ test('a pod\'s name is its address with dashes, in any namespace that exists', (
   assert.equal(ask('nonsense.default.pod.cluster.local').rcode, 'NXDOMAIN');
 });
 
-test('addresses of services and of headless endpoints have names; others are for somebody else', () => {
-  assert.deepEqual(data('50.0.96.10.in-addr.arpa', 'PTR'), ['web.default.svc.cluster.local']);
+test('addresses of services and of endpoints have names; others are for somebody else', () => {
+  assert.deepEqual(data('50.0.96.10.in-addr.arpa', 'PTR'), ['web.default.svc.cluster.local'], 'a service comes before endpoints');
+  assert.deepEqual(data('9.1.16.172.in-addr.arpa', 'PTR'), ['172-16-1-9.web.default.svc.cluster.local']);
+  assert.deepEqual(ask('in-addr.arpa', 'SOA').answers.map(({ name, type }) => `${name} ${type}`), ['in-addr.arpa SOA']);
   assert.deepEqual(data('2.1.16.172.in-addr.arpa', 'PTR'), ['db-0.db.default.svc.cluster.local']);
   assert.deepEqual(records.lookup({ name: '8.8.8.8.in-addr.arpa', type: 'PTR', class: 'IN' }, 7), { kind: 'next' });
   assert.deepEqual(records.lookup({ name: 'example.org', type: 'A', class: 'IN' }, 7), { kind: 'next' });

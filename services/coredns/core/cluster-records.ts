@@ -55,7 +55,7 @@ export class ClusterRecords {
     if (zone === undefined) return { kind: 'next' };
     if (!this.#view.hasSynced) return { kind: 'reply', reply: { rcode: 'SERVFAIL', isAuthoritative: false, isRecursionAvailable: false, answers: [], authorities: [], additionals: [] } };
     const soa = this.#soa(zone, serial);
-    const found = zone.endsWith('.arpa.') ? this.#reverse(name, question) : this.#forward(name, zone, question, soa);
+    const found = zone.endsWith('.arpa.') ? this.#reverse(name, zone, question, soa) : this.#forward(name, zone, question, soa);
     if (found === undefined) {
       if (this.#config.fallthrough.some((candidate) => isInZone(name, candidate))) return { kind: 'next' };
       return reply('NXDOMAIN', [], [soa]);
@@ -78,11 +78,7 @@ export class ClusterRecords {
     const bare = zone.slice(0, -1);
     const labels = name === bare ? [] : name.slice(0, -bare.length - 1).split('.');
     const { type } = question;
-    if (labels.length === 0) {
-      if (type === 'SOA') return { answers: [soa], additionals: [] };
-      if (type !== 'NS') return NOTHING;
-      return { answers: [this.#record(question.name, 'NS', `ns.dns.${bare}`)], additionals: this.#addresses(`ns.dns.${bare}`, this.#view.ownAddresses) };
-    }
+    if (labels.length === 0) return this.#apex(bare, question, soa);
     const joined = labels.join('.');
     if (joined === 'dns-version') return type === 'TXT' ? { answers: [this.#record(question.name, 'TXT', [DNS_VERSION])], additionals: [] } : NOTHING;
     if (joined === 'ns.dns') return this.#addressAnswer(question, this.#view.ownAddresses);
@@ -95,6 +91,12 @@ export class ClusterRecords {
     const last = labels.pop();
     if (last === undefined) return NOTHING;
     return sort === 'pod' ? this.#pod(last, labels, question) : this.#service(last, namespace, labels, question);
+  }
+
+  #apex(bare: string, { name, type }: Question, soa: DnsRecord): Found {
+    if (type === 'SOA') return { answers: [soa], additionals: [] };
+    if (type !== 'NS') return NOTHING;
+    return { answers: [this.#record(name, 'NS', `ns.dns.${bare}`)], additionals: this.#addresses(`ns.dns.${bare}`, this.#view.ownAddresses) };
   }
 
   #pod(dashed: string, rest: readonly string[], question: Question): Found | undefined {
@@ -171,13 +173,15 @@ export class ClusterRecords {
     return addresses.map((address) => this.#record(name, address.includes(':') ? 'AAAA' : 'A', address));
   }
 
-  #reverse(name: string, question: Question): Found | undefined {
+  /** The Service that has the address, or else everything that has an endpoint of it. Source: plugin/kubernetes reverse.go. */
+  #reverse(name: string, zone: string, question: Question, soa: DnsRecord): Found | undefined {
+    const bare = zone.slice(0, -1);
+    if (name === bare) return this.#apex(bare, question, soa);
     const address = addressOfReverseName(name);
     if (address === undefined) return undefined;
-    const names = [
-      ...this.#view.servicesByIp(address).map(({ metadata }) => `${metadata.name}.${metadata.namespace ?? ''}.svc.${this.#zone}`),
-      ...this.#view.slicesByIp(address).flatMap((slice) => this.#endpointNamesOf(slice, address)),
-    ];
+    const [service] = this.#view.servicesByIp(address);
+    const names = service ? [`${service.metadata.name}.${service.metadata.namespace ?? ''}.svc.${this.#zone}`]
+      : this.#view.slicesByIp(address).flatMap((slice) => this.#endpointNamesOf(slice, address));
     if (names.length === 0) return undefined;
     return question.type === 'PTR' ? { answers: [...new Set(names)].map((target) => this.#record(question.name, 'PTR', target)), additionals: [] } : NOTHING;
   }
@@ -185,8 +189,7 @@ export class ClusterRecords {
   #endpointNamesOf({ metadata, endpoints }: EndpointSlice, address: string): string[] {
     const service = metadata.labels?.['kubernetes.io/service-name'];
     const namespace = metadata.namespace ?? '';
-    const owner = service === undefined ? undefined : this.#view.service(namespace, service);
-    if (!owner || clusterIps(owner).length > 0) return [];
+    if (service === undefined) return [];
     return (endpoints ?? []).filter(({ addresses, conditions }) => addresses.includes(address) && conditions?.ready !== false)
       .map((endpoint) => `${this.#endpointName(endpoint, address)}.${service}.${namespace}.svc.${this.#zone}`);
   }

@@ -80,7 +80,7 @@ export function encodeReply({ id, question, rawQuestion, isRecursionDesired, isC
   const counts = [reply.answers, reply.authorities, reply.additionals].map((records) => records.reduce((written, record) => written + (writer.record(record) ? 1 : 0), 0));
   // Additional records are a courtesy; only answers and the authority behind a denial are missed.
   const isTruncated = (counts[0] ?? 0) < reply.answers.length || (counts[1] ?? 0) < reply.authorities.length;
-  if (edns) writer.opt(edns.isDnssecOk);
+  if (edns) writer.opt(edns);
   header.writeUInt16BE(id, 0);
   header.writeUInt16BE(0x8000 | (reply.isAuthoritative ? 0x0400 : 0) | (isTruncated ? 0x0200 : 0) | (isRecursionDesired ? 0x0100 : 0)
     | (reply.isRecursionAvailable ? 0x0080 : 0) | (isCheckingDisabled ? 0x0010 : 0) | RCODE_NUMBERS[reply.rcode], 2);
@@ -209,11 +209,12 @@ class Writer {
     this.#buffer[this.#length++] = 0;
   }
 
-  opt(isDnssecOk: boolean): void {
+  /** Says what the client said. */
+  opt({ udpSize, isDnssecOk }: { readonly udpSize: number; readonly isDnssecOk: boolean }): void {
     this.#grow(11);
     this.#buffer[this.#length++] = 0;
     this.uint16(TYPE_OPT);
-    this.uint16(EDNS_UDP_LIMIT);
+    this.uint16(Math.max(PLAIN_UDP_LIMIT, udpSize));
     this.#uint32(isDnssecOk ? 0x8000 : 0);
     this.uint16(0);
   }
