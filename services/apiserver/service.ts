@@ -24,7 +24,7 @@ import { cachedObjects } from './edge/cached-objects.ts';
 import { componentStatusExtension } from './edge/component-status.ts';
 import { feedCache, waitUntilFresh } from './edge/cache-feed.ts';
 import { openEtcdStorage } from './edge/etcd-storage.ts';
-import { bootstrapHooks, runBootstrap, type Hook } from './edge/hooks/bootstrap.ts';
+import { bootstrapHooks, createFreshCluster, runBootstrap, type Hook } from './edge/hooks/bootstrap.ts';
 import { runCompaction } from './edge/hooks/compaction.ts';
 import { runIdentityLease } from './edge/hooks/identity-lease.ts';
 import { runKubernetesService } from './edge/hooks/kubernetes-service.ts';
@@ -132,6 +132,11 @@ export async function startApiserver(flags: ApiserverFlags, environment: Environ
   const feeding = feedCache({ storage, cache, clock, log, signal });
   await cache.waitFor(1, signal);
   for (const resource of cache.resources) metrics.watchCacheCapacity.set({ resource: resource.kind.plural }, EVENT_WINDOW);
+  const trust = {
+    clientCaPem, requestHeaderCaPem, allowedNames: flags.requestheaderAllowedNames, usernameHeaders: flags.requestheaderUsernameHeaders,
+    uidHeaders: flags.requestheaderUidHeaders, groupHeaders: flags.requestheaderGroupHeaders, extraHeaderPrefixes: flags.requestheaderExtraHeadersPrefix,
+  };
+  await createFreshCluster({ store, objects, trust, log, apiServices: aggregator.localOnes(kinds) });
   await app.listen({ host: flags.bindAddress, port: flags.securePort });
   const port = (app.server.address() as AddressInfo).port;
   log.info({ host: hostname(), port }, 'serving securely');
@@ -139,10 +144,6 @@ export async function startApiserver(flags: ApiserverFlags, environment: Environ
   customResources.start(store, signal);
   registerCustomGroups({ store, objects, served: kinds, clock, log, signal });
   const services = { store, objects, clock, log, signal };
-  const trust = {
-    clientCaPem, requestHeaderCaPem, allowedNames: flags.requestheaderAllowedNames, usernameHeaders: flags.requestheaderUsernameHeaders,
-    uidHeaders: flags.requestheaderUidHeaders, groupHeaders: flags.requestheaderGroupHeaders, extraHeaderPrefixes: flags.requestheaderExtraHeadersPrefix,
-  };
   await Promise.all([
     feeding,
     runBootstrap({ ...services, trust, registerLocalApiServices: () => aggregator.registerLocal(store, kinds) }, hooks),

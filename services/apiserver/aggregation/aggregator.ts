@@ -271,6 +271,12 @@ export class Aggregator {
     });
   }
 
+  /** With the status that they will have: it needs no looking at. */
+  localOnes(served: readonly LocalGroupVersion[]): APIService[] {
+    const now = formatTime(this.#options.clock.nowMs());
+    return localApiServices(served).map((one) => withFinding(one, LOCAL, now) ?? one);
+  }
+
   /** Makes the APIServices of what this server serves itself; one that a user has put a Service into stays. */
   async registerLocal(store: ObjectStore, served: readonly LocalGroupVersion[]): Promise<void> {
     const { objects } = this.#options;

@@ -57,11 +57,16 @@ export class StorageError extends Error {
   }
 }
 
+/** etcd takes 128 operations in a transaction (--max-txn-ops). */
+export const MAX_CREATED_AT_ONCE = 100;
+
 export interface Storage {
   get(key: string): Promise<{ readonly item?: StoredItem; readonly revision: number }>;
   /** Keys with `prefix`, from `startKey` on, in key order. `limit` 0: all. */
   list(prefix: string, options?: { startKey?: string; limit?: number; revision?: number; countOnly?: boolean }): Promise<ListedItems>;
   create(key: string, value: Uint8Array, options?: { timeToLiveSeconds?: number }): Promise<WriteResult>;
+  /** All at one revision, or none when one of the keys is there. At most `MAX_CREATED_AT_ONCE`. */
+  createAll(items: readonly { readonly key: string; readonly value: Uint8Array }[]): Promise<WriteResult>;
   update(key: string, value: Uint8Array, options: { expectedRevision: number; timeToLiveSeconds?: number }): Promise<WriteResult>;
   delete(key: string, options: { expectedRevision: number }): Promise<WriteResult>;
   /** Settles when the watch has ended: rejects with RevisionCompactedError or StorageError, resolves when `signal` aborts. */

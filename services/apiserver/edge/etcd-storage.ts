@@ -120,6 +120,12 @@ export function openEtcdStorage({ endpoints, caFile, certFile, keyFile, clock, o
       return { items: result.kvs.map(toItem), revision: revision === 0 ? result.header?.revision ?? 0 : revision, more: result.more, count: result.count };
     }),
     create: (key, value, options = {}) => put(key, value, { expectedRevision: 0, timeToLiveSeconds: options.timeToLiveSeconds, onFailureRead: false }),
+    createAll: (items) => call('create', items[0]?.key ?? '', async (): Promise<WriteResult> => {
+      const result = await client.txn({
+        compare: items.map(({ key }) => ({ result: 'EQUAL', target: 'MOD', key, modRevision: 0 })), success: items.map(({ key, value }) => ({ requestPut: { key, value } })), failure: [],
+      });
+      return { succeeded: result.succeeded, revision: result.header?.revision ?? 0 };
+    }),
     update: (key, value, { expectedRevision, timeToLiveSeconds }) => put(key, value, { expectedRevision, timeToLiveSeconds, onFailureRead: true }),
     delete: (key, { expectedRevision }) => call('delete', key, async (): Promise<WriteResult> => {
       const result = await client.txn({

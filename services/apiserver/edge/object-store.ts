@@ -13,13 +13,15 @@ import { isUnchanged, trackUpdate, type FieldWrite } from '../core/apply/managed
 import { encodeStored, keyOf, keyPrefix, storedKind } from '../core/codec.ts';
 import { checkDeletePreconditions, planDelete, shouldDeleteAfterUpdate } from '../core/lifecycle/delete.ts';
 import { mainRules, prepareCreate, prepareUpdate, type UpdateRules } from '../core/lifecycle/write.ts';
-import type { Storage } from '../core/storage.ts';
+import { MAX_CREATED_AT_ONCE, type Storage } from '../core/storage.ts';
 import { CacheEntry, type WatchCache } from '../core/watch-cache.ts';
 
 /** Source: apiserver pkg/registry/generic/registry/store.go, maxNameGenerationCreateAttempts. */
 const MAX_NAME_ATTEMPTS = 8;
 /** Rounds of read, change, write before a contended update is given up. */
 const MAX_UPDATE_ROUNDS = 100;
+/** For the watch to tell of what has been written. */
+const CACHE_WAIT_MS = 5_000;
 
 export interface WriteContext {
   readonly user: User;
@@ -67,6 +69,12 @@ export interface UpdateRequest {
    * (bindings and the like, where the server writes by itself).
    */
   readonly ownership?: 'tracked' | 'settled';
+}
+
+export interface NewOwnObject {
+  readonly kind: AnyKind;
+  /** With name and namespace; is changed. */
+  readonly object: KubernetesObject;
 }
 
 export interface Written {
@@ -170,6 +178,33 @@ export class ObjectStore {
       }
       release();
     }
+  }
+
+  /**
+   * Creates many objects of the server's own in few writes, before anybody watches: they share revisions, which whoever
+   * resumes a watch could not tell apart. Kinds that reserve something are not for it. A status that is given stays.
+   * False: some were there already, and not all have been created. Throws as `create` does.
+   */
+  async createAll(wanted: readonly NewOwnObject[], context: WriteContext): Promise<boolean> {
+    const { admission, clock, cache, storage } = this.#options;
+    const items: { key: string; value: Uint8Array }[] = [];
+    for (const { kind, object } of wanted) {
+      const { name, namespace = '' } = object.metadata;
+      const { status } = object as { status?: unknown };
+      kind.applyDefaults?.(object);
+      trackUpdate(undefined, object, this.fieldWrite(kind, '', context));
+      const attributes = attributesOf('CREATE', { kind, subresource: '', namespace, name, object }, context);
+      await admission.admit(attributes);
+      prepareCreate(kind, object, { namespace, nowMs: clock.nowMs(), uid: randomUUID(), suffix: '' });
+      await admission.validate(attributes);
+      items.push({ key: keyOf(kind, namespace, name), value: encodeStored(this.#stored(kind, status === undefined ? object : { ...object, status } as KubernetesObject)) });
+    }
+    for (let from = 0; from < items.length; from += MAX_CREATED_AT_ONCE) {
+      const { succeeded, revision } = await storage.createAll(items.slice(from, from + MAX_CREATED_AT_ONCE));
+      if (!succeeded) return false;
+      await cache.waitFor(revision, AbortSignal.timeout(CACHE_WAIT_MS));
+    }
+    return true;
   }
 
   /** What ownership of fields has to know about a write. */

@@ -211,7 +211,7 @@ export async function serveWatch(request: WatchRequest, services: WatchServices,
     sink = open();
     let told = start.revision;
     const tell = async (to: WatchSink, event: CacheEvent): Promise<void> => {
-      if (event.revision <= told) return;
+      if (event.revision <= start.revision) return;
       told = event.revision;
       const type = typeFor(event, selection);
       if (type) await to.write(renderer.event(event, type));

@@ -43,6 +43,15 @@ export class MemoryStorage implements Storage {
     if (this.#stateAt(this.revision).has(key)) return { succeeded: false as const, revision: this.revision };
     return { succeeded: true as const, revision: this.#commit(key, value) };
   }
+  async createAll(items: readonly { readonly key: string; readonly value: Uint8Array }[]) {
+    if (items.some(({ key }) => this.#current.has(key))) return { succeeded: false as const, revision: this.revision };
+    this.revision += 1;
+    const events = items.map(({ key, value }): StorageEvent => ({ key, value, revision: this.revision }));
+    this.history.push(...events);
+    for (const { key, value } of items) this.#current.set(key, { key, value, modRevision: this.revision });
+    for (const watch of this.#watches) watch.onEvents(events.filter(({ key }) => key.startsWith(watch.prefix)), this.revision);
+    return { succeeded: true as const, revision: this.revision };
+  }
   async update(key: string, value: Uint8Array, { expectedRevision }: { expectedRevision: number }) {
     return this.#conditionally(key, expectedRevision, () => this.#commit(key, value));
   }

@@ -2,6 +2,7 @@
 import type { Logger } from 'pino';
 import type { Clock } from '#lib/environment/clock.ts';
 import type { AnyKind, Kind, KubernetesObject } from '#lib/kinds/define-kind.ts';
+import { apiServiceKind } from '#lib/kinds/apiregistration/api-service.ts';
 import { configMapKind } from '#lib/kinds/core/config-map.ts';
 import { namespaceKind } from '#lib/kinds/core/namespace.ts';
 import { clusterRoleBindingKind } from '#lib/kinds/rbac/cluster-role-binding.ts';
@@ -9,6 +10,7 @@ import { clusterRoleKind } from '#lib/kinds/rbac/cluster-role.ts';
 import { roleBindingKind } from '#lib/kinds/rbac/role-binding.ts';
 import { roleKind } from '#lib/kinds/rbac/role.ts';
 import { priorityClassKind } from '#lib/kinds/scheduling/priority-class.ts';
+import type { APIService } from '#lib/kinds/types/apiregistration-v1.ts';
 import type { ConfigMap } from '#lib/kinds/types/core-v1.ts';
 import type { ClusterRoleBinding, RoleBinding } from '#lib/kinds/types/rbac-v1.ts';
 import { semanticEqual } from '#lib/machinery/deep-equal.ts';
@@ -61,6 +63,25 @@ async function ensureBinding<T extends RoleBinding | ClusterRoleBinding>(service
     return;
   }
   await ensure(services, kind, desired, (known) => reconcileBinding(known as T, desired).update);
+}
+
+/**
+ * Everything that a fresh cluster begins with, in few writes; does nothing in a cluster that has been started before.
+ * Whatever is missing afterwards, the hooks put in place one by one.
+ */
+export async function createFreshCluster({ store, objects, trust, apiServices, log }: Pick<BootstrapOptions, 'store' | 'objects' | 'trust' | 'log'> & { readonly apiServices: readonly APIService[] }): Promise<void> {
+  if (objects.listCached(namespaceKind).length > 0 || objects.listCached(clusterRoleKind).length > 0) return;
+  const of = <T extends KubernetesObject>(kind: Kind<T>, wanted: readonly T[]) => wanted.map((object) => ({ kind: kind as unknown as AnyKind, object: structuredClone(object) }));
+  const rbac = bootstrapRbac();
+  try {
+    await store.createAll(of(namespaceKind, SYSTEM_NAMESPACES.map((name) => namespaceObject(name))), asServer)
+      && await store.createAll([
+        ...of(clusterRoleKind, rbac.clusterRoles), ...of(clusterRoleBindingKind, rbac.clusterRoleBindings), ...of(roleKind, rbac.roles), ...of(roleBindingKind, rbac.roleBindings),
+        ...of(priorityClassKind, systemPriorityClasses()), ...of(configMapKind, [authenticationTrust(trust)]), ...of(apiServiceKind, apiServices),
+      ], asServer);
+  } catch (error) {
+    log.warn({ err: error }, 'cannot create the objects of a fresh cluster at once');
+  }
 }
 
 /** Retries until everything stands, then keeps the system namespaces alive; ends when `signal` aborts. */
