@@ -60,4 +60,6 @@ test('the rules as nft: what is allowed returns, the rest is dropped; without ru
   assert.match(text, /ip saddr 172\.16\.0\.2 return\n {4}ip saddr \{ 172\.16\.0\.3 \} tcp dport 80-90 return\n {4}ip saddr \{ 172\.16\.0\.3 \} meta l4proto udp return\n {4}drop/);
   assert.match(text, /ip daddr 172\.16\.0\.2 return\n {4}ip daddr 10\.0\.0\.0\/8 ip daddr != \{ 10\.1\.0\.0\/16 \} return\n {4}drop/);
   assert.match(text, /ip saddr vmap \{ 172\.16\.0\.2 : jump from-0 \}\n {4}ip daddr vmap \{ 172\.16\.0\.2 : jump to-0 \}/);
+  assert.match(text, /chain input \{\n.*hook input.*\n.*established.*\n {4}ip saddr vmap \{ 172\.16\.0\.2 : jump from-0 \}\n {2}\}/, 'what a pod sends to its own host is subject to its policies too');
+  assert.doesNotMatch(policyRules(rules({ podSelector: { matchLabels: { app: 'web' } }, policyTypes: ['Ingress'] })), /hook input/);
 });

@@ -1,5 +1,5 @@
-// Rules of pods as one nft transaction. Policies apply to what is forwarded: between pods, and between pods and other
-// hosts. What the host itself sends to its pods (probes of the kubelet) never passes the forward hook.
+// Rules of pods as one nft transaction. Policies apply to what is forwarded, between pods and between pods and other
+// hosts, and to what a pod sends to its own host. What the host sends to its pods (probes of the kubelet) passes neither hook.
 import type { Allowance, AllowedPeers, AllowedPort, PodRules } from './network-policy.ts';
 
 export const POLICY_TABLE = 'calico-policy';
@@ -21,8 +21,9 @@ export function policyRules(rules: readonly PodRules[]): string {
     }
   });
   // Egress first: what may not leave need not be asked whether it may enter. A chain that allows returns.
+  const fromPods = verdicts.from.length > 0 ? `    ip saddr vmap { ${verdicts.from.join(', ')} }` : '';
   const dispatch = [
-    ...(verdicts.from.length > 0 ? [`    ip saddr vmap { ${verdicts.from.join(', ')} }`] : []),
+    ...(fromPods === '' ? [] : [fromPods]),
     ...(verdicts.to.length > 0 ? [`    ip daddr vmap { ${verdicts.to.join(', ')} }`] : []),
   ];
   return `${start}table ip ${POLICY_TABLE} {
@@ -32,7 +33,12 @@ ${chains.join('\n')}
     ct state established,related accept
 ${dispatch.join('\n')}
   }
-}
+${fromPods === '' ? '' : `  chain input {
+    type filter hook input priority 0; policy accept;
+    ct state established,related accept
+${fromPods}
+  }
+`}}
 `;
 }
 
