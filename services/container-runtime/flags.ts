@@ -10,6 +10,7 @@ export const containerRuntimeFlags = {
   'stream-server-address': text({ default: '127.0.0.1', help: 'Address of the streaming server for exec, attach and port-forward.' }),
   'metrics-address': text({ default: '', help: 'host:port for /healthz /livez /readyz and /metrics over HTTP; containerd\'s [metrics] address. Empty: none.' }),
   'emulator-bundle-dir': path({ default: '/opt/kubreak', help: 'Folder of this project\'s own bundles; the cluster\'s images see it at /opt/kubreak.' }),
+  'emulator-registry-config': path({ default: '/etc/containerd/certs.d', help: 'Folder of HOST/hosts.toml files: mirrors, certificates, plain HTTP; the config_path of containerd\'s registry settings.' }),
   'emulator-catalogue': path({ default: '/opt/kubreak/dist/images', help: 'Folder of the built-in images: catalogue.json and layers.' }),
 };
 

@@ -33,6 +33,8 @@ const NGINX_ID = 101;
 
 export interface BaseLayer {
   readonly path: string;
+  /** Below published images: only the mount points and devices of every root. */
+  readonly bare: string;
   /** Devices that could not be made in the layer and must be bound from the host. */
   readonly bindDevices: readonly string[];
 }
@@ -85,6 +87,12 @@ async function build(path: string, nginxId: number): Promise<void> {
   for (const folder of ['tmp', 'var/tmp', 'run/lock', 'dev/shm']) chmodSync(join(path, folder), 0o1777);
 }
 
+async function buildBare(path: string, bare: string): Promise<void> {
+  rmSync(`${bare}.new`, { recursive: true, force: true });
+  await runCommand('sh', ['-ec', 'umask 022; mkdir "$1" "$1/proc" "$1/sys"; cp -a "$0/dev" "$1/"', path, `${bare}.new`]);
+  renameSync(`${bare}.new`, bare);
+}
+
 /** Makes the layer below `root` when it is not there yet. Throws on a host whose programs are not all in /usr. */
 export async function prepareBaseLayer(root: string, { hasUid }: Pick<UserNamespace, 'hasUid'>): Promise<BaseLayer> {
   const nginxId = hasUid(NGINX_ID) ? NGINX_ID : 0; // where there is only root, nginx's workers are root too
@@ -102,6 +110,8 @@ export async function prepareBaseLayer(root: string, { hasUid }: Pick<UserNamesp
     }
     renameSync(unfinished, path);
   }
+  const bare = `${path}-bare`;
+  if (!existsSync(bare)) await buildBare(path, bare);
   const bindDevices = DEVICES.map((device) => `/dev/${device.split(' ')[0]}`).filter((device) => !lstatSync(join(path, device)).isCharacterDevice());
-  return { path, bindDevices };
+  return { path, bare, bindDevices };
 }

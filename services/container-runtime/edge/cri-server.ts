@@ -139,12 +139,12 @@ function networkCondition(network: PodNetwork): { type: string; status: boolean;
   }
 }
 
-function imageHandlers({ images, now }: CriDependencies): Handlers<ImageServiceMethods> {
-  const describe = ({ id, tags, sizeBytes, config, usesBundles }: StoredImage): Sent<Image> => {
+function imageHandlers({ images, runtime, now }: CriDependencies): Handlers<ImageServiceMethods> {
+  const describe = ({ id, tags, repoDigests, sizeBytes, config, isStandIn }: StoredImage): Sent<Image> => {
     const [user = ''] = config.user.split(':');
     return {
-      id, repoTags: tags, repoDigests: [], size: sizeBytes, pinned: false,
-      spec: { image: id, annotations: usesBundles ? {} : { [STAND_IN_ANNOTATION]: 'true' } }, // our own programs stand for nothing else
+      id, repoTags: tags, repoDigests, size: sizeBytes, pinned: false,
+      spec: { image: id, annotations: isStandIn ? { [STAND_IN_ANNOTATION]: 'true' } : {} }, // our own programs stand for nothing else
       ...(/^\d+$/.test(user) ? { uid: { value: Number(user) } } : { username: user }),
     };
   };
@@ -157,10 +157,10 @@ function imageHandlers({ images, now }: CriDependencies): Handlers<ImageServiceM
     ImageStatus: ({ image, verbose }) => {
       const found = images.find(image?.image ?? '');
       if (!found) return {};
-      return { image: describe(found), ...(verbose ? { info: { info: JSON.stringify({ [STAND_IN_ANNOTATION]: 'true', config: found.config, layers: found.layers }) } } : {}) };
+      return { image: describe(found), ...(verbose ? { info: { info: JSON.stringify({ ...(found.isStandIn ? { [STAND_IN_ANNOTATION]: 'true' } : {}), config: found.config, layers: found.layers, volumes: found.volumes }) } } : {}) };
     },
-    PullImage: ({ image }) => ({ imageRef: images.pull(image?.image ?? '').id }),
-    RemoveImage: ({ image }) => { images.remove(image?.image ?? ''); return {}; },
+    PullImage: async ({ image, auth }) => ({ imageRef: (await images.pull(image?.image ?? '', auth)).id }),
+    RemoveImage: async ({ image }) => { await images.remove(image?.image ?? '', runtime.usedImages()); return {}; },
     ImageFsInfo: () => {
       const { usedBytes, inodesUsed } = images.usage();
       const usage = { timestamp: now(), fsId: { mountpoint: images.root }, usedBytes: { value: usedBytes }, inodesUsed: { value: inodesUsed } };
@@ -171,7 +171,7 @@ function imageHandlers({ images, now }: CriDependencies): Handlers<ImageServiceM
 
 function codeOf(error: unknown): number {
   if (error instanceof NotFound) return grpcStatus.NOT_FOUND;
-  if (error instanceof ImageError) return error.reason === 'not-found' ? grpcStatus.NOT_FOUND : grpcStatus.INVALID_ARGUMENT;
+  if (error instanceof ImageError) return { 'not-found': grpcStatus.NOT_FOUND, 'invalid': grpcStatus.INVALID_ARGUMENT, 'failed': grpcStatus.UNKNOWN }[error.reason];
   if (error instanceof FailedPrecondition) return grpcStatus.FAILED_PRECONDITION;
   if (error instanceof ExecDeadlineExceeded) return grpcStatus.DEADLINE_EXCEEDED;
   return grpcStatus.UNKNOWN;

@@ -420,7 +420,7 @@ export class Runtime {
   }
 
   stopSignalOf(container: Container): NodeJS.Signals {
-    const wanted = container.config.stopSignal !== 'RUNTIME_DEFAULT' ? container.config.stopSignal : this.#options.images.find(container.imageId)?.config.stopSignal || 'SIGTERM';
+    const wanted = container.config.stopSignal !== 'RUNTIME_DEFAULT' ? container.config.stopSignal : this.#options.images.ofContainer(container.imageId)?.config.stopSignal || 'SIGTERM';
     return wanted as NodeJS.Signals;
   }
 
@@ -506,6 +506,7 @@ export class Runtime {
     }
     const workingDirectory = config.workingDir || image.config.workingDirectory;
     if (workingDirectory !== '') root.ensure(workingDirectory, 'folder');
+    for (const volume of image.volumes) root.ensure(volume, 'folder');
     return planContainer({
       config, image: image.config, account: this.#accountOf(container, image), overlays: root.overlays, root: this.shims.path(id, 'rootfs'),
       mounts: this.#mountsOf(container, sandbox, root, image.usesBundles ? bundleFolder : ''),
@@ -558,11 +559,12 @@ export class Runtime {
   }
 
   #rootOf(container: Container, image: StoredImage): RootFilesystem {
+    if (!image.isBuiltIn) return RootFilesystem.ofLayers({ folder: this.layerFolder(container), layers: image.layers, bare: this.#options.base.bare, isOpaque: this.#options.images.isOpaque });
     return RootFilesystem.overHostPrograms({ folder: this.layerFolder(container), layers: image.layers, base: this.#options.base.path });
   }
 
   #imageOf({ imageId, config }: Container): StoredImage {
-    const image = this.#options.images.find(imageId) ?? this.#options.images.find(config.image?.image ?? '');
+    const image = this.#options.images.ofContainer(imageId) ?? this.#options.images.find(config.image?.image ?? '');
     if (!image) throw new ImageError('not-found', `failed to resolve image "${config.image?.image ?? imageId}": not found`);
     return image;
   }
@@ -703,7 +705,12 @@ export class Runtime {
 
   /** References to an image: docker.io/library/nginx:latest. */
   imageTags(imageId: string): readonly string[] {
-    return this.#options.images.find(imageId)?.tags ?? [];
+    return this.#options.images.ofContainer(imageId)?.tags ?? [];
+  }
+
+  /** Ids of the images that containers are made from. */
+  usedImages(): Set<string> {
+    return new Set([...this.containers.values()].map(({ imageId }) => imageId));
   }
 
   #containersOf(sandboxId: string): Container[] {
