@@ -48,7 +48,9 @@ inOwnNetwork(import.meta.url, () => {
     await eventually(() => routes('w1-k8s').includes(`blackhole ${W1_BLOCK}`), { what: 'the blackhole for the block itself' });
     assert.deepEqual(blocksOf('w1-k8s'), [W1_BLOCK]);
     assert.deepEqual(blocksOf('w2-k8s'), [W2_BLOCK]);
-    assert.equal(agents.get('w1-k8s')?.output().match(/wrote the CNI configuration/g)?.length, 1);
+    const written = () => agents.get('w1-k8s')?.output().match(/wrote the CNI configuration/g)?.length;
+    await eventually(() => written() !== undefined, { what: 'the log line' });
+    assert.equal(written(), 1);
     const affinity = api.get(`${AFFINITIES}/w2-k8s-172-16-103-128-26`) as { spec?: unknown } | undefined;
     assert.deepEqual(affinity?.spec, { cidr: W2_BLOCK, deleted: 'false', node: 'w2-k8s', state: 'confirmed', type: 'host' });
   });
