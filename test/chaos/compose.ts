@@ -50,5 +50,9 @@ export async function breakableComposeCluster(): Promise<BreakableCluster> {
       return processes.filter((name) => !isUp(name)).map((name) => `${name} is not up`).join(', ');
     },
     on: (host, ...command) => docker('exec', host, ...command),
+    // The machine has the network's gateway.
+    outside: (program = '', ...words) => runCommand(program, words),
+    inPod: (pod, ...command) => runCommand('kubectl', ['--kubeconfig', kubeconfig, 'exec', pod, '--', ...command], { timeoutMs: 15_000 }),
+    everywhere: (...command) => Promise.all(processes.map((container) => docker('exec', container, ...command))),
   };
 }

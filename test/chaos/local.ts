@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { COMPONENTS, HOSTS } from '../../cli/cluster-layout.ts';
-import type { TestCluster } from '../e2e/cluster.ts';
+import { runCommand, type TestCluster } from '../e2e/cluster.ts';
 import type { BreakableCluster, Result } from './run-rounds.ts';
 
 const hosts = HOSTS.map(({ name }) => name);
@@ -45,5 +45,12 @@ export function breakableLocalCluster(cluster: TestCluster): BreakableCluster {
       return reports.filter(({ health }) => health !== 'healthy').map(({ component, host, health }) => `${component}@${host} ${health}`).join(', ');
     },
     on: (host, ...command) => cluster.on(host, ...command),
+    // The outer namespace belongs to the lab; root may enter it, whoever owns the cluster.
+    outside: (...command) => {
+      const { labPid } = JSON.parse(readFileSync(join(cluster.folder, 'running.json'), 'utf8')) as { labPid: number };
+      return runCommand('nsenter', ['-t', String(labPid), '-n', ...command]);
+    },
+    inPod: (pod, ...command) => cluster.kubectl(['exec', pod, '--', ...command], { timeoutMs: 15_000 }),
+    everywhere: (...command) => Promise.all(hosts.map((host) => cluster.on(host, ...command))),
   };
 }
