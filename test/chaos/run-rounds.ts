@@ -46,6 +46,7 @@ const WRITE_EVERY_MS = 100;
 const LOOK_EVERY_MS = 500;
 const MEND_ATTEMPTS = 5;
 const REQUEST_TIMEOUT_MS = 5_000;
+const ANSWER_END = '<end>';
 /** What was lacking, and when, is told of rounds that take longer. */
 const SLOW_MS = 8_000;
 /** Rounds between two looks at what the processes use. */
@@ -231,13 +232,17 @@ class Run {
     const stores = pods.filter(({ metadata }) => metadata.labels?.['app'] === STORE).map(({ metadata }) => metadata.name);
     return pods.filter(({ metadata }) => metadata.labels?.['app'] === PROBE).map(async ({ metadata: { name } }) => {
       const addresses = [`${PROBE}.${NAMESPACE}.svc.cluster.local`, ...stores.map((store) => `${store}.${STORE}:${STORE_PORT}/${STORE_FILE}`)];
-      for (const address of addresses) {
-        const { code, stdout, stderr } = await this.#cluster.inPod(name, 'curl', '-sS', '-f', '-m', '5', `http://${address}`);
-        if (code !== 0) return `${name}: ${address}: ${lastLine(stderr)}`;
+      // One command for all: each kubectl costs a tenth of a second.
+      const script = addresses.map((address) => `curl -sS -f -m 5 http://${address} || exit 1; printf '${ANSWER_END}'`).join('; ');
+      const { code, stdout, stderr } = await this.#cluster.inPod(name, 'sh', '-c', script);
+      const answers = stdout.split(ANSWER_END).slice(0, -1);
+      if (code !== 0) return `${name}: ${addresses[answers.length] ?? '?'}: ${lastLine(stderr)}`;
+      for (const [index, answer] of answers.entries()) {
+        const address = addresses[index] ?? '';
         if (!address.endsWith(STORE_FILE)) continue;
         const known = this.#volumes.get(address) ?? '';
-        if (!stdout.startsWith(known)) throw new NotWhole(`the volume behind ${address} has lost what was written: it had "${known}", and has "${stdout}"`);
-        this.#volumes.set(address, stdout);
+        if (!answer.startsWith(known)) throw new NotWhole(`the volume behind ${address} has lost what was written: it had "${known}", and has "${answer}"`);
+        this.#volumes.set(address, answer);
       }
       return '';
     });
