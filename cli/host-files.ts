@@ -61,7 +61,9 @@ export function hostFiles({ host, hosts, gateway, pki, cgroupRoot, staticPodMoun
 }
 
 export function hostToolFiles(): HostFile[] {
-  return HOST_TOOLS.map((tool) => ({ path: `/usr/local/sbin/${tool}`, text: `#!/bin/sh\nexec node ${BUNDLE_FOLDER}/dist/hostctl.js ${tool} "$@"\n`, mode: 0o755 }));
+  const tool = (name: string, command: string): HostFile => ({ path: `/usr/local/sbin/${name}`, text: `#!/bin/sh\nexec node ${BUNDLE_FOLDER}/dist/${command} "$@"\n`, mode: 0o755 });
+  // A real containerd's ctr stays where it is: ours calls it where that runtime serves.
+  return [...HOST_TOOLS.map((name) => tool(name, `hostctl.js ${name}`)), tool('ctr', 'ctr.js')];
 }
 
 export function hostsText(hosts: readonly HostLayout[]): string {

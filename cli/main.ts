@@ -2,7 +2,8 @@
 import { Command, CommanderError } from 'commander';
 import { addComposeCommands } from './compose/commands.ts';
 import { addDownCommand } from './commands/down.ts';
-import { addExecCommand } from './commands/exec.ts';
+import { addExecCommand, localHosts } from './commands/exec.ts';
+import { addImageCommand } from './commands/image.ts';
 import { addKubeconfigCommand } from './commands/kubeconfig.ts';
 import { addLeverCommands } from './commands/levers.ts';
 import { addLogsCommand } from './commands/logs.ts';
@@ -39,6 +40,7 @@ else {
   addKubeconfigCommand(program);
   addLeverCommands(program);
   addNodeCommand(program);
+  addImageCommand(program, localHosts);
 }
 program.addHelpText('after', `
 Exit codes: 0 done, 1 it could not be done, 2 the command was not understood, 3 no cluster is running.

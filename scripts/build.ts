@@ -24,6 +24,7 @@ for (const service of readdirSync(`${root}services`)) {
   if (existsSync(main)) entryPoints[PROGRAM_NAMES[service] ?? service] = main;
 }
 entryPoints['hostctl'] = `${root}services/node/hostctl.ts`;
+entryPoints['ctr'] = `${root}services/container-runtime/ctr.ts`;
 entryPoints['stand-in-server'] = `${root}images/servers/main.ts`;
 entryPoints['kubreak'] = `${root}cli/main.ts`;
 entryPoints['lab'] = `${root}cli/local/lab/main.ts`;
@@ -37,7 +38,7 @@ const written = new Set<string>();
 const LEAN_FLAGS = ['--max-semi-space-size=1'];
 const FLAGS: Readonly<Record<string, readonly string[]>> = { kubreak: [], 'compose-host': [] };
 /** Too small for a code cache to pay, and without help to print. */
-const UNCACHED = new Set(['hostctl', 'lab', 'compose-agent', 'stand-in-server']);
+const UNCACHED = new Set(['hostctl', 'lab', 'compose-agent', 'stand-in-server', 'ctr']);
 
 /**
  * A running cluster has this folder mounted: files change one at a time and in one step, and only when they differ.

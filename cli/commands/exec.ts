@@ -7,6 +7,7 @@ import { hostInits } from '../local/instances.ts';
 import { clusterRights } from '../local/rootless.ts';
 import { UserError } from '../user-error.ts';
 import { clusterFolderOf } from './cluster-option.ts';
+import type { HostRunner } from './image.ts';
 
 const HOST_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 
@@ -24,6 +25,18 @@ export function addExecCommand(program: Command): void {
     });
 }
 
+/** The hosts of a local cluster, for commands that are run on several. */
+export function localHosts(command: Command): HostRunner {
+  const folder = clusterFolderOf(command);
+  return {
+    hosts: () => {
+      const up = hostInits(folder.requireRunning().labPid);
+      return Promise.resolve(folder.hosts.map(({ name }) => name).filter((name) => up.has(name)));
+    },
+    command: (host, words) => hostCommand(hostInit(folder.requireRunning().labPid, host, folder.hosts), ['env', `PATH=${HOST_PATH}`, 'HOME=/root', ...words]),
+  };
+}
+
 /** Throws UserError for an unknown host (exit code 2) and for one that is down. */
 export function hostInit(labPid: number, host: string, hosts: readonly HostLayout[]): number {
   if (!hosts.some(({ name }) => name === host)) throw new UserError(`no host is called "${host}"; there are ${hosts.map(({ name }) => name).join(', ')}`, 2);
@@ -32,9 +45,14 @@ export function hostInit(labPid: number, host: string, hosts: readonly HostLayou
   return init;
 }
 
+/** What this machine runs to run the words on a host. */
+export const hostCommand = (init: number, words: readonly string[]): readonly string[] =>
+  ['nsenter', '-t', String(init), ...clusterRights(), '-m', '-u', '-i', '-n', '-p', '--root', '--wd', '--', 'sh', '-c', 'cd && exec "$@"', 'sh', ...words];
+
 async function execOnHost(init: number, words: readonly string[]): Promise<number> {
   const environment = { PATH: HOST_PATH, HOME: '/root', USER: 'root', LOGNAME: 'root', SHELL: '/bin/bash', TERM: process.env['TERM'] ?? 'dumb', LANG: 'C.UTF-8' };
-  const child = spawn('nsenter', ['-t', String(init), ...clusterRights(), '-m', '-u', '-i', '-n', '-p', '--root', '--wd', '--', 'sh', '-c', 'cd && exec "$@"', 'sh', ...words], { stdio: 'inherit', env: environment });
+  const [nsenter = '', ...args] = hostCommand(init, words);
+  const child = spawn(nsenter, args, { stdio: 'inherit', env: environment });
   // The child has the terminal: what is typed, Ctrl-C included, is for it.
   const ignore = () => undefined;
   process.on('SIGINT', ignore);

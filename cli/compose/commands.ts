@@ -4,6 +4,7 @@ import { createInterface } from 'node:readline';
 import type { Command } from 'commander';
 import { systemClock } from '#lib/environment/clock.ts';
 import { COMPONENTS, HOSTS, MASTER, type Component } from '../cluster-layout.ts';
+import { addImageCommand, type HostRunner } from '../commands/image.ts';
 import { tableOf } from '../commands/status.ts';
 import type { InstanceReport } from '../local/instances.ts';
 import { UserError } from '../user-error.ts';
@@ -169,7 +170,16 @@ async function logs(selector: string, follow: boolean): Promise<void> {
   }));
 }
 
+const hostsInContainers: HostRunner = {
+  hosts: async () => {
+    const states = await containerStates();
+    return HOSTS.map(({ name }) => name).filter((name) => states.get(name) === 'running');
+  },
+  command: (host, words) => ['docker', 'exec', '-i', host, ...words],
+};
+
 export function addComposeCommands(program: Command): void {
+  addImageCommand(program, () => hostsInContainers);
   program.command('status').description('list the processes of the cluster').option('-o, --output <format>', 'json, or table', 'table').action(async ({ output }: { output: string }) => {
     if (output !== 'json' && output !== 'table') throw new UserError(`--output must be json or table, not "${output}"`, 2);
     const processes = await reports();

@@ -11,6 +11,7 @@ import type { Cgroups } from './cgroups.ts';
 import { execStartText } from './exec-error.ts';
 import { ExecDeadlineExceeded, type Execs } from './exec.ts';
 import { ImageError, STAND_IN_ANNOTATION, type ImageStore, type StoredImage } from './images.ts';
+import { importService, type ImportRequest, type ImportResponse } from './import-call.ts';
 import { NetworkNotReady, type PodNetwork } from './network.ts';
 import { FailedPrecondition, NotFound, type Runtime } from './runtime.ts';
 import type { Stats } from './stats.ts';
@@ -169,6 +170,9 @@ function imageHandlers({ images, runtime, now }: CriDependencies): Handlers<Imag
   };
 }
 
+const importHandler = ({ images }: CriDependencies) => async ({ path, name }: ImportRequest): Promise<ImportResponse> =>
+  ({ images: (await images.load(path, name)).map(({ id, tags }) => ({ id, tags })) });
+
 function codeOf(error: unknown): number {
   if (error instanceof NotFound) return grpcStatus.NOT_FOUND;
   if (error instanceof ImageError) return { 'not-found': grpcStatus.NOT_FOUND, 'invalid': grpcStatus.INVALID_ARGUMENT, 'failed': grpcStatus.UNKNOWN }[error.reason];
@@ -240,6 +244,7 @@ export async function serveCri(socketPath: string, dependencies: CriDependencies
     ...implement(runtimeHandlers(dependencies) as never), GetContainerEvents: containerEvents(dependencies) as never,
   });
   server.addService(serviceDefinition('ImageService'), implement(imageHandlers(dependencies) as never));
+  server.addService(importService, implement({ Import: importHandler(dependencies) }));
   await new Promise<void>((resolve, reject) => server.bindAsync(`unix://${socketPath}`, ServerCredentials.createInsecure(), (error) => (error ? reject(error) : resolve())));
   return {
     close: () => new Promise((resolve) => {

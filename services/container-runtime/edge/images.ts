@@ -90,7 +90,7 @@ export class ImageStore {
     mkdirSync(root, { recursive: true });
     this.#file = join(root, 'images.json');
     this.#tags = new Map(existsSync(this.#file) ? Object.entries(JSON.parse(readFileSync(this.#file, 'utf8')) as Record<string, string>) : []);
-    for (const record of this.#records()) this.#images.set(record.id, this.#published(record));
+    for (const record of this.#records()) (record.isRemoved ? this.#removed : this.#images).set(record.id, this.#published(record));
     for (const [tag, id] of [...this.#tags]) {
       if (this.#images.get(id)?.isBuiltIn === false) continue;
       // What the catalogue no longer has is forgotten: it would have to be pulled again.
@@ -167,6 +167,7 @@ export class ImageStore {
       for (const tag of image.tags) this.#tags.delete(tag);
       this.#images.delete(image.id);
       this.#removed.set(image.id, { ...image, tags: [] });
+      if (!image.isBuiltIn) this.#noteRemoval(image.id);
       this.#save();
       this.#sweep(inUse);
     });
@@ -204,6 +205,14 @@ export class ImageStore {
     return readdirSync(this.#publishedFolder).filter((file) => file.endsWith('.json')).map((file) => JSON.parse(readFileSync(join(this.#publishedFolder, file), 'utf8')) as ImageRecord);
   }
 
+  #noteRemoval(removed: string): void {
+    for (const record of this.#records()) if (record.id === removed) replaceFile(this.#recordFile(removed), JSON.stringify({ ...record, isRemoved: true } satisfies ImageRecord));
+  }
+
+  #recordFile(id: string): string {
+    return join(this.#publishedFolder, `${id.slice('sha256:'.length)}.json`);
+  }
+
   #published({ id, sizeBytes, configured, layers, repoDigests, isLoaded }: ImageRecord): StoredImage {
     return {
       id, isBuiltIn: false, isStandIn: false, tags: [...this.#tags].filter(([, tagged]) => tagged === id).map(([tag]) => tag), repoDigests, sizeBytes, config: configured.config,
@@ -233,7 +242,7 @@ export class ImageStore {
     for (const id of this.#removed.keys()) if (!inUse.has(id)) this.#removed.delete(id);
     if (!existsSync(this.#publishedFolder)) return;
     for (const { id } of this.#records()) {
-      if (!this.#images.has(id) && !this.#removed.has(id)) rmSync(join(this.#publishedFolder, `${id.slice('sha256:'.length)}.json`));
+      if (!this.#images.has(id) && !this.#removed.has(id)) rmSync(this.#recordFile(id));
     }
     const used = new Set([...this.#images.values(), ...this.#removed.values()].flatMap(({ layers }) => layers));
     for (const entry of existsSync(this.#layersFolder) ? readdirSync(this.#layersFolder) : []) {

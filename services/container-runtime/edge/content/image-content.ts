@@ -29,6 +29,8 @@ export interface ImageRecord {
   readonly repoDigests: readonly string[];
   /** Loaded from an archive: no registry can be asked for it. */
   readonly isLoaded: boolean;
+  /** Nobody sees it any more, but containers still run from it. */
+  readonly isRemoved?: boolean;
 }
 
 /** Where blobs come from: a registry or an archive. */

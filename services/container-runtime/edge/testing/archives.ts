@@ -33,3 +33,28 @@ export function imageOf(layers: readonly { readonly tar: Buffer; readonly blob: 
   }));
   return { manifest, config: configBytes, blobs: new Map([manifest, configBytes, ...layers.map(({ blob }) => blob)].map((blob) => [digestOf(blob), blob])) };
 }
+
+/** A zstd frame of one block that is not compressed: valid, and needs no compressor. Up to 128 KiB. */
+export function zstdOf(content: Buffer): Buffer {
+  const header = Buffer.alloc(12);
+  header.writeUInt32LE(0xfd2fb528, 0);
+  header.writeUInt8(0xa0, 4); // single segment, content size in four bytes
+  header.writeUInt32LE(content.length, 5);
+  header.writeUIntLE((content.length << 3) | 1, 9, 3); // the last block, raw
+  return Buffer.concat([header, content]);
+}
+
+const blobPath = (digest: string): string => `blobs/${digest.replace(':', '/')}`;
+
+/** An OCI image layout in a tar archive, as buildx and skopeo write it. */
+export function layoutOf({ manifest, blobs }: TestImage, annotations: Readonly<Record<string, string>>): Promise<Buffer> {
+  const index = { schemaVersion: 2, manifests: [{ mediaType: 'application/vnd.oci.image.manifest.v1+json', digest: digestOf(manifest), size: manifest.length, annotations }] };
+  return tarOf({ name: 'oci-layout', text: '{"imageLayoutVersion":"1.0.0"}' }, ...[...blobs].map(([digest, text]) => ({ name: blobPath(digest), text })), { name: 'index.json', text: JSON.stringify(index) });
+}
+
+/** What docker save wrote until Docker 25: layers as they are, beside a list. */
+export function dockerSaveOf(config: Buffer, layers: readonly Buffer[], tags: readonly string[]): Promise<Buffer> {
+  const name = `${digestOf(config).slice('sha256:'.length)}.json`;
+  return tarOf(...layers.map((text, index) => ({ name: `${index}/layer.tar`, text })), { name, text: config },
+    { name: 'manifest.json', text: JSON.stringify([{ Config: name, RepoTags: tags, Layers: layers.map((_, index) => `${index}/layer.tar`) }]) });
+}
