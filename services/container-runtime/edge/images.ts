@@ -110,7 +110,10 @@ export class ImageStore {
     if (!reference) return undefined;
     const text = formatImageReference(reference);
     if (reference.digest !== '') return this.#images.get(reference.digest) ?? this.list().find(({ repoDigests }) => repoDigests.includes(text));
-    return this.#images.get(this.#tags.get(text) ?? '');
+    const id = this.#tags.get(text);
+    // The cluster's own images come with its installation, as kubeadm pulls them before it starts anything.
+    if (id === undefined) return findInCatalogue(this.#entries, reference)?.entry.bundles === true ? this.#pullStandIn(text) : undefined;
+    return this.#images.get(id);
   }
 
   /** What a container was made from, though it was removed since. */
