@@ -31,19 +31,71 @@ export interface RegistryCredentials {
   readonly identityToken: string;
 }
 
-const DEFAULT_REGISTRIES = ['index.docker.io', 'docker.io'];
+const DOCKER_HUB = ['index.docker.io', 'docker.io'];
 
-/** Credentials for the image from the text of a `.dockerconfigjson`; undefined when it has none for its registry. */
-export function credentialsFor(image: string, dockerConfigJson: string): RegistryCredentials | undefined {
+interface DockerConfigEntry {
+  readonly username?: string;
+  readonly password?: string;
+  readonly auth?: string;
+  readonly identitytoken?: string;
+}
+
+/** The part of a Secret that holds registry credentials. */
+export interface PullSecret {
+  readonly type?: string | undefined;
+  readonly data?: Readonly<Record<string, string>> | undefined;
+}
+
+/** All credentials that pull secrets have for the image, the most specific first. Throws ImageNameError for a malformed secret. */
+export function credentialsFor(image: string, secrets: readonly PullSecret[]): RegistryCredentials[] {
+  const entries = secrets.flatMap(entriesOf).map(([key, entry]) => ({ key: registryKey(key), entry }));
+  const target = imageLocation(image);
+  return entries.filter(({ key }) => keyMatches(key, target))
+    .sort((left, right) => (left.key < right.key ? 1 : left.key > right.key ? -1 : 0)) // a longer path comes before its beginning
+    .map(({ entry }) => credentialsOf(entry));
+}
+
+function entriesOf({ type, data = {} }: PullSecret): [string, DockerConfigEntry][] {
+  const isOld = type === 'kubernetes.io/dockercfg' || (type === undefined && data['.dockerconfigjson'] === undefined);
+  const encoded = data[isOld ? '.dockercfg' : '.dockerconfigjson'];
+  if (encoded === undefined) return [];
+  let parsed: unknown;
+  try {
+    parsed = JSON.parse(new TextDecoder().decode(Uint8Array.from(atob(encoded), (character) => character.charCodeAt(0))));
+  } catch (error) {
+    throw new ImageNameError(`an image pull secret is not JSON`, { cause: error });
+  }
+  const entries = isOld ? parsed : (parsed as { auths?: unknown } | null)?.auths;
+  return typeof entries === 'object' && entries !== null ? Object.entries(entries as Record<string, DockerConfigEntry>) : [];
+}
+
+/** Host and path; the version of the API that people write after the host says nothing. */
+function registryKey(key: string): string {
+  const [host = '', ...path] = key.replace(/^https?:\/\//, '').split('/').filter((part, index) => index === 0 || part !== '');
+  return [host, ...(path[0] === 'v1' || path[0] === 'v2' ? path.slice(1) : path)].join('/');
+}
+
+function imageLocation(image: string): string {
   const [first = ''] = image.split('/');
   const hasRegistry = image.includes('/') && (first.includes('.') || first.includes(':') || first === 'localhost');
-  const registries = hasRegistry ? [first] : DEFAULT_REGISTRIES;
-  const parsed = JSON.parse(dockerConfigJson) as { auths?: Record<string, { username?: string; password?: string; auth?: string; identitytoken?: string }> };
-  for (const [name, entry] of Object.entries(parsed.auths ?? {})) {
-    const host = name.replace(/^https?:\/\//, '').split('/')[0] ?? '';
-    if (!registries.includes(host) && !(host.startsWith('*.') && registries.some((one) => one.endsWith(host.slice(1))))) continue;
-    const [user = '', ...rest] = entry.auth === undefined ? [] : atob(entry.auth).split(':');
-    return { username: entry.username ?? user, password: entry.password ?? rest.join(':'), auth: entry.auth ?? '', identityToken: entry.identitytoken ?? '' };
-  }
-  return undefined;
+  return hasRegistry ? image : `docker.io/${image.includes('/') ? '' : 'library/'}${image}`;
+}
+
+/** `*` in a key is any part of one label of the host; ports must be the same; the path must begin as the image's. */
+function keyMatches(key: string, target: string): boolean {
+  const [keyHost = '', ...keyPath] = key.split('/');
+  const [host = '', ...path] = target.split('/');
+  if (!keyPath.every((part, index) => (index === keyPath.length - 1 ? (path[index] ?? '').startsWith(part) : path[index] === part))) return false;
+  if (DOCKER_HUB.includes(host)) return DOCKER_HUB.includes(keyHost);
+  const [keyName = '', keyPort = ''] = keyHost.split(':');
+  const [name = '', port = ''] = host.split(':');
+  const [keyLabels, labels] = [keyName.split('.'), name.split('.')];
+  return keyPort === port && keyLabels.length === labels.length && keyLabels.every((label, index) => isGlob(label, labels[index] ?? ''));
+}
+
+const isGlob = (pattern: string, text: string): boolean => new RegExp(`^${pattern.split('*').map((part) => part.replace(/[^\w-]/g, '\\$&')).join('.*')}$`).test(text);
+
+function credentialsOf({ username, password, auth = '', identitytoken = '' }: DockerConfigEntry): RegistryCredentials {
+  const [user = '', ...rest] = auth === '' ? [] : atob(auth).split(':');
+  return { username: username ?? user, password: password ?? rest.join(':'), auth, identityToken: identitytoken };
 }

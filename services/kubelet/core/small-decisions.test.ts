@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import type { ContainerStatus } from '#lib/kinds/types/core-v1.ts';
 import { parseLogLine, renderLogLine } from './cri-log.ts';
 import { garbage } from './garbage.ts';
-import { credentialsFor, pullDecision, withDefaultTag } from './image-name.ts';
+import { credentialsFor, pullDecision, withDefaultTag, type PullSecret } from './image-name.ts';
 import { containerToRead, logOptions } from './log-request.ts';
 import { capacities, nodeConditions, parseTaint, statusChanged } from './node-status.ts';
 import { neededAccess } from './server-access.ts';
@@ -27,10 +27,17 @@ test('an image is pulled by policy, and by default always where the tag may move
 });
 
 test('credentials are those of the registry of the image', () => {
-  const config = JSON.stringify({ auths: { 'https://index.docker.io/v1/': { auth: btoa('me:pa:ss') }, 'host:5000': { username: 'u', password: 'p' } } });
-  assert.deepEqual([credentialsFor('nginx:latest', config)?.username, credentialsFor('nginx:latest', config)?.password], ['me', 'pa:ss']);
-  assert.equal(credentialsFor('host:5000/x', config)?.username, 'u');
-  assert.equal(credentialsFor('other.io/x', config), undefined);
+  const secret = (config: object) => ({ type: 'kubernetes.io/dockerconfigjson', data: { '.dockerconfigjson': btoa(JSON.stringify(config)) } });
+  const config = secret({ auths: { 'https://index.docker.io/v1/': { auth: btoa('me:pa:ss') }, 'host:5000': { username: 'u', password: 'p' }, 'host:5000/team': { username: 't', password: 'p' }, '*.corp.io': { username: 'c', password: 'p' } } });
+  const users = (image: string, ...secrets: PullSecret[]) => credentialsFor(image, secrets).map(({ username }) => username);
+  assert.deepEqual(credentialsFor('nginx:latest', [config]).map(({ username, password }) => [username, password]), [['me', 'pa:ss']]);
+  assert.deepEqual(users('host:5000/x', config), ['u']);
+  assert.deepEqual(users('host:5000/team/x:v1', config), ['t', 'u']);
+  assert.deepEqual(users('a.corp.io/x', config), ['c']);
+  assert.deepEqual(users('a.b.corp.io/x', config), []);
+  assert.deepEqual(users('other.io/x', config), []);
+  assert.deepEqual(users('old.io/x', { type: 'kubernetes.io/dockercfg', data: { '.dockercfg': btoa(JSON.stringify({ 'https://old.io': { auth: btoa('o:p') } })) } }), ['o']);
+  assert.throws(() => users('x', { type: 'kubernetes.io/dockercfg', data: { '.dockercfg': btoa('no') } }), /not JSON/);
 });
 
 test('log lines are taken apart and shown with or without their time', () => {

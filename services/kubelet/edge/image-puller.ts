@@ -13,7 +13,7 @@ import { StartFailure } from './start-failure.ts';
 export interface ImagePullerOptions extends Environment {
   readonly runtime: Runtime;
   readonly limits: BackOffLimits;
-  readonly onEvent: (pod: Pod, container: string, type: 'Normal' | 'Warning', reason: string, message: string) => void;
+  readonly onEvent: (pod: Pod, container: string | undefined, type: 'Normal' | 'Warning', reason: string, message: string) => void;
 }
 
 /** By which a runtime says that an image is a small stand-in for the one asked for. */
@@ -78,7 +78,7 @@ export class ImagePuller {
   }
 
   async #pull({ pod, reference, image, sandboxConfig, objects, say, signal }: PullInputs): Promise<Image> {
-    const { clock, runtime } = this.#options;
+    const { clock, runtime, onEvent } = this.#options;
     const key = `${uidOf(pod)}_${reference}`;
     const waitMs = this.#backOff.remainingMs(key, clock.nowMs());
     if (waitMs > 0) {
@@ -87,14 +87,17 @@ export class ImagePuller {
       const before = this.#lastErrors.get(key);
       throw new StartFailure('ImagePullBackOff', before === undefined ? text : `${text}: ErrImagePull: ${before}`, { retryAfterMs: waitMs, eventText: 'ImagePullBackOff' });
     }
+    const { auths, missing } = this.#authsOf(pod, reference, objects, say);
+    // Source: pkg/kubelet/kubelet_pods.go, getPullSecretsForPod.
+    if (missing.length > 0) onEvent(pod, undefined, 'Warning', 'FailedToRetrieveImagePullSecret', `Unable to retrieve some image pull secrets (${missing.join(', ')}); attempting to pull the image may not succeed.`);
     say('Normal', 'Pulling', `Pulling image ${JSON.stringify(image)}`);
     const askedMs = clock.nowMs();
     try {
       const { found, tookMs } = await this.#oneAtATime(async () => {
         signal.throwIfAborted();
         const startedMs = clock.nowMs();
-        const { imageRef } = await runtime.images.pullImage(
-          { image: { image: reference, userSpecifiedImage: image }, ...authOf(pod, reference, objects), sandboxConfig }, { timeoutMs: Infinity, signal });
+        const imageRef = await firstThatWorks(auths, (auth) => runtime.images.pullImage(
+          { image: { image: reference, userSpecifiedImage: image }, ...(auth ? { auth } : {}), sandboxConfig }, { timeoutMs: Infinity, signal }), signal);
         const { image: pulled } = await runtime.images.imageStatus({ image: { image: imageRef === '' ? reference : imageRef } });
         return { found: pulled ?? { ...emptyImage, id: imageRef }, tookMs: clock.nowMs() - startedMs };
       });
@@ -111,6 +114,16 @@ export class ImagePuller {
       this.#backOff.next(key, clock.nowMs(), clock.nowMs());
       this.#lastErrors.set(key, text);
       throw new StartFailure('ErrImagePull', text, { eventText: 'ErrImagePull', cause: error });
+    }
+  }
+
+  #authsOf(pod: Pod, reference: string, objects: ReferencedObjects, say: Say): ReturnType<typeof authsOf> {
+    try {
+      return authsOf(pod, reference, objects);
+    } catch (error) {
+      if (!(error instanceof ImageNameError)) throw error;
+      say('Warning', 'Failed', `Failed to pull image ${JSON.stringify(reference)}: ${error.message}`);
+      throw new StartFailure('ErrImagePull', error.message, { eventText: 'ErrImagePull', cause: error });
     }
   }
 
@@ -139,13 +152,23 @@ interface PullInputs {
 }
 const emptyImage: Image = { id: '', repoTags: [], repoDigests: [], size: 0, username: '', pinned: false };
 
-/** The first of the pod's pull secrets that knows the image's registry. */
-function authOf(pod: Pod, image: string, objects: ReferencedObjects): { readonly auth?: Sent<AuthConfig> } {
-  for (const { name = '' } of pod.spec.imagePullSecrets ?? []) {
-    const encoded = objects.secret(name)?.data?.['.dockerconfigjson'];
-    if (encoded === undefined) continue;
-    const credentials = credentialsFor(image, Buffer.from(encoded, 'base64').toString('utf8'));
-    if (credentials) return { auth: credentials };
+/** Each of the credentials in turn, or none when there are none; the last failure tells. */
+async function firstThatWorks(auths: readonly Sent<AuthConfig>[], pull: (auth: Sent<AuthConfig> | undefined) => Promise<{ readonly imageRef: string }>, signal: AbortSignal): Promise<string> {
+  const [first, ...others] = auths;
+  try {
+    return (await pull(first)).imageRef;
+  } catch (error) {
+    if (others.length === 0 || signal.aborted) throw error;
+    return firstThatWorks(others, pull, signal);
   }
-  return {};
+}
+
+/** All that the pod's pull secrets have for the image's registry, and the names of those that could not be read. */
+function authsOf(pod: Pod, image: string, objects: ReferencedObjects): { readonly auths: Sent<AuthConfig>[]; readonly missing: readonly string[] } {
+  const names = (pod.spec.imagePullSecrets ?? []).flatMap(({ name = '' }) => (name === '' ? [] : [name]));
+  const secrets = names.map((name) => ({ name, secret: objects.secret(name) }));
+  return {
+    auths: credentialsFor(image, secrets.flatMap(({ secret }) => (secret ? [secret] : []))),
+    missing: secrets.filter(({ secret }) => !secret).map(({ name }) => name),
+  };
 }
