@@ -1,4 +1,5 @@
 // Control groups: limits, usage and OOM kills, on cgroup v1 or v2, whichever the machine has; none where the host allows none.
+import { randomUUID } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Logger } from 'pino';
@@ -40,7 +41,8 @@ export class Cgroups {
       try {
         const file = this.version === 2 ? 'cgroup.procs' : controller === 'memory' ? 'memory.limit_in_bytes' : 'cgroup.procs';
         if (!existsSync(join(MOUNT, controller, file))) throw new Error('not mounted');
-        const probe = `/probe-${process.pid}`;
+        // Not the process's number: that is the same on hosts that boot at once, and they share the hierarchy.
+        const probe = `/probe-${randomUUID()}`;
         this.#make(controller, probe);
         rmdirSync(this.#folder(controller, probe));
         return true;
