@@ -262,7 +262,7 @@ class Run {
     tell([...absurdEvents(await listEvents(this.#api), systemClock.nowMs()), ...strangeExits(pods)]);
     for (;;) {
       const found = await this.#survey();
-      const overdue = this.#watch.note(found, systemClock.nowMs(), patienceMs);
+      const overdue = this.#watch.note(found, systemClock.nowMs(), patienceMs).filter((each) => !this.#told.has(each));
       if (overdue.length === 0) return;
       if (systemClock.nowMs() - startedMs > TIDY_MS) return tell(overdue);
       await systemClock.sleep(LOOK_EVERY_MS);

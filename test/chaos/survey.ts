@@ -52,7 +52,7 @@ ip -4 route | sed -n 's/^\(172\.16\.[0-9]*\.[0-9]*\) dev cali.*/address route \1
 sed -n 's/^\S* \S* \S* \S* \(\/\(run\/containerd\|var\/lib\/kubelet\/pods\)\/\S*\).*/mount \1/p' /proc/self/mountinfo
 ls -d /var/lib/kubelet/pods/* /var/log/pods/* 2>/dev/null | sed 's/^/folder /'
 nft list tables | sed 's/^table /table /'
-for t in kube-proxy calico; do nft list table ip $t 2>/dev/null | grep -oE '172\.16\.[0-9]+\.[0-9]+\b[^/]' | grep -oE '^[0-9.]+' | sort -u | sed "s/^/address $t /"; done
+for t in kube-proxy calico calico-policy; do nft list table ip $t 2>/dev/null | grep -oE '172\.16\.[0-9]+\.[0-9]+\b[^/]' | grep -oE '^[0-9.]+' | sort -u | sed "s/^/address $t /"; done
 for f in /var/lib/containerd/sandboxes/*/record.json; do [ -e "$f" ] && printf 'sandbox %s\n' "$(cat $f)"; done
 for f in /var/lib/containerd/containers/*/record.json; do [ -e "$f" ] && printf 'container %s\n' "$(cat $f)"; done
 true`;
@@ -87,7 +87,7 @@ export function parseSurvey(host: string, text: string): HostSurvey {
 }
 
 /** Tables that are no rest of anything. */
-const TABLES = ['ip kube-proxy', 'ip calico', 'ip kubreak-hostports', 'ip nat', 'ip filter'];
+const TABLES = ['ip kube-proxy', 'ip calico', 'ip calico-policy', 'ip kubreak-hostports', 'ip nat', 'ip filter'];
 /** Dead containers and sandboxes that the kubelet may keep for each of a pod beside the one that runs. */
 const KEPT = 1;
 
