@@ -1,6 +1,7 @@
 // kubreak: the command line.
 import { Command, CommanderError } from 'commander';
 import { addComposeCommands } from './compose/commands.ts';
+import { acceptDirEverywhere } from './commands/cluster-option.ts';
 import { addDownCommand } from './commands/down.ts';
 import { addExecCommand, localHosts } from './commands/exec.ts';
 import { addImageCommand } from './commands/image.ts';
@@ -41,9 +42,10 @@ else {
   addLeverCommands(program);
   addNodeCommand(program);
   addImageCommand(program, localHosts);
+  acceptDirEverywhere(program);
 }
 program.addHelpText('after', `
-Exit codes: 0 done, 1 it could not be done, 2 the command was not understood, 3 no cluster is running.
+${isCompose ? 'Start the cluster with docker compose up -d, stop it with docker compose down (-v: its data, too).\n' : ''}Exit codes: 0 done, 1 it could not be done, 2 the command was not understood, 3 no cluster is running.
 Components: etcd apiserver controller-manager scheduler kubelet container-runtime metrics-server kube-proxy calico-node coredns
             calico-kube-controllers; COMPONENT means all its instances, COMPONENT@HOST the one on that host.`);
 

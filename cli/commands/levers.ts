@@ -47,7 +47,7 @@ export function addLeverCommands(program: Command): void {
 }
 
 function say({ component, host, process: facts }: Instance, done: string): void {
-  process.stdout.write(`${component.name}@${host || '?'} ${done}${facts ? ` (pid ${facts.pid})` : ''}\n`);
+  process.stdout.write(`${component.name}${host && `@${host}`} ${done}${facts ? ` (pid ${facts.pid})` : ''}\n`);
 }
 
 function signalAll(instances: readonly Instance[], signal: NodeJS.Signals, done: string): void {

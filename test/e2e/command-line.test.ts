@@ -22,6 +22,16 @@ test('without a cluster the commands that need one say how to start it, with exi
   }
 });
 
+test('--dir may stand after the command word, and the nearest holds', async () => {
+  const folder = emptyFolder();
+  for (const args of [['status', '--dir', folder], ['exec', '--dir', folder, 'm-k8s', '--', 'true'], ['node', 'add', 'w4-k8s', '--dir', folder], ['node', '--dir', folder, 'remove', 'w4-k8s'],
+    ['--dir', emptyFolder(), 'kill', 'etcd', '--dir', folder]]) {
+    const { code, stderr } = await kubreak(...args);
+    assert.equal(code, 3, args.join(' '));
+    assert.ok(stderr.includes(`no cluster is running in ${folder};`), stderr);
+  }
+});
+
 test('down without a cluster is no error', async () => {
   assert.equal((await kubreak('--dir', emptyFolder(), 'down')).code, 0);
 });
