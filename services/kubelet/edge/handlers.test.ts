@@ -41,6 +41,13 @@ test('an HTTP probe goes by the status, and follows redirects on the same host o
   assert.deepEqual([away.result, away.isWarning], ['success', true]);
 });
 
+test('an HTTP probe takes answers whose lines end without a carriage return', async (context) => {
+  const server = createTcpServer((socket) => void socket.on('error', () => undefined).end('HTTP/1.1 200 OK\nContent-type: text/plain\n\nfine'));
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  context.after(() => server.close());
+  assert.equal((await runProbe({ httpGet: { path: '/', port: (server.address() as AddressInfo).port } }, target)).result, 'success');
+});
+
 test('an HTTP probe that gets no answer in time fails in Go\'s words', async (context) => {
   const port = await webServer(context);
   const { result, output } = await runProbe({ httpGet: { path: '/slow', port }, timeoutSeconds: 1 }, target);

@@ -124,7 +124,8 @@ function oneGet(url: URL, headers: Record<string, string | string[]>, signal: Ab
       response.on('end', done);
       response.on('error', reject);
     };
-    const options = { headers, signal, agent: false as const };
+    // Go's client takes lines that end without a carriage return, too (as CGI programs write them).
+    const options = { headers, signal, agent: false as const, insecureHTTPParser: true };
     const request = url.protocol === 'https:' ? httpsRequest(url, { ...options, rejectUnauthorized: false }, answered) : httpRequest(url, options, answered);
     request.on('error', reject);
     request.end();
