@@ -13,7 +13,7 @@ const canWrite = (): boolean => {
     return false;
   }
 };
-const PROBES = 20;
+const PROBES = 200;
 const script = `
   const { Cgroups } = await import(${JSON.stringify(fileURLToPath(new URL('./cgroups.ts', import.meta.url)))});
   const log = { warn() {} };
