@@ -708,6 +708,11 @@ export class Runtime {
     return this.#options.images.ofContainer(imageId)?.tags ?? [];
   }
 
+  /** repository@sha256:... of an image that was pulled. */
+  imageDigests(imageId: string): readonly string[] {
+    return this.#options.images.ofContainer(imageId)?.repoDigests ?? [];
+  }
+
   /** Ids of the images that containers are made from. */
   usedImages(): Set<string> {
     return new Set([...this.containers.values()].map(({ imageId }) => imageId));

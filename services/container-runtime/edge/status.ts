@@ -31,7 +31,7 @@ export function containerStatus(container: Container, runtime: Runtime): Sent<Co
   const resources = config.linux?.resources;
   return {
     id, metadata: config.metadata, state: stateOf(container), createdAt, startedAt, finishedAt, exitCode, reason, message,
-    image: imageSpec(container, runtime), imageRef: imageId, imageId, labels: config.labels, annotations: config.annotations,
+    image: imageSpec(container, runtime), imageRef: runtime.imageDigests(imageId)[0] ?? imageId, imageId, labels: config.labels, annotations: config.annotations,
     mounts: config.mounts, logPath: runtime.logPath(container), ...(resources ? { resources: { linux: resources } } : {}),
     stopSignal: runtime.stopSignalOf(container),
   };
