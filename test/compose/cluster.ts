@@ -25,13 +25,19 @@ export class ComposeCluster extends DrivenCluster {
     this.#engine = engine;
   }
 
-  /** Builds the image and starts a cluster from nothing. Throws when Docker cannot run, or a cluster in containers runs already. */
-  static async start(): Promise<ComposeCluster> {
+  /** Builds the image; nothing runs yet. Throws when Docker cannot run, or a cluster in containers runs already. */
+  static async prepare(): Promise<ComposeCluster> {
     const engine = await prepareEngine();
     const cluster = new ComposeCluster(mkdtempSync(join(tmpdir(), 'kubreak-compose-')), await freePort(), engine);
+    await cluster.composeOk(['down', '-v', '-t', '1']); // an earlier run that was cut short
+    await cluster.composeOk(['build', 'm-k8s'], BUILD_TIMEOUT_MS);
+    return cluster;
+  }
+
+  /** Starts a cluster from nothing. */
+  static async start(): Promise<ComposeCluster> {
+    const cluster = await ComposeCluster.prepare();
     try {
-      await cluster.composeOk(['down', '-v', '-t', '1']); // an earlier run that was cut short
-      await cluster.composeOk(['build', 'm-k8s'], BUILD_TIMEOUT_MS);
       await cluster.up();
       await until('the API server answers', async () => (await cluster.kubectl(['get', '--raw', '/readyz'])).code === 0, UP_TIMEOUT_MS);
       return cluster;
