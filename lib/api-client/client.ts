@@ -5,6 +5,7 @@ import { createSecureContext } from 'node:tls';
 import type { Kind, KubernetesObject } from '#lib/kinds/define-kind.ts';
 import type { ObjectMeta } from '#lib/kinds/types/meta-v1.ts';
 import { failure, StatusError, type Status } from '#lib/machinery/status-error.ts';
+import { withDeadline } from '#lib/service/abort.ts';
 import { Http2Transport, NoHttp2Error } from './http2-transport.ts';
 import { bodyText, type HttpMethod, type Transport, type TransportResponse } from './transport.ts';
 import { readWatchEvents, type WatchEvent } from './watch-stream.ts';
@@ -214,13 +215,13 @@ export class ApiClient {
 
   /** A request to any path, for what has no kind. `body` undefined: none. */
   async request<R>(method: HttpMethod, path: string, body?: unknown, options?: RequestOptions, contentType = 'application/json'): Promise<R> {
-    const deadline = AbortSignal.timeout(REQUEST_TIMEOUT_MS);
-    const signal = options?.signal ? AbortSignal.any([options.signal, deadline]) : deadline;
-    const response = await this.#send(method, path, body === undefined ? undefined : JSON.stringify(body), contentType, signal);
-    if (response.statusCode >= 300) throw await statusErrorOf(response);
-    const type = response.headers['content-type'];
-    const text = await textOf(response);
-    return (typeof type === 'string' && type.startsWith('application/json') ? JSON.parse(text) : text) as R;
+    return withDeadline(REQUEST_TIMEOUT_MS, options?.signal, async (signal) => {
+      const response = await this.#send(method, path, body === undefined ? undefined : JSON.stringify(body), contentType, signal);
+      if (response.statusCode >= 300) throw await statusErrorOf(response);
+      const type = response.headers['content-type'];
+      const text = await textOf(response);
+      return (typeof type === 'string' && type.startsWith('application/json') ? parsedAnswer(text) : text) as R;
+    });
   }
 
   async #send(method: HttpMethod, path: string, body: string | undefined, contentType: string | undefined, signal: AbortSignal): Promise<TransportResponse> {
@@ -255,6 +256,15 @@ export class ApiClient {
 async function textOf(response: TransportResponse): Promise<string> {
   try {
     return await bodyText(response);
+  } catch (error) {
+    throw new TransportError('the answer was cut off', { cause: error });
+  }
+}
+
+/** Without a content-length, an answer that ends early looks like one that is whole. */
+function parsedAnswer(text: string): unknown {
+  try {
+    return JSON.parse(text);
   } catch (error) {
     throw new TransportError('the answer was cut off', { cause: error });
   }

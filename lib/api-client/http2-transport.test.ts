@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
+import { once, setMaxListeners } from 'node:events';
 import { createSecureServer, type Http2SecureServer, type ServerHttp2Session } from 'node:http2';
 import { createServer as createHttpsServer } from 'node:https';
-import type { AddressInfo } from 'node:net';
+import { connect, createServer as createNetServer, type AddressInfo, type Socket } from 'node:net';
 import { after, before, describe, test } from 'node:test';
 import { configMapKind } from '#lib/kinds/core/config-map.ts';
 import { createCertificateAuthority, issueCertificate, type KeyAndCertificate } from '#lib/pki/certificate.ts';
@@ -10,6 +10,7 @@ import { eventually } from '#lib/testing/eventually.ts';
 import { ApiClient, TransportError } from './client.ts';
 
 const NEVER = new AbortController().signal;
+setMaxListeners(0, NEVER);
 const JSON_TYPE = { 'content-type': 'application/json' };
 const list = (names: string[]) => JSON.stringify({ metadata: { resourceVersion: '7' }, items: names.map((name) => ({ metadata: { name } })) });
 
@@ -78,6 +79,12 @@ describe('the client over HTTP/2', () => {
     await Promise.all(watches.map((one) => one.return(undefined)));
   });
 
+  test('many requests at once are all answered, also by a server that takes few', async () => {
+    const api = await serve(4);
+    const answers = await Promise.all(Array.from({ length: 120 }, () => api.list(configMapKind)));
+    assert.equal(answers.length, 120);
+  });
+
   test('a connection that breaks ends its watches, and the next request makes a new one', async () => {
     const api = await serve();
     const one = watch(api);
@@ -120,6 +127,67 @@ describe('the client over HTTP/2', () => {
     await assert.rejects(next);
     assert.equal((await api.list(configMapKind)).items.length, 2);
     assert.equal(sessionsEver, 1);
+  });
+
+  test('an answer that is cut without a word of its length is an error of the transport', async () => {
+    const api = await serve();
+    server.removeAllListeners('request');
+    server.on('request', (_request, response) => response.writeHead(200, JSON_TYPE).end('{"items":['));
+    await assert.rejects(api.list(configMapKind), (error) => error instanceof TransportError && /cut off/.test(error.message));
+  });
+
+  test('a connection that nothing uses is closed', async (t) => {
+    const api = await serve();
+    t.mock.timers.enable({ apis: ['setInterval'] });
+    await api.list(configMapKind);
+    const session = [...sessions].at(-1);
+    assert.ok(session);
+    await eventually(() => {
+      t.mock.timers.tick(15_000);
+      return session.closed;
+    });
+    assert.equal((await api.list(configMapKind)).items.length, 2);
+    assert.equal(sessionsEver, 2);
+  });
+
+  test('a connection to a host that has gone silent is given up', async (t) => {
+    await serve();
+    const links: (readonly [client: Socket, server: Socket])[] = [];
+    const network = createNetServer((socket) => {
+      const onwards = connect((server.address() as AddressInfo).port, '127.0.0.1');
+      links.push([socket, onwards]);
+      socket.pipe(onwards).pipe(socket);
+      for (const side of [socket, onwards]) side.on('error', () => side.destroy());
+    }).listen(0, '127.0.0.1');
+    await once(network, 'listening');
+    t.after(() => network.close());
+    t.mock.timers.enable({ apis: ['setInterval', 'setTimeout'] });
+    const api = newClient(`https://127.0.0.1:${(network.address() as AddressInfo).port}`);
+    const one = watch(api);
+    await one.next();
+    const next = one.next();
+    for (const [, onwards] of links) onwards.unpipe().pause();
+    t.mock.timers.tick(15_000); // sees the bytes that came
+    t.mock.timers.tick(30_000); // asks
+    t.mock.timers.tick(15_000); // gives up
+    await assert.rejects(next, (error) => error instanceof TransportError && /connection lost/.test((error.cause as Error).message));
+    for (const side of links.flat()) side.destroy();
+  });
+
+  test('closing a client ends a connection that is being made', async (t) => {
+    let accepted: () => void;
+    const arrived = new Promise<void>((resolve) => { accepted = resolve; });
+    const mute = createNetServer((socket) => {
+      socket.resume().on('error', () => socket.destroy());
+      accepted();
+    }).listen(0, '127.0.0.1');
+    await once(mute, 'listening');
+    t.after(() => mute.close());
+    const api = newClient(`https://127.0.0.1:${(mute.address() as AddressInfo).port}`);
+    const list = assert.rejects(api.list(configMapKind), /the client is closed/);
+    await arrived;
+    await api.close();
+    await list;
   });
 
   test('a server that cannot be reached is a TransportError that says so', async () => {

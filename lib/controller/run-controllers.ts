@@ -9,6 +9,7 @@ import type { Clock } from '#lib/environment/clock.ts';
 import type { Random } from '#lib/environment/random.ts';
 import { anyKind, type AnyKind } from '#lib/kinds/define-kind.ts';
 import { isConflict, StatusError } from '#lib/machinery/status-error.ts';
+import { withAbort } from '#lib/service/abort.ts';
 import type { Controller, ControllerDefinition, LongRunningDefinition, PeriodicDefinition, ReconcileContext } from './define-controller.ts';
 import type { KubernetesObject } from '#lib/kinds/define-kind.ts';
 import { OwnWrites, ReconcileApi } from './own-writes.ts';
@@ -165,9 +166,10 @@ function preparePeriodic(controller: PeriodicDefinition, running: Running): () =
         report(error, { failures: ++failures }, rest.log);
       }
       if (isWoken) continue;
-      const waking = new AbortController();
-      wake = () => waking.abort();
-      await clock.sleep(waitMs, AbortSignal.any([signal, waking.signal])).catch(() => undefined);
+      await withAbort(signal, (waking) => {
+        wake = () => waking.abort();
+        return clock.sleep(waitMs, waking.signal);
+      }).catch(() => undefined);
       wake = undefined;
     }
   };

@@ -1,4 +1,5 @@
 // The life of a process: flags, logger, start, signals, orderly stop, exit code.
+import { setMaxListeners } from 'node:events';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import pino from 'pino';
@@ -45,6 +46,7 @@ export async function runService<D extends FlagDefinitions>(
   const log = pino({ name, level: process.env['LOG_LEVEL'] ?? 'info', base: { name } }, pino.destination({ dest: 1, sync: true }));
   collectStartGarbage();
   const stopping = new AbortController();
+  setMaxListeners(0, stopping.signal); // informers, loops and servers all wait for it
   for (const event of ['SIGTERM', 'SIGINT'] as const) {
     process.once(event, () => {
       log.info({ event }, 'stopping');

@@ -28,7 +28,6 @@ const METADATA_ONLY = 'application/json;as=PartialObjectMetadataList;g=meta.k8s.
 
 /** Settles when the signal has aborted and everything has ended; throws LeadershipLost when the lease is lost. */
 export async function startControllerManager(flags: Flags<typeof controllerManagerFlags>, { clock, random, log }: Environment, signal: AbortSignal): Promise<void> {
-  setMaxListeners(0, signal);
   const access = await loadKubeconfig(flags.kubeconfig);
   const rootCaPem = flags.rootCaFile === '' ? '' : await readFile(flags.rootCaFile, 'utf8');
   const signer = flags.serviceAccountPrivateKeyFile === '' ? undefined : tokenSigner(await readFile(flags.serviceAccountPrivateKeyFile, 'utf8'));

@@ -1,5 +1,4 @@
 // Wires the kubelet: sources of pods, a worker for each, the runtime below, the API server above, its own server.
-import { setMaxListeners } from 'node:events';
 import { mkdir, readFile } from 'node:fs/promises';
 import { hostname as osHostname } from 'node:os';
 import { join } from 'node:path';
@@ -16,6 +15,7 @@ import type { KubernetesObject } from '#lib/kinds/define-kind.ts';
 import type { Node, Pod, PodStatus, Service } from '#lib/kinds/types/core-v1.ts';
 import { integerValue } from '#lib/machinery/quantity.ts';
 import { StatusError } from '#lib/machinery/status-error.ts';
+import { withDeadline } from '#lib/service/abort.ts';
 import { loadKubeconfig } from '#lib/pki/kubeconfig.ts';
 import { admit } from './core/admission.ts';
 import { parseResolvConf } from './core/dns.ts';
@@ -76,7 +76,6 @@ const unmanaged = <T extends KubernetesObject>(object: T): T => {
 
 export async function startKubelet(flags: KubeletFlags, environment: Environment, signal: AbortSignal): Promise<void> {
   const { clock, random, log } = environment;
-  setMaxListeners(0, signal); // every pod, probe and watch waits for it
   if (flags.v >= 4) log.level = 'debug';
   const config = await loadConfiguration(flags.config);
   const hostname = osHostname().toLowerCase();
@@ -169,7 +168,7 @@ export async function startKubelet(flags: KubeletFlags, environment: Environment
     memoryUsageOf: async (containerId) => (await runtime.cri.containerStats({ containerId })).stats?.memory?.usageBytes?.value ?? 0,
     services: async (pod) => {
       if (!services) return [];
-      if (!isStaticPod(pod)) await services.synced(AbortSignal.any([signal, AbortSignal.timeout(SERVICES_WAIT_MS)]));
+      if (!isStaticPod(pod)) await withDeadline(SERVICES_WAIT_MS, signal, (limit) => services.synced(limit));
       return services.list();
     },
   });

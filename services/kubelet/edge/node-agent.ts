@@ -9,6 +9,7 @@ import type { Lease } from '#lib/kinds/types/coordination-v1.ts';
 import type { Node, NodeAddress, NodeStatus, Taint } from '#lib/kinds/types/core-v1.ts';
 import { isAlreadyExists, isConflict, isNotFound, StatusError } from '#lib/machinery/status-error.ts';
 import { formatMicroTime } from '#lib/machinery/time.ts';
+import { withAbort } from '#lib/service/abort.ts';
 import { capacities, labelCorrections, newNode, nodeConditions, PRESSURES, statusChanged, type CapacitySettings, type MachineFacts, type Pressure } from '../core/node-status.ts';
 import type { Runtime } from './runtime.ts';
 
@@ -158,9 +159,10 @@ export class NodeAgent {
   }
 
   #pause(durationMs: number, clock: NodeAgentOptions['clock']): Promise<void> {
-    const stop = new AbortController();
-    this.#wake = () => stop.abort(new Error('look now'));
-    return clock.sleep(durationMs, AbortSignal.any([this.#options.signal, stop.signal])).catch(() => undefined);
+    return withAbort(this.#options.signal, (waking) => {
+      this.#wake = () => waking.abort(new Error('look now'));
+      return clock.sleep(durationMs, waking.signal);
+    }).catch(() => undefined);
   }
 
   /** Resolves with false when it has to be done again soon. */

@@ -9,6 +9,7 @@ import { secretKind } from '#lib/kinds/core/secret.ts';
 import type { Kind, KubernetesObject } from '#lib/kinds/define-kind.ts';
 import type { ConfigMap, Pod, Secret } from '#lib/kinds/types/core-v1.ts';
 import { isForbidden, isNotFound } from '#lib/machinery/status-error.ts';
+import { withAbort, withDeadline } from '#lib/service/abort.ts';
 import { referencesOf, type ReferencedObjects } from '../core/environment-variables.ts';
 import { namespaceOf, uidOf } from '../core/pod-spec.ts';
 import { VolumeError } from '../core/volume-payload.ts';
@@ -86,22 +87,26 @@ export class ReferencedObjectStore {
     entry.first.catch(() => undefined); // whoever needs it awaits it
     const changed = (): void => this.#options.onChange([...entry.users]);
     informer.addHandler({ added: changed, updated: changed, deleted: changed });
-    void informer.run(AbortSignal.any([signal, stop.signal]));
+    void withAbort(signal, (own) => {
+      stop.signal.addEventListener('abort', () => own.abort(stop.signal.reason), { once: true });
+      return informer.run(own.signal);
+    });
     this.#entries.set(key, entry);
     return entry;
   }
 
   async #readFirst(kind: Kind<KubernetesObject>, namespace: string, name: string): Promise<KubernetesObject | undefined> {
     const { api, clock } = this.#options;
-    const signal = AbortSignal.any([this.#options.signal, AbortSignal.timeout(FIRST_READ_MS)]);
-    for (let attempt = 1; ; attempt += 1) {
-      try {
-        return await api.get(kind, namespace, name, { signal });
-      } catch (error) {
-        if (isNotFound(error)) return undefined;
-        if (!isForbidden(error) || attempt >= 5) throw error;
-        await clock.sleep(FORBIDDEN_RETRY_MS * attempt, signal);
+    return withDeadline(FIRST_READ_MS, this.#options.signal, async (signal) => {
+      for (let attempt = 1; ; attempt += 1) {
+        try {
+          return await api.get(kind, namespace, name, { signal });
+        } catch (error) {
+          if (isNotFound(error)) return undefined;
+          if (!isForbidden(error) || attempt >= 5) throw error;
+          await clock.sleep(FORBIDDEN_RETRY_MS * attempt, signal);
+        }
       }
-    }
+    });
   }
 }

@@ -3,6 +3,7 @@ import { createSecureContext } from 'node:tls';
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
 import { http1Transport } from '#lib/api-client/http1-transport.ts';
 import { bodyText, type Transport } from '#lib/api-client/transport.ts';
+import { withDeadline } from '#lib/service/abort.ts';
 import type { Environment } from '#lib/environment/environment.ts';
 import type { Node } from '#lib/kinds/types/core-v1.ts';
 import { readResourceMetrics, type Batch } from '../core/resource-metrics.ts';
@@ -77,12 +78,13 @@ export class Scraper {
 
   async #ask(node: Node): Promise<string> {
     const { timeoutMs, signal } = this.#options;
-    const response = await this.#kubeletAt(this.#originOf(node)).send({
-      method: 'GET', path: '/metrics/resource', headers: { accept: 'text/plain' }, body: undefined, signal: AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]),
+    const kubelet = this.#kubeletAt(this.#originOf(node));
+    return withDeadline(timeoutMs, signal, async (limit) => {
+      const response = await kubelet.send({ method: 'GET', path: '/metrics/resource', headers: { accept: 'text/plain' }, body: undefined, signal: limit });
+      const text = await bodyText(response);
+      if (response.statusCode !== 200) throw new Error(`request failed, status: ${response.statusCode} ${text.trim().slice(0, 200)}`);
+      return text;
     });
-    const text = await bodyText(response);
-    if (response.statusCode !== 200) throw new Error(`request failed, status: ${response.statusCode} ${text.trim().slice(0, 200)}`);
-    return text;
   }
 
   #originOf({ metadata, status }: Node): string {

@@ -5,6 +5,7 @@ import { persistentVolumeClaimKind } from '#lib/kinds/core/persistent-volume-cla
 import { persistentVolumeKind } from '#lib/kinds/core/persistent-volume.ts';
 import type { Node, PersistentVolume, PersistentVolumeClaim, Pod } from '#lib/kinds/types/core-v1.ts';
 import { annotationOf, isFullyBound, volumeAllowsNode, VOLUME_ANNOTATION } from '#lib/machinery/volume-binding.ts';
+import { withDeadline } from '#lib/service/abort.ts';
 import type { VolumePlan } from '../core/storage.ts';
 import type { StorageWatch } from './storage-watch.ts';
 
@@ -33,14 +34,14 @@ export async function bindVolumes(options: BindVolumesOptions): Promise<void> {
   for (const { volume } of plan.bindings) volumes.push(await api.update(persistentVolumeKind, volume, { signal }));
   const claims: PersistentVolumeClaim[] = [];
   for (const claim of plan.provisions) claims.push(await api.update(persistentVolumeClaimKind, claim, { signal }));
-  const deadline = AbortSignal.timeout(BIND_TIMEOUT_MS);
-  const limit = AbortSignal.any([signal, deadline]);
-  while (!areBound(options, volumes, claims)) {
-    if (signal.aborted) throw signal.reason;
-    if (deadline.aborted) throw new VolumesNotBound('binding volumes: context deadline exceeded');
-    await Promise.race([storage.changed(limit), looksAgain(limit)]);
-    if (!podExists()) throw new VolumesNotBound(`binding volumes: pod does not exist any more: pod "${options.pod.metadata.name}" not found`);
-  }
+  await withDeadline(BIND_TIMEOUT_MS, signal, async (limit) => {
+    while (!areBound(options, volumes, claims)) {
+      if (signal.aborted) throw signal.reason;
+      if (limit.aborted) throw new VolumesNotBound('binding volumes: context deadline exceeded');
+      await Promise.race([storage.changed(limit), looksAgain(limit)]);
+      if (!podExists()) throw new VolumesNotBound(`binding volumes: pod does not exist any more: pod "${options.pod.metadata.name}" not found`);
+    }
+  });
 }
 
 /** The pod may be deleted without any volume changing. Milliseconds. Source: the binder's poll. */
