@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Service } from '#lib/kinds/types/core-v1.ts';
 import type { EndpointSlice } from '#lib/kinds/types/discovery-v1.ts';
-import { addressOfReverseName, ClusterRecords, clusterIps, type ClusterView } from './cluster-records.ts';
+import { addressOfReverseName } from './addresses.ts';
+import { ClusterRecords, clusterIps, type ClusterView } from './cluster-records.ts';
 import type { Reply } from './message.ts';
 
 const web: Service = { metadata: { name: 'web', namespace: 'default' }, spec: { clusterIP: '10.96.0.50', clusterIPs: ['10.96.0.50'], ports: [{ name: 'http', port: 80, protocol: 'TCP' }, { name: 'metrics', port: 9090 }] } };

@@ -36,6 +36,7 @@ test('kubeadm\'s Corefile is understood', () => {
     kubernetes: { zones: ['cluster.local.', 'in-addr.arpa.', 'ip6.arpa.'], ttlSeconds: 30, pods: 'insecure', fallthrough: ['in-addr.arpa.', 'ip6.arpa.'], endpointPodNames: false },
     cache: { zones: ['.'], successSeconds: 30, denialSeconds: 30, disabledSuccess: ['cluster.local.'], disabledDenial: ['cluster.local.'] },
     forward: [{ from: '.', to: ['/etc/resolv.conf'], except: [], policy: 'random', maxConcurrent: 1000, preferUdp: false, forceTcp: false }],
+    rewrite: [], hosts: undefined,
   }]);
 });
 

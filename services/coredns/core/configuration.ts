@@ -1,6 +1,8 @@
 // What a Corefile asks for: which zones on which port, answered by which plugins. Plugins run in CoreDNS's fixed order,
-// whatever the order in the file: loadbalance and cache before kubernetes, forward last.
+// whatever the order in the file: loadbalance and cache, then rewrite and hosts, then kubernetes, forward last.
 import { parseDurationMs } from '#lib/service/flags.ts';
+import { isIpv4OrIpv6 } from './addresses.ts';
+import type { RewriteRule } from './rewrite.ts';
 import { CorefileError, parseCorefile, type Directive, type ServerBlock } from './corefile.ts';
 
 export interface ServerConfig {
@@ -14,6 +16,18 @@ export interface ServerConfig {
   readonly kubernetes: KubernetesConfig | undefined;
   readonly cache: CacheConfig | undefined;
   readonly forward: readonly ForwardConfig[];
+  readonly rewrite: readonly RewriteRule[];
+  readonly hosts: HostsConfig | undefined;
+}
+export interface HostsConfig {
+  readonly zones: readonly string[];
+  readonly file: string;
+  readonly lines: readonly { readonly address: string; readonly names: readonly string[] }[];
+  readonly ttlSeconds: number;
+  readonly reverse: boolean;
+  /** Time between looks at the file; milliseconds, 0: never again. */
+  readonly reloadMs: number;
+  readonly fallthrough: readonly string[];
 }
 export interface KubernetesConfig {
   readonly zones: readonly string[];
@@ -51,7 +65,7 @@ export interface Configuration {
   readonly reloadMs: number | undefined;
 }
 
-const KNOWN = new Set(['errors', 'log', 'health', 'ready', 'kubernetes', 'prometheus', 'forward', 'cache', 'loop', 'reload', 'loadbalance']);
+const KNOWN = new Set(['errors', 'log', 'health', 'ready', 'kubernetes', 'prometheus', 'forward', 'cache', 'loop', 'reload', 'loadbalance', 'hosts', 'rewrite']);
 const CACHE_SUCCESS_SECONDS = 3600;
 const CACHE_DENIAL_SECONDS = 1800;
 
@@ -102,6 +116,7 @@ function serversOf({ keys, directives }: ServerBlock, defaultPort: number): Serv
   }
   const kubernetes = find('kubernetes');
   const cache = find('cache');
+  const hosts = find('hosts');
   return [...byPort].map(([port, zones]) => ({
     zones, port,
     logsErrors: find('errors') !== undefined,
@@ -111,6 +126,8 @@ function serversOf({ keys, directives }: ServerBlock, defaultPort: number): Serv
     kubernetes: kubernetes && kubernetesFrom(kubernetes, zones),
     cache: cache && cacheFrom(cache, zones),
     forward: directives.filter(({ name }) => name === 'forward').map(forwardFrom),
+    rewrite: directives.filter(({ name }) => name === 'rewrite').map(rewriteFrom),
+    hosts: hosts && hostsFrom(hosts, zones),
   }));
 }
 
@@ -119,12 +136,11 @@ function kubernetesFrom(directive: Directive, serverZones: readonly string[]): K
   for (const entry of directive.block) if (!supported.has(entry.name)) throw problem(entry, `unknown property '${entry.name}'`);
   const pods = option(directive, 'pods')?.args[0] ?? 'disabled';
   if (pods !== 'disabled' && pods !== 'insecure') throw problem(directive, `pods ${pods} is not offered: disabled and insecure are`);
-  const fallthrough = option(directive, 'fallthrough');
   return {
     zones: directive.args.length > 0 ? directive.args.map(normalZone) : serverZones,
     ttlSeconds: numberOf(directive, option(directive, 'ttl')?.args[0], 5, 3600),
     pods,
-    fallthrough: fallthrough === undefined ? [] : fallthrough.args.length === 0 ? ['.'] : fallthrough.args.map(normalZone),
+    fallthrough: fallthroughOf(directive),
     endpointPodNames: option(directive, 'endpoint_pod_names') !== undefined,
   };
 }
@@ -159,6 +175,65 @@ function forwardFrom(directive: Directive): ForwardConfig {
     preferUdp: option(directive, 'prefer_udp') !== undefined,
     forceTcp: option(directive, 'force_tcp') !== undefined,
   };
+}
+
+function hostsFrom(directive: Directive, serverZones: readonly string[]): HostsConfig {
+  const [file = '/etc/hosts', ...zones] = directive.args;
+  const isLine = ({ name }: Directive): boolean => isIpv4OrIpv6(name);
+  const supported = new Set(['ttl', 'no_reverse', 'reload', 'fallthrough']);
+  for (const entry of directive.block) if (!isLine(entry) && !supported.has(entry.name)) throw problem(entry, `unknown property '${entry.name}'`);
+  return {
+    zones: zones.length > 0 ? zones.map(normalZone) : serverZones, file,
+    lines: directive.block.filter(isLine).map(({ name, args }) => ({ address: name, names: args.map((arg) => normalZone(arg).slice(0, -1)) })),
+    ttlSeconds: numberOf(directive, option(directive, 'ttl')?.args[0], 3600, 65_535),
+    reverse: option(directive, 'no_reverse') === undefined,
+    reloadMs: durationOf(directive, option(directive, 'reload')?.args[0], 5_000),
+    fallthrough: fallthroughOf(directive),
+  };
+}
+
+function fallthroughOf(directive: Directive): string[] {
+  const found = option(directive, 'fallthrough');
+  return found === undefined ? [] : found.args.length === 0 ? ['.'] : found.args.map(normalZone);
+}
+
+const MATCHES = ['exact', 'prefix', 'suffix', 'substring', 'regex'] as const;
+
+/** `rewrite [continue|stop] name [MATCH] FROM TO [answer auto | answer name FROM TO]...`, or the same in a block. */
+function rewriteFrom(directive: Directive): RewriteRule {
+  const words = [...directive.args, ...directive.block.flatMap(({ name, args }) => [name, ...args])];
+  const mode = words[0] === 'continue' || words[0] === 'stop' ? words.shift() : 'stop';
+  const field = words.shift();
+  if (field !== 'name') throw problem(directive, `rewriting of ${field ?? 'nothing'} is not offered: only name is`);
+  const end = words.indexOf('answer');
+  const rule = end < 0 ? words : words.slice(0, end);
+  const match = rule.length === 2 ? 'exact' : MATCHES.find((known) => known === rule[0]);
+  const [from, to] = rule.slice(-2);
+  if (match === undefined || from === undefined || to === undefined || rule.length > 3) throw problem(directive, `a name rule supports only exact, prefix, suffix, substring, and regex name matching, received: ${rule.join(' ')}`);
+  const answers: RewriteRule['answers'][number][] = [];
+  let isReverted = match === 'exact';
+  for (let at = end; at >= 0 && at < words.length;) {
+    const [, kind, answerFrom, answerTo] = words.slice(at);
+    if (words[at] !== 'answer') throw problem(directive, `unexpected ${words[at] ?? ''}`);
+    if (kind === 'auto') {
+      isReverted = true;
+      at += 2;
+    } else if ((kind === 'name' || kind === 'value') && answerFrom !== undefined && answerTo !== undefined) {
+      answers.push({ of: kind, from: pattern(directive, answerFrom), to: answerTo });
+      at += 4;
+    } else throw problem(directive, `invalid answer rule: ${words.slice(at).join(' ')}`);
+  }
+  const isWhole = match === 'exact' || match === 'suffix';
+  if (match === 'regex') pattern(directive, from);
+  return { match, from: isWhole ? normalZone(from) : match === 'regex' ? from : from.toLowerCase(), to: isWhole ? normalZone(to) : to.toLowerCase(), goesOn: mode === 'continue', isReverted, answers };
+}
+
+function pattern(directive: Directive, text: string): RegExp {
+  try {
+    return new RegExp(text);
+  } catch {
+    throw problem(directive, `invalid regex pattern: ${text}`);
+  }
 }
 
 const option = ({ block }: Directive, name: string): Directive | undefined => block.find((entry) => entry.name === name);

@@ -5,7 +5,9 @@ import { AnswerCache } from '../core/answer-cache.ts';
 import { ClusterRecords, type ClusterView } from '../core/cluster-records.ts';
 import { isInZone, type ServerConfig } from '../core/configuration.ts';
 import { failureReply, type DnsRecord, type Question, type Reply } from '../core/message.ts';
+import { rewriteName } from '../core/rewrite.ts';
 import { Forwarder } from './forwarder.ts';
+import { HostsFile } from './hosts-file.ts';
 import type { DnsMetrics } from './metrics.ts';
 
 /** Aliases followed for one answer. */
@@ -71,6 +73,7 @@ class Block {
   readonly forwarders: readonly Forwarder[];
   readonly #records: ClusterRecords | undefined;
   readonly #cache: AnswerCache | undefined;
+  readonly #hosts: HostsFile | undefined;
   readonly #metrics: DnsMetrics;
   readonly #environment: Environment;
   readonly #resolveAgain: ResolveAgain;
@@ -80,6 +83,7 @@ class Block {
     this.forwarders = config.forward.map((forward) => new Forwarder(forward, environment));
     this.#records = config.kubernetes && new ClusterRecords(view, config.kubernetes);
     this.#cache = config.cache && new AnswerCache(config.cache);
+    this.#hosts = config.hosts && new HostsFile(config.hosts, environment.clock);
     this.#metrics = metrics;
     this.#environment = environment;
     this.#resolveAgain = resolveAgain;
@@ -100,6 +104,16 @@ class Block {
   }
 
   #ask(question: Question, asked: Asked): Resolved | Promise<Resolved> {
+    const rewritten = this.config.rewrite.length === 0 ? undefined : rewriteName(question.name, this.config.rewrite);
+    if (!rewritten) return this.#askAs(question, asked);
+    const resolved = this.#askAs({ ...question, name: rewritten.name }, asked);
+    const restored = (found: Resolved): Resolved => ({ ...found, reply: rewritten.restore(found.reply) });
+    return resolved instanceof Promise ? resolved.then(restored) : restored(resolved);
+  }
+
+  #askAs(question: Question, asked: Asked): Resolved | Promise<Resolved> {
+    const written = this.#hosts?.lookup(question);
+    if (written) return { reply: written, zone: asked.zone, plugin: 'hosts' };
     const found = this.#records?.lookup(question, Math.floor(this.#environment.clock.nowMs() / 1000)) ?? { kind: 'next' };
     switch (found.kind) {
       case 'reply': return { reply: found.reply, zone: asked.zone, plugin: 'kubernetes' };
