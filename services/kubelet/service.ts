@@ -150,7 +150,7 @@ export async function startKubelet(flags: KubeletFlags, environment: Environment
   });
   const puller = new ImagePuller({ ...environment, runtime, limits: { firstMs: BACK_OFF_FIRST_MS, longestMs: PULL_BACK_OFF_LONGEST_MS }, onEvent });
   const runner = new PodRunner({
-    ...environment, runtime, puller, volumes, onEvent, cgroupRoot, hostname,
+    ...environment, runtime, puller, volumes, onEvent, cgroupRoot,
     crashLimits: { firstMs: Math.min(BACK_OFF_FIRST_MS, config.maxContainerRestartPeriodMs), longestMs: config.maxContainerRestartPeriodMs },
     logsRoot: config.podLogsDir,
     cgroupsPerQos: config.cgroupsPerQOS,

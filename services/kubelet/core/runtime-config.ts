@@ -42,7 +42,6 @@ export interface SandboxInputs {
   readonly dns: DnsSettings;
   readonly clusterDomain: string;
   readonly cgroupParent: string;
-  readonly hostname: string;
 }
 
 function namespaces(pod: Pod, targetId = ''): { network: NamespaceMode; pid: NamespaceMode; ipc: NamespaceMode; targetId: string } {
@@ -50,12 +49,13 @@ function namespaces(pod: Pod, targetId = ''): { network: NamespaceMode; pid: Nam
   return { network: usesHostNetwork(pod) ? 'NODE' : 'POD', pid, ipc: pod.spec.hostIPC === true ? 'NODE' : 'POD', targetId };
 }
 
-export function sandboxConfig({ pod, attempt, logsRoot, dns, clusterDomain, cgroupParent, hostname }: SandboxInputs): Sent<PodSandboxConfig> {
+export function sandboxConfig({ pod, attempt, logsRoot, dns, clusterDomain, cgroupParent }: SandboxInputs): Sent<PodSandboxConfig> {
   const domain = pod.spec.setHostnameAsFQDN === true ? domainNameOf(pod, clusterDomain) : '';
   const security = pod.spec.securityContext;
   return {
     metadata: { name: pod.metadata.name, namespace: namespaceOf(pod), uid: uidOf(pod), attempt },
-    hostname: usesHostNetwork(pod) ? hostname : domain !== '' ? domain : hostnameOf(pod),
+    // On the host's network the name is the host's: real runtimes refuse to set one there.
+    hostname: usesHostNetwork(pod) ? '' : domain !== '' ? domain : hostnameOf(pod),
     logDirectory: `${logsRoot}/${podLogFolder(pod)}`,
     dnsConfig: dns,
     portMappings: usesHostNetwork(pod) ? [] : allContainersOf(pod).flatMap(({ ports = [] }) => ports)

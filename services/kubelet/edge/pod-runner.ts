@@ -44,7 +44,6 @@ export interface PodRunnerOptions extends Environment {
   readonly clusterDns: readonly string[];
   readonly clusterDomain: string;
   readonly hostDns: DnsSettings;
-  readonly hostname: string;
   readonly memoryCapacity: number;
   readonly cpuPeriodUs: number;
   /** Makes the pod's cgroup and sets its limits. */
@@ -223,11 +222,11 @@ export class PodRunner {
   }
 
   async #sandbox({ pod, runtimePod, actions }: RunInputs): Promise<Started> {
-    const { runtime, logsRoot, cgroupRoot, cgroupsPerQos, clusterDns, clusterDomain, hostDns, hostname, onEvent } = this.#options;
+    const { runtime, logsRoot, cgroupRoot, cgroupsPerQos, clusterDns, clusterDomain, hostDns, onEvent } = this.#options;
     const dns = podDns({ pod, host: hostDns, clusterDns, clusterDomain });
     const config = sandboxConfig({
       pod, attempt: actions.attempt, logsRoot, dns: { servers: dns.servers, searches: dns.searches, options: dns.options }, clusterDomain,
-      cgroupParent: podCgroupParent(pod, cgroupRoot, cgroupsPerQos), hostname,
+      cgroupParent: podCgroupParent(pod, cgroupRoot, cgroupsPerQos),
     });
     if (!actions.createSandbox) {
       const [current] = runtimePod.sandboxes;
