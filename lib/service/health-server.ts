@@ -4,6 +4,7 @@ import { createServer as createHttpServer, type IncomingMessage, type Server, ty
 import { createServer as createHttpsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { collectDefaultMetrics, Registry } from 'prom-client';
+import { requestUrl } from './request-url.ts';
 
 export interface HealthCheck {
   readonly name: string;
@@ -66,7 +67,7 @@ export async function startHealthServer(options: HealthServerOptions): Promise<n
   const live = [ping, ...(options.live ?? [])];
   const ready = [...live, ...(options.ready ?? [])];
   const handle = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
-    const url = new URL(request.url ?? '/', 'http://localhost');
+    const url = requestUrl(request.url);
     const path = url.pathname;
     if (/^\/(healthz|livez)(\/|$)/.test(path)) return answerHealth(live, path, url, response);
     if (/^\/readyz(\/|$)/.test(path)) return answerHealth(ready, path, url, response);

@@ -17,6 +17,7 @@ import { loadKubeconfig } from '#lib/pki/kubeconfig.ts';
 import { newMetrics, startHealthServer } from '#lib/service/health-server.ts';
 import { MetricsStore } from './core/metrics-store.ts';
 import type { Named } from './core/objects.ts';
+import { pathOf } from './core/request.ts';
 import { Access, readAuthenticationSettings, type AuthenticationSettings } from './edge/access.ts';
 import { answerApi } from './edge/api.ts';
 import { Scraper } from './edge/scraper.ts';
@@ -101,7 +102,7 @@ export async function startMetricsServer(flags: MetricsServerFlags, environment:
       { name: 'metric-storage-ready', check: () => (store.isReady ? undefined : 'no metrics to serve') },
       { name: 'metric-informer-sync', check: () => (nodes.hasSynced && pods.hasSynced ? undefined : 'not yet synced') },
     ],
-    authorize: async (request) => ((request.url ?? '').split('?')[0] === '/metrics' ? (await access.check(request)).status : 200), // others are checked where they are answered
+    authorize: async (request) => (pathOf(request.url) === '/metrics' ? (await access.check(request)).status : 200), // others are checked where they are answered
     otherwise: answer,
   });
   log.info({ address: flags.bindAddress, port: flags.securePort, resolutionMs }, 'serving');

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { goDuration, nodeMetrics, podMetrics, tableOf } from './objects.ts';
-import { parseApiPath } from './request.ts';
+import { parseApiPath, pathOf } from './request.ts';
 import { readResourceMetrics } from './resource-metrics.ts';
 
 const TEXT = `# HELP node_cpu_usage_seconds_total [STABLE] Cumulative cpu time consumed by the node in core-seconds
@@ -41,4 +41,10 @@ test('paths name resource, namespace and object', () => {
   assert.deepEqual(parseApiPath('/apis/metrics.k8s.io/v1beta1/namespaces/default/pods/web'), { resource: 'pods', verb: 'get', namespace: 'default', name: 'web' });
   assert.deepEqual(parseApiPath('/apis/metrics.k8s.io/v1beta1/nodes'), { resource: 'nodes', verb: 'list', namespace: '', name: '' });
   assert.equal(parseApiPath('/apis/metrics.k8s.io/v1beta1/pods/web'), undefined);
+});
+
+test('permission is asked for the path that is answered, however it is written', () => {
+  assert.equal(pathOf('/apis/metrics.k8s.io/v1beta1/x/../pods//?limit=1'), '/apis/metrics.k8s.io/v1beta1/pods');
+  assert.equal(pathOf('/apis/../metrics'), '/metrics');
+  assert.equal(pathOf('//'), '/');
 });

@@ -4,25 +4,15 @@
 import { X509Certificate } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import type { TLSSocket } from 'node:tls';
+import { AccessReviews, ANONYMOUS, bearerToken, type ReviewedUser } from '#lib/api-client/access-reviews.ts';
 import { TransportError, type ApiClient } from '#lib/api-client/client.ts';
 import type { Clock } from '#lib/environment/clock.ts';
-import type { SubjectAccessReview } from '#lib/kinds/types/authorization-v1.ts';
-import type { TokenReview } from '#lib/kinds/types/authentication-v1.ts';
 import { StatusError } from '#lib/machinery/status-error.ts';
 import { GROUP } from '../core/objects.ts';
-import { parseApiPath } from '../core/request.ts';
+import { parseApiPath, pathOf } from '../core/request.ts';
 
-/** Verdicts are kept so long. Milliseconds. Source: the delegating options' CacheTTL. */
-const CACHE_MS = 10_000;
-const CACHE_LIMIT = 256;
-
-export interface User {
-  readonly name: string;
-  readonly uid: string;
-  readonly groups: readonly string[];
-  readonly extra: Readonly<Record<string, readonly string[]>>;
-}
-const ANONYMOUS: User = { name: 'system:anonymous', uid: '', groups: ['system:unauthenticated'], extra: {} };
+/** id-kp-clientAuth. Source: RFC 5280 §4.2.1.12. */
+const CLIENT_AUTH = '1.3.6.1.5.5.7.3.2';
 
 /** The ConfigMap kube-system/extension-apiserver-authentication. */
 export interface AuthenticationSettings {
@@ -45,19 +35,17 @@ export async function readAuthenticationSettings(api: ApiClient, signal: AbortSi
   };
 }
 
-export type Verdict = { readonly status: 200; readonly user: User } | { readonly status: 401 | 403 | 500; readonly message: string };
+export type Verdict = { readonly status: 200; readonly user: ReviewedUser } | { readonly status: 401 | 403 | 500; readonly message: string };
 
 export class Access {
-  readonly #api: ApiClient;
+  readonly #reviews: AccessReviews;
   readonly #clock: Clock;
   readonly #settings: AuthenticationSettings;
   readonly #requestHeaderCas: readonly X509Certificate[];
   readonly #clientCas: readonly X509Certificate[];
-  readonly #users = new Map<string, { readonly value: User | undefined; readonly endMs: number }>();
-  readonly #decisions = new Map<string, { readonly value: boolean; readonly endMs: number }>();
 
   constructor({ api, clock, settings }: { readonly api: ApiClient; readonly clock: Clock; readonly settings: AuthenticationSettings }) {
-    this.#api = api;
+    this.#reviews = new AccessReviews({ api, clock });
     this.#clock = clock;
     this.#settings = settings;
     this.#requestHeaderCas = certificatesIn(settings.requestHeaderCaPem);
@@ -68,7 +56,7 @@ export class Access {
     try {
       const user = await this.#userOf(request);
       if (!user) return { status: 401, message: 'Unauthorized' };
-      const path = (request.url ?? '/').split('?')[0] ?? '/';
+      const path = pathOf(request.url);
       if (await this.#mayDo(user, path, (request.method ?? 'GET').toLowerCase())) return { status: 200, user };
       return { status: 403, message: forbiddenText(user, path, request.method ?? 'GET') };
     } catch (error) {
@@ -77,7 +65,7 @@ export class Access {
     }
   }
 
-  async #userOf(request: IncomingMessage): Promise<User | undefined> {
+  async #userOf(request: IncomingMessage): Promise<ReviewedUser | undefined> {
     const certificate = (request.socket as TLSSocket).getPeerX509Certificate();
     const subject = certificate === undefined ? '' : certificate.subject;
     const names = (field: string): string[] => [...subject.matchAll(new RegExp(`^${field}=(.*)$`, 'gm'))].map(([, value = '']) => value);
@@ -90,52 +78,37 @@ export class Access {
     if (certificate && commonName !== '' && isIssuedBy(certificate, this.#clientCas, this.#clock.nowMs())) {
       return { name: commonName, uid: '', groups: [...names('O'), 'system:authenticated'], extra: {} };
     }
-    const token = /^Bearer (.+)$/i.exec(request.headers.authorization ?? '')?.[1];
-    return token === undefined ? ANONYMOUS : this.#reviewed(token);
+    const token = bearerToken(request);
+    return token === undefined ? ANONYMOUS : this.#reviews.userOf(token);
   }
 
-  #userInHeaders({ headersDistinct }: IncomingMessage): User | undefined {
+  #userInHeaders({ headersDistinct }: IncomingMessage): ReviewedUser | undefined {
     const { usernameHeaders, uidHeaders, groupHeaders, extraHeaderPrefixes } = this.#settings;
     const first = (names: readonly string[]): string => names.map((name) => headersDistinct[name.toLowerCase()]?.[0] ?? '').find((value) => value !== '') ?? '';
     const name = first(usernameHeaders);
     if (name === '') return undefined;
     const extra: Record<string, readonly string[]> = {};
     for (const prefix of extraHeaderPrefixes.map((one) => one.toLowerCase())) {
-      for (const [header, values] of Object.entries(headersDistinct)) if (header.startsWith(prefix) && values) extra[decodeURIComponent(header.slice(prefix.length))] = values;
+      for (const [header, values] of Object.entries(headersDistinct)) if (header.startsWith(prefix) && values) extra[unescaped(header.slice(prefix.length))] = values;
     }
     return { name, uid: first(uidHeaders), groups: groupHeaders.flatMap((header) => headersDistinct[header.toLowerCase()] ?? []), extra };
   }
 
-  async #reviewed(token: string): Promise<User | undefined> {
-    return this.#cached(this.#users, token, async () => {
-      const { status } = await this.#api.request<TokenReview>('POST', '/apis/authentication.k8s.io/v1/tokenreviews', { apiVersion: 'authentication.k8s.io/v1', kind: 'TokenReview', spec: { token } });
-      const user = status?.authenticated === true ? status.user : undefined;
-      return user && { name: user.username ?? '', uid: user.uid ?? '', groups: user.groups ?? [], extra: user.extra ?? {} };
-    });
-  }
-
-  async #mayDo(user: User, path: string, method: string): Promise<boolean> {
+  async #mayDo(user: ReviewedUser, path: string, method: string): Promise<boolean> {
     if (user.groups.includes('system:masters')) return true;
     const asked = parseApiPath(path);
-    const attributes = asked
+    return this.#reviews.allows(user, asked
       ? { resourceAttributes: { group: GROUP, version: 'v1beta1', resource: asked.resource, verb: asked.verb, namespace: asked.namespace, name: asked.name } }
-      : { nonResourceAttributes: { path, verb: method } };
-    const spec = { user: user.name, uid: user.uid, groups: user.groups, extra: user.extra, ...attributes };
-    return this.#cached(this.#decisions, JSON.stringify(spec), async () => {
-      const { status } = await this.#api.request<SubjectAccessReview>('POST', '/apis/authorization.k8s.io/v1/subjectaccessreviews', { apiVersion: 'authorization.k8s.io/v1', kind: 'SubjectAccessReview', spec });
-      return status?.allowed === true;
-    });
+      : { nonResourceAttributes: { path, verb: method } });
   }
+}
 
-  async #cached<V>(cache: Map<string, { readonly value: V; readonly endMs: number }>, key: string, ask: () => Promise<V>): Promise<V> {
-    const known = cache.get(key);
-    if (known && known.endMs > this.#clock.nowMs()) return known.value;
-    const value = await ask();
-    cache.delete(key);
-    cache.set(key, { value, endMs: this.#clock.nowMs() + CACHE_MS });
-    const [oldest] = cache.keys();
-    if (cache.size > CACHE_LIMIT && oldest !== undefined) cache.delete(oldest);
-    return value;
+/** As it is when it is not escaped well. Source: requestheader.go, unescapeExtraKey. */
+function unescaped(key: string): string {
+  try {
+    return decodeURIComponent(key);
+  } catch {
+    return key;
   }
 }
 
@@ -144,11 +117,13 @@ function certificatesIn(pem: string): X509Certificate[] {
 }
 
 function isIssuedBy(certificate: X509Certificate, authorities: readonly X509Certificate[], nowMs: number): boolean {
+  // The certificate of a server does not make its holder a user.
+  if (!(certificate.keyUsage as readonly string[] | undefined)?.includes(CLIENT_AUTH)) return false;
   return Date.parse(certificate.validFrom) <= nowMs && nowMs <= Date.parse(certificate.validTo)
     && authorities.some((authority) => certificate.checkIssued(authority) && certificate.verify(authority.publicKey));
 }
 
-function forbiddenText(user: User, path: string, method: string): string {
+function forbiddenText(user: ReviewedUser, path: string, method: string): string {
   const asked = parseApiPath(path);
   if (!asked) return `forbidden: User ${JSON.stringify(user.name)} cannot ${method.toLowerCase()} path ${JSON.stringify(path)}`;
   const where = asked.namespace === '' ? 'at the cluster scope' : `in the namespace ${JSON.stringify(asked.namespace)}`;

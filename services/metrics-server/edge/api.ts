@@ -2,11 +2,12 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Clock } from '#lib/environment/clock.ts';
 import { badRequest, methodNotAllowed, notFound, resourceNotServed, StatusError } from '#lib/machinery/status-error.ts';
+import { requestUrl } from '#lib/service/request-url.ts';
 import { parseFieldSelector, parseLabelSelector, SelectorError } from '#lib/machinery/selectors.ts';
 import type { MetricsStore } from '../core/metrics-store.ts';
 import { DISCOVERY, GROUP, listOf, nodeMetrics, podMetrics, tableOf, type Named, type NodeMetrics, type PodMetrics } from '../core/objects.ts';
 import { OPENAPI } from '../core/openapi.ts';
-import { parseApiPath } from '../core/request.ts';
+import { parseApiPath, pathOf } from '../core/request.ts';
 
 export interface ApiOptions {
   readonly store: MetricsStore;
@@ -31,8 +32,8 @@ export function answerApi(options: ApiOptions, request: IncomingMessage, respons
 }
 
 function documentFor(options: ApiOptions, request: IncomingMessage): unknown {
-  const url = new URL(request.url ?? '/', 'https://localhost');
-  const path = url.pathname.replace(/\/+$/, '');
+  const url = requestUrl(request.url);
+  const path = pathOf(request.url);
   if (request.method !== 'GET' && request.method !== 'HEAD') throw methodNotAllowed();
   const document = DISCOVERY[path] ?? OPENAPI[path]?.();
   if (document !== undefined) return document;

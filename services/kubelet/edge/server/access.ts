@@ -1,22 +1,11 @@
 // Who asks and whether they may: client certificates, tokens reviewed by the API server, and its word on permissions.
 import type { IncomingMessage } from 'node:http';
 import type { TLSSocket } from 'node:tls';
+import { AccessReviews, ANONYMOUS, bearerToken, type ReviewedUser } from '#lib/api-client/access-reviews.ts';
 import type { ApiClient } from '#lib/api-client/client.ts';
 import type { Clock } from '#lib/environment/clock.ts';
-import type { TokenReview } from '#lib/kinds/types/authentication-v1.ts';
-import type { SubjectAccessReview } from '#lib/kinds/types/authorization-v1.ts';
 import { neededAccess } from '../../core/server-access.ts';
 import type { KubeletConfiguration } from '../configuration.ts';
-
-/** Entries kept of each cache; the oldest go first. */
-const CACHE_LIMIT = 1024;
-
-export interface User {
-  readonly name: string;
-  readonly uid: string;
-  readonly groups: readonly string[];
-  readonly extra: Readonly<Record<string, string[]>>;
-}
 
 /** What the client gets to hear when it may not go on. */
 export class AccessRefused extends Error {
@@ -38,11 +27,12 @@ export interface AccessOptions {
 
 export class Access {
   readonly #options: AccessOptions;
-  readonly #tokens = new TimedCache<User | undefined>();
-  readonly #decisions = new TimedCache<boolean>();
+  readonly #reviews: AccessReviews | undefined;
 
   constructor(options: AccessOptions) {
+    const { api, clock, config: { tokenCacheMs, allowedCacheMs, deniedCacheMs } } = options;
     this.#options = options;
+    this.#reviews = api && new AccessReviews({ api, clock, tokenCacheMs, allowedCacheMs, deniedCacheMs });
   }
 
   /** Throws AccessRefused. */
@@ -55,7 +45,7 @@ export class Access {
     throw new AccessRefused(403, `Forbidden (user=${user.name}, verb=${verb}, resource=nodes, subresource(s)=[${subresources.join(' ')}])\n`);
   }
 
-  async #authenticate(request: IncomingMessage): Promise<User | undefined> {
+  async #authenticate(request: IncomingMessage): Promise<ReviewedUser | undefined> {
     const socket = request.socket as TLSSocket;
     if (socket.authorized) {
       const { subject } = socket.getPeerCertificate();
@@ -63,58 +53,27 @@ export class Access {
       const name = (subject as { CN?: string } | undefined)?.CN ?? '';
       if (name !== '') return { name, uid: '', groups: [...(organizations === undefined ? [] : [organizations].flat()), 'system:authenticated'], extra: {} };
     }
-    const token = /^Bearer (.+)$/i.exec(request.headers.authorization ?? '')?.[1];
+    const token = bearerToken(request);
     if (token !== undefined) return this.#reviewToken(token);
-    return this.#options.config.anonymousAuth ? { name: 'system:anonymous', uid: '', groups: ['system:unauthenticated'], extra: {} } : undefined;
+    return this.#options.config.anonymousAuth ? ANONYMOUS : undefined;
   }
 
-  async #reviewToken(token: string): Promise<User | undefined> {
-    const { api, clock, config } = this.#options;
-    if (!api || !config.webhookAuth) return undefined;
-    const known = this.#tokens.get(token, clock.nowMs());
-    if (known) return known.value;
-    const { status } = await asked('token', api.request<TokenReview>('POST', '/apis/authentication.k8s.io/v1/tokenreviews', { apiVersion: 'authentication.k8s.io/v1', kind: 'TokenReview', spec: { token } }));
-    const user = status?.authenticated === true
-      ? { name: status.user?.username ?? '', uid: status.user?.uid ?? '', groups: status.user?.groups ?? [], extra: status.user?.extra ?? {} } : undefined;
-    this.#tokens.set(token, user, clock.nowMs() + config.tokenCacheMs);
-    return user;
+  async #reviewToken(token: string): Promise<ReviewedUser | undefined> {
+    if (!this.#reviews || !this.#options.config.webhookAuth) return undefined;
+    return orRefuse(this.#reviews.userOf(token), () => new AccessRefused(401, 'Unauthorized'));
   }
 
-  async #allows(user: User, verb: string, subresource: string): Promise<boolean> {
-    const { api, clock, config, nodeName } = this.#options;
-    if (!api) return false;
-    const key = JSON.stringify([user, verb, subresource]);
-    const known = this.#decisions.get(key, clock.nowMs());
-    if (known) return known.value;
-    const { status } = await asked('access', api.request<SubjectAccessReview>('POST', '/apis/authorization.k8s.io/v1/subjectaccessreviews', {
-      apiVersion: 'authorization.k8s.io/v1', kind: 'SubjectAccessReview',
-      spec: { user: user.name, uid: user.uid, groups: user.groups, extra: user.extra, resourceAttributes: { verb, version: 'v1', resource: 'nodes', subresource, name: nodeName } },
-    }));
-    const allowed = status?.allowed === true;
-    this.#decisions.set(key, allowed, clock.nowMs() + (allowed ? config.allowedCacheMs : config.deniedCacheMs));
-    return allowed;
+  async #allows(user: ReviewedUser, verb: string, subresource: string): Promise<boolean> {
+    if (!this.#reviews) return false;
+    const resourceAttributes = { verb, version: 'v1', resource: 'nodes', subresource, name: this.#options.nodeName };
+    return orRefuse(this.#reviews.allows(user, { resourceAttributes }), (error) => new AccessRefused(500, `Authorization error: ${error instanceof Error ? error.message : String(error)}`));
   }
 }
 
-async function asked<T>(what: string, answer: Promise<T>): Promise<T> {
+async function orRefuse<T>(answer: Promise<T>, refusal: (error: unknown) => AccessRefused): Promise<T> {
   try {
     return await answer;
   } catch (error) {
-    throw new AccessRefused(what === 'token' ? 401 : 500, what === 'token' ? 'Unauthorized' : `Authorization error: ${error instanceof Error ? error.message : String(error)}`);
-  }
-}
-
-class TimedCache<V> {
-  readonly #entries = new Map<string, { readonly value: V; readonly untilMs: number }>();
-
-  get(key: string, nowMs: number): { readonly value: V } | undefined {
-    const entry = this.#entries.get(key);
-    return entry && entry.untilMs > nowMs ? entry : undefined;
-  }
-
-  set(key: string, value: V, untilMs: number): void {
-    this.#entries.delete(key);
-    this.#entries.set(key, { value, untilMs });
-    if (this.#entries.size > CACHE_LIMIT) for (const oldest of this.#entries.keys()) return void this.#entries.delete(oldest);
+    throw refusal(error);
   }
 }
