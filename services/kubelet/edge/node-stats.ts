@@ -198,9 +198,17 @@ export class NodeStats {
     try {
       return (await this.#options.runtime.cri.listPodSandboxStats({})).stats;
     } catch (error) {
-      if (error instanceof CriError && error.code === UNIMPLEMENTED) return [];
-      throw error;
+      if (!(error instanceof CriError)) throw error;
+      return error.code === UNIMPLEMENTED ? [] : this.#statsOfEachSandbox();
     }
+  }
+
+  /** containerd 1.6 refuses the whole list while one sandbox is not ready. What goes away meanwhile is passed over. */
+  async #statsOfEachSandbox(): Promise<readonly PodSandboxStats[]> {
+    const { cri } = this.#options.runtime;
+    const { items } = await cri.listPodSandbox({ filter: { state: { state: 'SANDBOX_READY' } } });
+    const each = await Promise.allSettled(items.map(({ id }) => cri.podSandboxStats({ podSandboxId: id })));
+    return each.flatMap((result) => (result.status === 'fulfilled' && result.value.stats ? [result.value.stats] : []));
   }
 
   /** Everything on this host: its cgroup; on a machine of its own what the kernel says; else the sum of its processes. */
