@@ -4,6 +4,7 @@ import { createSocket } from 'node:dgram';
 import { createServer, type ServerResponse } from 'node:http';
 import { connect, createServer as createTcpServer } from 'node:net';
 import { hostname } from 'node:os';
+import { requestUrl } from '#lib/service/request-url.ts';
 import { plainAddress, readBody } from './echoserver.ts';
 
 type Options = Readonly<Record<string, string>>;
@@ -41,7 +42,7 @@ function netexec(options: Options): void {
   const httpPort = Number(options['http-port'] ?? 8080);
   const udpPort = Number(options['udp-port'] ?? 8081);
   createServer((request, response) => {
-    const url = new URL(request.url ?? '/', 'http://netexec');
+    const url = requestUrl(request.url);
     const answer = (text: string, code = 200): ServerResponse => response.writeHead(code, { 'content-type': 'text/plain; charset=utf-8' }).end(text);
     process.stdout.write(`GET ${url.pathname}\n`);
     switch (url.pathname) {

@@ -2,6 +2,7 @@
 // /metrics. Source: etcd v3.6, server/etcdserver/api/etcdhttp.
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
 import type { Registry } from 'prom-client';
+import { requestUrl } from '#lib/service/request-url.ts';
 import type { EtcdMetrics } from './metrics.ts';
 import type { Quota } from './quota.ts';
 import { CLUSTER_VERSION, ETCD_VERSION, STORAGE_VERSION } from './version.ts';
@@ -45,7 +46,7 @@ export function newHttpHandler({ registry, metrics, quota, read }: HttpOptions):
   }
 
   async function handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const url = new URL(request.url ?? '/', 'http://localhost');
+    const url = requestUrl(request.url);
     const [, root = '', name, ...rest] = url.pathname.split('/');
     const group = checks[root];
     const chosen = name === undefined ? group : group?.[name] && { [name]: group[name] };

@@ -9,6 +9,7 @@ import type { ApiClient } from '#lib/api-client/client.ts';
 import type { Environment } from '#lib/environment/environment.ts';
 import type { Pod, PodStatus } from '#lib/kinds/types/core-v1.ts';
 import { aborted } from '#lib/service/abort.ts';
+import { requestUrl } from '#lib/service/request-url.ts';
 import { newMetrics, startHealthServer } from '#lib/service/health-server.ts';
 import { containerToRead, logOptions, LogRequestError } from '../../core/log-request.ts';
 import { findContainer } from '../../core/pod-spec.ts';
@@ -105,7 +106,7 @@ class KubeletHandler {
   }
 
   async answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const url = new URL(request.url ?? '/', 'https://kubelet');
+    const url = requestUrl(request.url);
     try {
       await this.#access.check(request, url.pathname);
       await this.#route(request, response, url);
@@ -120,7 +121,7 @@ class KubeletHandler {
   /** exec, attach, portForward: the connection becomes a tunnel. */
   async upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
     socket.on('error', () => socket.destroy()); // the client went away
-    const url = new URL(request.url ?? '/', 'https://kubelet');
+    const url = requestUrl(request.url);
     try {
       await this.#access.check(request, url.pathname);
       await tunnel(request, socket, head, await this.#streamingUrl(url), this.#options.signal);
