@@ -18,6 +18,7 @@ import { formatTime } from '#lib/machinery/time.ts';
 import { discover } from '../../edge/discovery.ts';
 import { decide, newMemory, noteChange, type Memory } from './limits.ts';
 import { evaluate, InvalidMetric } from './metrics.ts';
+import { toleranceOf } from './replicas.ts';
 
 export interface AutoscalerSettings {
   readonly workers: number;
@@ -173,12 +174,11 @@ class Evaluation {
     const pods = cache.list(podKind, namespace).filter(({ metadata }) => parsed.matches(metadata.labels));
     this.#refuseRivals(text, pods);
     const { behavior, metrics: specs = [] } = this.#hpa.spec;
-    const tolerance = (written: string | undefined) => (written === undefined ? this.#settings.tolerance : Number(written));
     const context = {
       api, namespace, selector: text, pods, specReplicas: scale.spec?.replicas ?? 0, statusReplicas: scale.status?.replicas ?? 0, nowMs: clock.nowMs(),
       settings: {
         cpuInitializationMs: this.#settings.cpuInitializationMs, initialReadinessDelayMs: this.#settings.initialReadinessDelayMs,
-        tolerances: { up: tolerance(behavior?.scaleUp?.tolerance), down: tolerance(behavior?.scaleDown?.tolerance) },
+        tolerances: { up: toleranceOf(behavior?.scaleUp, this.#settings.tolerance), down: toleranceOf(behavior?.scaleDown, this.#settings.tolerance) },
       },
       resourceOf: async (apiVersion: string | undefined, kind: string) => qualifiedResource(await kindOf(apiVersion, kind, this.#context)),
     };

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import type { HorizontalPodAutoscaler, HorizontalPodAutoscalerBehavior } from '#lib/kinds/types/autoscaling-v2.ts';
 import type { Pod } from '#lib/kinds/types/core-v1.ts';
 import { decide, newMemory, noteChange, type Memory } from './limits.ts';
-import { replicasByAverage, replicasByShare, replicasByUtilization, replicasByValue, type PodMetric } from './replicas.ts';
+import { replicasByAverage, replicasByShare, replicasByUtilization, replicasByValue, toleranceOf, type PodMetric } from './replicas.ts';
 
 const NOW = Date.parse('2026-01-01T12:00:00Z');
 const settings = { cpuInitializationMs: 300_000, initialReadinessDelayMs: 30_000, tolerances: { up: 0.1, down: 0.1 } };
@@ -92,4 +92,10 @@ test('a window for scaling up takes the lowest recommendation', () => {
   const memory = newMemory();
   decided(4, 5, { behavior, memory });
   assert.deepEqual(decided(4, 9, { behavior, memory, nowMs: NOW + 15_000 }), [5, 'ScaleUpStabilized', 'DesiredWithinRange']);
+});
+
+test('the tolerance of a direction is a quantity', () => {
+  assert.equal(toleranceOf({ tolerance: '50m' }, 0.1), 0.05);
+  assert.equal(toleranceOf({ tolerance: '0.2' }, 0.1), 0.2);
+  assert.equal(toleranceOf(undefined, 0.1), 0.1);
 });

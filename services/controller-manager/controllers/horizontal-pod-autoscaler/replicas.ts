@@ -1,6 +1,7 @@
 // How many replicas a metric asks for. Source: pkg/controller/podautoscaler/replica_calculator.go.
+import type { HPAScalingRules } from '#lib/kinds/types/autoscaling-v2.ts';
 import type { Pod } from '#lib/kinds/types/core-v1.ts';
-import { milliValue } from '#lib/machinery/quantity.ts';
+import { milliValue, parseQuantity } from '#lib/machinery/quantity.ts';
 import { parseTimeOrUndefined } from '#lib/machinery/time.ts';
 import { isReady, isTerminating, podCondition } from '../../core/pod-state.ts';
 
@@ -34,6 +35,9 @@ export interface Proposal {
   /** Average per pod, or the whole of an object's or external metric. */
   readonly milli: number;
 }
+
+/** Rules give it as a quantity: `50m` is 0.05. */
+export const toleranceOf = (rules: HPAScalingRules | undefined, unset: number): number => (rules?.tolerance === undefined ? unset : Number(parseQuantity(rules.tolerance).nanos) / 1e9);
 
 const isWithin = (ratio: number, { up, down }: Tolerances): boolean => ratio >= 1 - down && ratio <= 1 + up;
 
