@@ -59,3 +59,8 @@ test('the holder of a claim for one pod alone makes room for one that matters mo
   const view = { ...cluster([node('a'), using('holder', 1)], [node('b'), low('bystander', '100m')]), storage: storage({ claims: [claim], volumes: [{ metadata: { name: 'v' }, spec: { capacity: { storage: '1Gi' } } }] }) };
   assert.equal(outcome(plan(using('vip', 1000), view)), 'a: holder');
 });
+
+test('a pod that has not started goes before one that runs', () => {
+  const running: Pod = { ...low('running', '1'), status: { startTime: '2026-01-01T00:00:00Z' } };
+  assert.equal(outcome(plan(vip({ ...requesting('1') }), cluster([node('a'), low('new', '1'), running]))), 'a: new');
+});

@@ -25,9 +25,12 @@ interface Candidate {
   readonly violations: number;
 }
 
+/** One that has not started counts as started now. */
+const startOf = (pod: Pod | undefined): string => pod?.status?.startTime ?? '9999';
+
 /** More important first: higher priority, then running for longer. */
 function byImportance(left: Pod, right: Pod): number {
-  return priorityOf(right) - priorityOf(left) || (left.status?.startTime ?? '').localeCompare(right.status?.startTime ?? '');
+  return priorityOf(right) - priorityOf(left) || startOf(left).localeCompare(startOf(right));
 }
 
 export function planPreemption(pod: Pod, outcome: FilterOutcome, context: PreemptionContext): Preemption {
@@ -100,7 +103,6 @@ function splitByBudgets(pods: readonly Pod[], budgets: readonly PodDisruptionBud
 function byPreference(left: Candidate, right: Candidate): number {
   const sum = ({ victims }: Candidate) => victims.reduce((total, victim) => total + priorityOf(victim) + 2 ** 31, 0);
   const highest = ({ victims: [first] }: Candidate) => (first ? priorityOf(first) : -Infinity);
-  const start = ({ victims: [first] }: Candidate) => first?.status?.startTime ?? '';
   return left.violations - right.violations || highest(left) - highest(right) || sum(left) - sum(right)
-    || left.victims.length - right.victims.length || start(right).localeCompare(start(left));
+    || left.victims.length - right.victims.length || startOf(right.victims[0]).localeCompare(startOf(left.victims[0]));
 }
