@@ -181,10 +181,13 @@ export class StaticPodAgent {
       for (const { stream, chunk } of run.output) send(link, stream, chunk);
       return;
     }
-    if (run) {
-      const ended = new Promise<void>((resolve) => run.child.once('close', () => resolve()));
-      run.link = undefined;
-      run.child.kill('SIGKILL');
+    // Again, as another link may have started one in the meantime: there is never more than one.
+    for (let old = this.#run; old; old = this.#run) {
+      const { child, link: former } = old;
+      const ended = new Promise<void>((resolve) => child.once('close', () => resolve()));
+      old.link = undefined;
+      former?.destroy();
+      child.kill('SIGKILL');
       await ended;
     }
     if (link.destroyed) return;
