@@ -1,5 +1,5 @@
 // kubreak kubeconfig: the cluster as the context `kubreak` in the person's own kubeconfig.
-import { chmodSync, closeSync, existsSync, mkdirSync, openSync, readFileSync, realpathSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, chownSync, closeSync, existsSync, mkdirSync, openSync, readFileSync, realpathSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import type { Command } from 'commander';
@@ -54,7 +54,7 @@ function partsOf({ kubeconfig }: ClusterFolder): ContextParts {
   return { cluster: clusters[0]?.cluster, user: users[0]?.user };
 }
 
-/** In one step, under the lock that kubectl takes; what the path links to is changed, not the link. */
+/** In one step, under the lock that kubectl takes; what the path links to is changed, not the link. Owner and mode stay as they are. */
 function change(path: string, edit: (text: string) => string): void {
   mkdirSync(dirname(path), { recursive: true, mode: 0o750 });
   const file = existsSync(path) ? realpathSync(path) : path;
@@ -67,9 +67,15 @@ function change(path: string, edit: (text: string) => string): void {
   }
   try {
     const text = edit(read(file));
-    writeFileSync(`${file}.kubreak`, text, { mode: 0o600 });
-    chmodSync(`${file}.kubreak`, 0o600);
-    renameSync(`${file}.kubreak`, file);
+    const fresh = `${file}.kubreak`;
+    rmSync(fresh, { force: true });
+    writeFileSync(fresh, text, { mode: 0o600, flag: 'wx' });
+    if (existsSync(file)) {
+      const { uid, gid, mode } = statSync(file);
+      chownSync(fresh, uid, gid);
+      chmodSync(fresh, mode & 0o777);
+    }
+    renameSync(fresh, file);
   } finally {
     rmSync(lock, { force: true });
   }
