@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { asPrefix, configKeyProblems, dns1035LabelProblems, dnsLabelProblems, dnsSubdomainProblems, environmentNameProblems, labelValueProblems, pathSegmentProblems, portNameProblems, qualifiedNameProblems } from './names.ts';
+import { asPrefix, configKeyProblems, dnsLabelProblems, dnsSubdomainProblems, environmentNameProblems, labelValueProblems, pathSegmentProblems, portNameProblems, qualifiedNameProblems } from './names.ts';
 
 const LABEL = "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')";
 const SUBDOMAIN = "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')";
@@ -12,7 +12,6 @@ for (const [what, check, value, problems] of [
   ['label', dnsLabelProblems, `${'a'.repeat(62)}.b`, ['must be no more than 63 characters', 'must not contain dots']],
   ['subdomain', dnsSubdomainProblems, 'a.b-c', []],
   ['subdomain', dnsSubdomainProblems, 'a_b', [SUBDOMAIN]],
-  ['service name of old', dns1035LabelProblems, '1a', ["a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic character, and end with an alphanumeric character (e.g. 'my-name',  or 'abc-123', regex used for validation is '[a-z]([-a-z0-9]*[a-z0-9])?')"]],
   ['label key', qualifiedNameProblems, 'app.kubernetes.io/name', []],
   ['label key', qualifiedNameProblems, '/name', ['prefix part must be non-empty']],
   ['label key', qualifiedNameProblems, `a/${'b'.repeat(64)}`, ['name part must be no more than 63 bytes']],

@@ -42,7 +42,6 @@ const QUALIFIED_TEXT = "must consist of alphanumeric characters, '-', '_' or '.'
 const dnsLabelFormat = format(LABEL, "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an alphanumeric character", 'my-name', '123-abc');
 const subdomainFormat = format(SUBDOMAIN, "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character", 'example.com');
 const subdomainUnderscoreFormat = format(SUBDOMAIN_UNDERSCORE, "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '_', '-' or '.', and must start and end with an alphanumeric character", 'example.com');
-const dns1035Format = format('[a-z]([-a-z0-9]*[a-z0-9])?', "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic character, and end with an alphanumeric character", 'my-name', 'abc-123');
 const qualifiedFormat = format(QUALIFIED, QUALIFIED_TEXT, 'MyName', 'my.name', '123-abc');
 const labelValueFormat = format(`(${QUALIFIED})?`, "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character", 'MyValue', 'my_value', '12345');
 const configKeyFormat = format('[-._a-zA-Z0-9]+', "a valid config key must consist of alphanumeric characters, '-', '_' or '.'", 'key.name', 'KEY_NAME', 'key-name');
@@ -77,9 +76,6 @@ export function domainPrefixedPathProblems(value: string): string[] {
   if (domain.length > 0) return domain.map((text) => `prefix part ${text}`);
   const path = value.slice(slash + 1);
   return /^[A-Za-z0-9/\-._~%!$&'()*+,;=:]+$/.test(path) ? [] : [regexText('Invalid path', "[A-Za-z0-9/\\-._~%!$&'()*+,;=:]+")];
-}
-export function dns1035LabelProblems(value: string): string[] {
-  return [...(byteLength(value) > 63 ? [tooManyCharacters(63)] : []), ...matches(value, dns1035Format)];
 }
 
 /** A label key: `name` or `prefix.example.com/name`. */

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import type { Pod, ResourceQuota } from '#lib/kinds/types/core-v1.ts';
 import { formatQuantity } from '#lib/machinery/quantity.ts';
 import { quotaCovers } from './scopes.ts';
-import { isTrackedBy, masked, subtracted, usageOf, type Amounts } from './usage.ts';
+import { isTrackedBy, masked, usageOf, type Amounts } from './usage.ts';
 
 const NOW = Date.parse('2026-01-01T12:00:00Z');
 const pods = { group: '', plural: 'pods' };
@@ -55,7 +55,7 @@ test('scopes', () => {
   assert.equal(quotaCovers({ metadata: { name: 'q' }, spec: { scopes: ['BestEffort'] } }, { group: '', plural: 'services' }, { metadata: { name: 's' } }), false);
 });
 
-test('amounts are masked and subtracted by name', () => {
+test('amounts are masked by name', () => {
   const usage = usageOf(pods, busy, NOW);
-  assert.deepEqual(texts(subtracted(masked(usage, ['cpu', 'pods']), masked(usage, ['pods']))), { cpu: '250m', pods: '0' });
+  assert.deepEqual(texts(masked(usage, ['cpu'])), { cpu: '250m' });
 });

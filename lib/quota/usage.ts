@@ -111,14 +111,4 @@ export function masked(amounts: Amounts, names: Iterable<string>): Amounts {
   return wanted;
 }
 
-/** Differences by name; what only `right` has becomes negative. */
-export function subtracted(left: Amounts, right: Amounts): Amounts {
-  const difference: Amounts = new Map(left);
-  for (const [name, { nanos, format }] of right) {
-    const from = left.get(name);
-    difference.set(name, { nanos: (from?.nanos ?? 0n) - nanos, format: from?.format ?? format });
-  }
-  return difference;
-}
-
 export { addTo, type Amounts };
