@@ -33,7 +33,7 @@ export function localHosts(command: Command): HostRunner {
       const up = hostInits(folder.requireRunning().labPid);
       return Promise.resolve(folder.hosts.map(({ name }) => name).filter((name) => up.has(name)));
     },
-    command: (host, words) => hostCommand(hostInit(folder.requireRunning().labPid, host, folder.hosts), ['env', `PATH=${HOST_PATH}`, 'HOME=/root', ...words]),
+    command: (host, words) => ['env', `PATH=${HOST_PATH}`, 'HOME=/root', ...hostCommand(hostInit(folder.requireRunning().labPid, host, folder.hosts), words)],
   };
 }
 
