@@ -10,11 +10,12 @@ COPY . .
 RUN npm run --silent build
 
 FROM ${BASE_IMAGE}
-# What the hosts' programs use, and what people type on a host. RUNLEVEL=1: nothing is started while installing.
+# What the hosts' programs use, what people type on a host, and what built-in images run (images/README.md). RUNLEVEL=1:
+# nothing is started while installing.
 RUN apt-get update -qq \
  && DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get install -y -qq --no-install-recommends \
     bash-completion busybox-static ca-certificates conntrack curl dnsutils etcd-client iproute2 iputils-ping kubernetes-client \
-    libnginx-mod-http-headers-more-filter less nano nftables nginx-light openssl procps tcpdump >/dev/null \
+    libnginx-mod-http-headers-more-filter less memcached nano nftables nginx-light openssl perl procps redis-server tcpdump >/dev/null \
  && rm -rf /var/lib/apt/lists/* /var/cache/apt/archives/* /var/log/*
 WORKDIR /opt/kubreak
 COPY package.json package-lock.json ./
