@@ -210,7 +210,8 @@ function zeroOf(type: SchemaType): unknown {
   if (type.is === 'struct' || type.is === 'map') return {};
   if (type.is === 'list') return [];
   if (type.name === 'bool') return false;
-  if (['int', 'int32', 'int64', 'double', 'number'].includes(type.name)) return 0;
+  if (['int', 'int32', 'int64', 'double', 'number', 'int-or-string'].includes(type.name)) return 0;
+  if (type.name === 'quantity') return '0';
   return type.name === 'string' || type.name === 'bytes' ? '' : null;
 }
 

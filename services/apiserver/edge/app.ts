@@ -9,7 +9,7 @@ import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest }
 import type { Logger } from 'pino';
 import type { Registry } from 'prom-client';
 import type { Clock } from '#lib/environment/clock.ts';
-import { failure, forbidden, resourceNotServed, StatusError, unauthorized } from '#lib/machinery/status-error.ts';
+import { failure, forbidden, methodNotAllowed, resourceNotServed, StatusError, unauthorized } from '#lib/machinery/status-error.ts';
 import type { Aggregator } from '../aggregation/aggregator.ts';
 import type { AuthenticationRequest, Authenticator, Authorizer, Impersonator, User } from '../core/access.ts';
 import { describeApi, type DiscoveryDocuments } from '../core/discovery.ts';
@@ -131,7 +131,8 @@ export function buildApiserverApp(dependencies: ApiserverDependencies): FastifyI
   app.setErrorHandler((error: Error, request, reply) => {
     const { code } = error as { code?: string };
     const status = code === 'FST_ERR_CTP_BODY_TOO_LARGE' ? bodyTooLarge(MAX_BODY_BYTES)
-      : code === 'FST_ERR_CTP_INVALID_MEDIA_TYPE' ? unsupportedMediaType() : asStatusError(error);
+      : code === 'FST_ERR_CTP_INVALID_MEDIA_TYPE' ? unsupportedMediaType()
+        : code === 'FST_ERR_NOT_FOUND' ? methodNotAllowed() : asStatusError(error); // HTTP/2 lets methods through that nobody knows
     if (status.code >= 500 && !(error instanceof StatusError)) log.error({ err: error, method: request.method, url: request.url }, 'request failed');
     return sendStatus(request, reply, status);
   });

@@ -78,3 +78,61 @@ test('what is no HTTP is answered in plain text and cut off; long headers are no
   assert.equal(await rawAnswer(withHeader(200_000)), 'HTTP/1.1 200 OK | ok');
   assert.match(await rawAnswer(withHeader(1_500_000)), /^(HTTP\/1.1 431 Request Header Fields Too Large \| 431 Request Header Fields Too Large| \| undefined)$/);
 });
+
+const PODS = '/api/v1/namespaces/default/pods';
+const MERGE = { 'content-type': 'application/merge-patch+json' };
+const JSON_PATCH = { 'content-type': 'application/json-patch+json' };
+const optionsProblem = (kind: string, text: string) => ({ code: 422, reason: 'Invalid', message: `${kind}.meta.k8s.io "" is invalid: ${text}` });
+const NOT_SERVED = { code: 404, reason: 'NotFound', message: 'the server could not find the requested resource' };
+const NOT_ALLOWED = { code: 405, reason: 'MethodNotAllowed', message: 'the server does not allow this method on the requested resource' };
+const NAMELESS = { code: 422, reason: 'Invalid', message: 'ConfigMap "" is invalid: metadata.name: Required value: name or generateName is required' };
+
+interface Row {
+  readonly ask: readonly [method: string, url: string, body?: unknown, headers?: Readonly<Record<string, string>>];
+  readonly answer: { readonly code: number; readonly reason: string; readonly message: string };
+}
+const rows: readonly Row[] = [
+  // names that JavaScript's objects have, too
+  ...['constructor', '__proto__', 'toString'].flatMap((name): Row[] => [
+    { ask: ['GET', `${PODS}/p/${name}`], answer: NOT_SERVED }, { ask: ['GET', `/api/v1/namespaces/default/${name}`], answer: NOT_SERVED },
+    { ask: ['GET', `${CONFIG_MAPS}/${name}`], answer: { code: 404, reason: 'NotFound', message: `configmaps "${name}" not found` } },
+  ]),
+  // bodies that say nothing
+  { ask: ['POST', CONFIG_MAPS, 'null'], answer: NAMELESS }, { ask: ['POST', CONFIG_MAPS, '', YAML], answer: NAMELESS },
+  { ask: ['POST', CONFIG_MAPS, 'NaN'], answer: unrecognized("invalid character 'N' looking for beginning of value", '4e614e') },
+  { ask: ['POST', CONFIG_MAPS, '*x', YAML], answer: refusal("the object provided is unrecognized (must be of type ConfigMap): yaml: unknown anchor 'x' referenced (2a78)") },
+  { ask: ['POST', CONFIG_MAPS, { data: { a: 'x'.repeat(3 * 1024 * 1024) } }], answer: { code: 413, reason: 'RequestEntityTooLarge', message: 'Request entity too large: limit is 3145728' } },
+  // parameters of lists
+  { ask: ['GET', `${CONFIG_MAPS}?limit=`], answer: refusal('strconv.ParseInt: parsing "": invalid syntax') },
+  { ask: ['GET', `${CONFIG_MAPS}?limit=99999999999999999999`], answer: refusal('strconv.ParseInt: parsing "99999999999999999999": value out of range') },
+  { ask: ['GET', `${CONFIG_MAPS}?resourceVersion=${'9'.repeat(23)}`], answer: refusal(`invalid resource version: strconv.ParseUint: parsing "${'9'.repeat(23)}": value out of range`) },
+  { ask: ['GET', `${CONFIG_MAPS}?continue=abc`], answer: refusal('continue key is not valid: illegal base64 data') },
+  { ask: ['GET', `${CONFIG_MAPS}?continue=${Buffer.from('{"v":"meta.k8s.io/v1","rv":1,"start":"../../x"}').toString('base64url')}`], answer: refusal('continue key is not valid: ../../x') },
+  { ask: ['GET', `${CONFIG_MAPS}?labelSelector=${encodeURIComponent('a in (')}`], answer: refusal("unable to parse requirement: found '', expected: ',', ')' or identifier") },
+  { ask: ['GET', `${CONFIG_MAPS}?fieldSelector=spec.x%3D1`], answer: refusal('"spec.x" is not a known field selector: only "metadata.name", "metadata.namespace"') },
+  { ask: ['GET', `${CONFIG_MAPS}?sendInitialEvents=true`], answer: optionsProblem('ListOptions', 'sendInitialEvents: Forbidden: sendInitialEvents is forbidden for list') },
+  { ask: ['GET', `${CONFIG_MAPS}?watch=1&resourceVersionMatch=NotOlderThan`], answer: optionsProblem('ListOptions', 'resourceVersionMatch: Forbidden: resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided') },
+  { ask: ['GET', `${CONFIG_MAPS}?watch=1&timeoutSeconds=x`], answer: refusal('strconv.ParseInt: parsing "x": invalid syntax') },
+  // deletions
+  { ask: ['DELETE', `${CONFIG_MAPS}?limit=x`], answer: refusal('strconv.ParseInt: parsing "x": invalid syntax') },
+  { ask: ['DELETE', `${CONFIG_MAPS}/x`, { propagationPolicy: 'Foo' }], answer: optionsProblem('DeleteOptions', 'propagationPolicy: Unsupported value: "Foo": supported values: "Background", "Foreground", "Orphan", "nil"') },
+  { ask: ['DELETE', `${CONFIG_MAPS}/x?dryRun=Some`], answer: optionsProblem('DeleteOptions', 'dryRun: Unsupported value: "Some": supported values: "All"') },
+  // patches
+  { ask: ['PATCH', `${CONFIG_MAPS}/x`, '{', MERGE], answer: refusal('error decoding patch: unexpected end of JSON input') },
+  { ask: ['PATCH', `${CONFIG_MAPS}/x`, '{}', JSON_PATCH], answer: { code: 404, reason: 'NotFound', message: 'configmaps "x" not found' } },
+  { ask: ['PATCH', `${CONFIG_MAPS}/x`, '{}', { 'content-type': 'application/json' }], answer: {
+    code: 415, reason: 'UnsupportedMediaType', message: 'the body of the request was in an unknown format - accepted media types include: application/json-patch+json, application/merge-patch+json, application/strategic-merge-patch+json, application/apply-patch+yaml',
+  } },
+  // subresources
+  { ask: ['POST', `${PODS}/p/eviction`, {}], answer: refusal('name in URL does not match name in Eviction object') },
+  { ask: ['POST', `${PODS}/p/binding`, { metadata: { name: 'q' } }], answer: refusal('name in URL does not match name in Binding object') },
+  { ask: ['DELETE', `${PODS}/p/status`], answer: NOT_ALLOWED }, { ask: ['PUT', CONFIG_MAPS, {}], answer: NOT_ALLOWED },
+  { ask: ['GET', PODS, undefined, { accept: 'text/html' }], answer: { code: 406, reason: 'NotAcceptable', message: 'only the following media types are accepted: application/json, application/yaml, application/vnd.kubernetes.protobuf' } },
+];
+
+for (const { ask, answer } of rows) {
+  const [method, url, body, headers] = ask;
+  test(`${method} ${url.slice(0, 90)} ${body === undefined ? '' : JSON.stringify(body).slice(0, 40)} ${Object.values(headers ?? {}).join()}: ${answer.code} ${answer.reason}`, async () => {
+    assert.deepEqual(failed(await server.request(method, url, body, headers)), answer);
+  });
+}

@@ -33,7 +33,8 @@ export const unsupportedMediaType = (): StatusError =>
 
 export const mediaTypeOf = (contentType: string): string => (contentType.split(';')[0] ?? '').trim().toLowerCase();
 
-function goJsonError(text: string, error: unknown): string {
+/** What Go's decoder says where JavaScript's has thrown `error`. */
+export function goJsonError(text: string, error: unknown): string {
   const message = error instanceof Error ? error.message : '';
   if (/end of JSON input|Unterminated|Expected .* at position/.test(message) && !/Unexpected token/.test(message)) {
     const at = Number(/position (\d+)/.exec(message)?.[1] ?? text.length);
@@ -42,7 +43,7 @@ function goJsonError(text: string, error: unknown): string {
   }
   const after = /^Unexpected non-whitespace character after JSON at position (\d+)/.exec(message)?.[1];
   if (after !== undefined) return `invalid character '${text[Number(after)] ?? ''}' after top-level value`;
-  const [, token] = /Unexpected token '?(.)'?/.exec(message) ?? [];
+  const [, token = /is not valid JSON/.test(message) ? text.trimStart()[0] : undefined] = /Unexpected token '?(.)'?/u.exec(message) ?? [];
   return token === undefined ? 'unexpected end of JSON input' : `invalid character '${token}' looking for beginning of value`;
 }
 
@@ -71,12 +72,12 @@ const DUPLICATES = 'yaml: unmarshal errors:\n';
 /** Throws YamlError. */
 export function parseYaml(text: string, wantDuplicates: boolean): ParsedBody {
   const refuse = (problem: string): Error => new YamlError(`yaml: ${problem}`);
-  const document = parseDocument(text, { uniqueKeys: false, merge: true });
+  const document = parseDocument(text, { uniqueKeys: false, merge: true, logLevel: 'error' });
   const [error] = document.errors;
   if (error) throw refuse(/call stack/.test(error.message) ? TOO_DEEP : `line ${error.linePos?.[0].line ?? 1}: ${YAML_WORDS[error.code] ?? 'did not find expected key'}`);
   const duplicates: string[] = [];
   if (wantDuplicates) {
-    const strict = parseDocument(text, { uniqueKeys: true, merge: true });
+    const strict = parseDocument(text, { uniqueKeys: true, merge: true, logLevel: 'error' });
     for (const { code, linePos, pos } of strict.errors) {
       if (code !== 'DUPLICATE_KEY') continue;
       const key = /^[^:\s]+/.exec(text.slice(pos[0]))?.[0] ?? '';
@@ -87,7 +88,8 @@ export function parseYaml(text: string, wantDuplicates: boolean): ParsedBody {
   try {
     value = document.toJS({ maxAliasCount: 100 });
   } catch (cause) {
-    throw refuse(cause instanceof RangeError ? TOO_DEEP : 'document contains excessive aliasing');
+    const unknown = /Unresolved alias[^:]*: (.+)/.exec(cause instanceof Error ? cause.message : '')?.[1];
+    throw refuse(cause instanceof RangeError ? TOO_DEEP : unknown === undefined ? 'document contains excessive aliasing' : `unknown anchor '${unknown}' referenced`);
   }
   if (isDeeperThan(JSON.stringify(value) ?? '', MAX_DEPTH)) throw refuse(TOO_DEEP);
   return { value, strictErrors: duplicates.length === 0 ? [] : [DUPLICATES + duplicates.join('\n')] };
@@ -153,7 +155,8 @@ export interface DecodeOptions {
 
 /** Throws BadRequest in upstream's words. Defaults are not filled in yet. */
 export function decodeObject(body: RawBody, expected: BodyKind, { decoders, validation, warn }: DecodeOptions): KubernetesObject {
-  const { value, strictErrors } = parseBody(body, expected, { decoders, wantDuplicates: validation !== 'Ignore' });
+  const { value: parsed, strictErrors } = parseBody(body, expected, { decoders, wantDuplicates: validation !== 'Ignore' });
+  const value = parsed === null ? {} : parsed; // Go decodes null into a struct as if nothing were said
   if (!isRecord(value)) throw unrecognized(expected, body.bytes, `couldn't get version/kind; json parse error: json: cannot unmarshal ${Array.isArray(value) ? 'array' : typeof value} into Go value of type struct { APIVersion string "json:\\"apiVersion,omitempty\\""; Kind string "json:\\"kind,omitempty\\"" }`);
   return checkStructure(value, expected, { strictErrors, validation, warn });
 }

@@ -1,7 +1,8 @@
 // Lists: which revision to show, from memory or from storage, whole or in pages.
 // Source: apiserver pkg/storage/cacher/{delegator,cacher}.go, pkg/storage/etcd3/store.go (GetList).
 import type { AnyKind } from '#lib/kinds/define-kind.ts';
-import { badRequest, failure, tooLargeResourceVersion } from '#lib/machinery/status-error.ts';
+import { forbidden, notSupported } from '#lib/machinery/field-error.ts';
+import { badRequest, failure, invalidObject, tooLargeResourceVersion } from '#lib/machinery/status-error.ts';
 import { decodeContinue, encodeContinue } from '../core/continue-token.ts';
 import { keyPrefix } from '../core/codec.ts';
 import type { Selection } from '../core/selection.ts';
@@ -62,15 +63,17 @@ export async function listObjects(kind: AnyKind, selection: Selection, query: Li
   };
 }
 
+/** Source: apimachinery pkg/apis/meta/internalversion/validation, ValidateListOptions. Throws Invalid. */
 function checkMatch(match: string, { resourceVersion, continue: token }: ListQuery): void {
   if (match === '') return;
-  const refuse = (text: string): never => {
-    throw failure(422, 'Invalid', `ListOptions.meta.k8s.io "" is invalid: resourceVersionMatch: ${text}`);
-  };
-  if (resourceVersion === null || resourceVersion === '') refuse('Forbidden: resourceVersionMatch is forbidden unless resourceVersion is provided');
-  if (token !== '') refuse('Forbidden: resourceVersionMatch is forbidden when continue is provided');
-  if (match !== 'Exact' && match !== 'NotOlderThan') refuse(`Unsupported value: "${match}": supported values: "Exact", "NotOlderThan", ""`);
-  if (match === 'Exact' && resourceVersion === '0') refuse('Forbidden: resourceVersionMatch "exact" is forbidden for resourceVersion "0"');
+  const path = 'resourceVersionMatch';
+  const problems = [
+    ...(resourceVersion === null || resourceVersion === '' ? [forbidden(path, 'resourceVersionMatch is forbidden unless resourceVersion is provided')] : []),
+    ...(token === '' ? [] : [forbidden(path, 'resourceVersionMatch is forbidden when continue is provided')]),
+    ...(match === 'Exact' || match === 'NotOlderThan' ? [] : [notSupported(path, match, ['Exact', 'NotOlderThan', ''])]),
+    ...(match === 'Exact' && resourceVersion === '0' ? [forbidden(path, 'resourceVersionMatch "exact" is forbidden for resourceVersion "0"')] : []),
+  ];
+  if (problems.length > 0) throw invalidObject({ group: 'meta.k8s.io', kind: 'ListOptions' }, '', problems);
 }
 
 /** Throws 504 when it does not come in time. */

@@ -11,7 +11,7 @@ import { applyStrategicMergePatch, StrategicPatchError } from '../core/patch/str
 import { duplicateFields } from '../core/duplicate-fields.ts';
 import { isDeeperThan, MAX_DEPTH, TOO_DEEP } from '../core/nesting.ts';
 import { decodeStructure, StructureError } from '../core/schema.ts';
-import { mediaTypeOf, parseYaml as parseYamlBody, strictWarnings, YamlError, type FieldValidation, type ParsedBody, type RawBody } from './body.ts';
+import { goJsonError, mediaTypeOf, parseYaml as parseYamlBody, strictWarnings, YamlError, type FieldValidation, type ParsedBody, type RawBody } from './body.ts';
 
 const PATCH_TYPES = {
   'application/json-patch+json': 'json', 'application/merge-patch+json': 'merge', 'application/strategic-merge-patch+json': 'strategic', 'application/apply-patch+yaml': 'apply',
@@ -48,14 +48,14 @@ function parse(bytes: Buffer): unknown {
   if (isDeeperThan(text, MAX_DEPTH)) throw badRequest(`error decoding patch: ${TOO_DEEP}`);
   try {
     return JSON.parse(text);
-  } catch {
+  } catch (error) {
     try {
       const value = parseYaml(text) as unknown; // patches of kubectl may come as YAML
       if (typeof value === 'object' && value !== null) return value;
     } catch {
       // neither JSON nor YAML: told below
     }
-    throw badRequest(`error decoding patch: invalid character '${text.trimStart()[0] ?? ''}' looking for beginning of value`);
+    throw badRequest(`error decoding patch: ${goJsonError(text, error)}`);
   }
 }
 

@@ -27,7 +27,7 @@ import { isApplyRequest, patchTargetOf, preparePatch, type PatchOptions } from '
 import { fieldManagerOf, parseDryRun, pendingUpgrade, warn } from './pipeline.ts';
 import { podAndNamespaceSubresources, scaleSubresource, type SubresourceHandler } from './subresources.ts';
 import type { ObjectReader } from '../core/object-reader.ts';
-import { forbidden, required, type FieldError } from '#lib/machinery/field-error.ts';
+import { forbidden, invalid, notSupported, required, type FieldError } from '#lib/machinery/field-error.ts';
 import { refused } from '../access/forbidden.ts';
 import type { Authorizer } from '../core/access.ts';
 import { parseResourceVersion, responseSink, serveWatch, webSocketSink, type WatchRequest } from './watch.ts';
@@ -56,12 +56,17 @@ const DELETE_OPTIONS: BodyKind = { group: '', version: 'v1', kind: 'DeleteOption
 /** What the options of a write are called in errors. */
 const OPTIONS_KINDS: Readonly<Record<string, string>> = { POST: 'CreateOptions', PUT: 'UpdateOptions', PATCH: 'PatchOptions' };
 
-/** Throws BadRequest. */
+/** Source: strconv.ParseInt(text, 10, 64). Throws BadRequest. */
 function integer(query: URLSearchParams, name: string): number {
-  const value = Number(query.get(name) ?? 0);
-  if (!Number.isInteger(value)) throw badRequest(`strconv.ParseInt: parsing "${query.get(name) ?? ''}": invalid syntax`);
-  return value;
+  const text = query.get(name);
+  if (text === null) return 0;
+  const refuse = (problem: string): StatusError => badRequest(`strconv.ParseInt: parsing ${JSON.stringify(text)}: ${problem}`);
+  if (!/^[+-]?\d+$/.test(text)) throw refuse('invalid syntax');
+  if (Math.abs(Number(text)) >= 2 ** 63) throw refuse('value out of range');
+  return Number(text);
 }
+
+const invalidOptions = (kind: string, problems: readonly FieldError[]): StatusError => invalidObject({ group: 'meta.k8s.io', kind }, '', [...problems]);
 
 const handlerKey = (group: string, resource: string, subresource: string, verb = ''): string => `${group}/${resource}/${subresource}/${verb}`;
 
@@ -237,6 +242,7 @@ export class ResourceRoutes {
     const form = this.#form(operation);
     const limit = integer(query, 'limit');
     integer(query, 'timeoutSeconds');
+    if (query.has('sendInitialEvents')) throw invalidOptions('ListOptions', [forbidden('sendInitialEvents', 'sendInitialEvents is forbidden for list')]);
     const { entries, metadata } = await listObjects(kind, this.#selection(operation), {
       resourceVersion: query.get('resourceVersion'), resourceVersionMatch: query.get('resourceVersionMatch'), limit: Math.max(0, limit), continue: query.get('continue') ?? '',
     }, this.#services, abort.signal);
@@ -251,9 +257,12 @@ export class ResourceRoutes {
     const minMs = this.#services.minRequestTimeoutMs;
     const seconds = integer(query, 'timeoutSeconds');
     const sends = query.get('sendInitialEvents');
-    if (sends !== null && query.get('resourceVersionMatch') !== 'NotOlderThan') {
-      throw failure(422, 'Invalid', 'ListOptions.meta.k8s.io "" is invalid: resourceVersionMatch: Forbidden: sendInitialEvents requires setting resourceVersionMatch to NotOlderThan');
-    }
+    const match = query.get('resourceVersionMatch') ?? '';
+    const problems = [
+      ...(sends !== null && match !== 'NotOlderThan' ? [forbidden('resourceVersionMatch', 'sendInitialEvents requires setting resourceVersionMatch to NotOlderThan')] : []),
+      ...(sends === null && match !== '' ? [forbidden('resourceVersionMatch', 'resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided')] : []),
+    ];
+    if (problems.length > 0) throw invalidOptions('ListOptions', problems);
     const watch: WatchRequest = {
       kind, selection: this.#selection(operation), fromRevision: parseResourceVersion(query.get('resourceVersion')),
       sendInitialEvents: sends === null ? undefined : sends === 'true' || sends === '1',
@@ -383,9 +392,8 @@ export class ResourceRoutes {
       const seconds = query.get('gracePeriodSeconds');
       const orphan = query.get('orphanDependents');
       const policy = query.get('propagationPolicy');
-      if (seconds !== null && !/^-?\d+$/.test(seconds)) throw badRequest(`strconv.ParseInt: parsing "${seconds}": invalid syntax`);
       options = {
-        ...(seconds === null ? {} : { gracePeriodSeconds: Number(seconds) }),
+        ...(seconds === null ? {} : { gracePeriodSeconds: integer(query, 'gracePeriodSeconds') }),
         ...(orphan === null ? {} : { orphanDependents: orphan === 'true' || orphan === '1' }),
         ...(policy === null ? {} : { propagationPolicy: policy }),
         dryRun: query.getAll('dryRun'),
@@ -396,7 +404,7 @@ export class ResourceRoutes {
   }
 
   #deleteContext(request: FastifyRequest, options: DeleteOptions): WriteContext {
-    return { user: request.api.user, dryRun: parseDryRun([...(options.dryRun ?? []), ...request.api.query.getAll('dryRun')], 'DeleteOptions'), warn: (text) => warn(request, text) };
+    return { user: request.api.user, dryRun: parseDryRun(options.dryRun ?? [], 'DeleteOptions'), warn: (text) => warn(request, text) };
   }
 
   async #delete(operation: Operation): Promise<unknown> {
@@ -417,7 +425,7 @@ export class ResourceRoutes {
     const context = this.#deleteContext(request, options);
     const { query, abort } = request.api;
     const { entries, metadata } = await listObjects(kind, this.#selection(operation), {
-      resourceVersion: query.get('resourceVersion'), resourceVersionMatch: query.get('resourceVersionMatch'), limit: Number(query.get('limit') ?? 0), continue: query.get('continue') ?? '',
+      resourceVersion: query.get('resourceVersion'), resourceVersionMatch: query.get('resourceVersionMatch'), limit: Math.max(0, integer(query, 'limit')), continue: query.get('continue') ?? '',
     }, this.#services, abort.signal);
     const pending = [...entries];
     const worker = async (): Promise<void> => {
@@ -436,7 +444,7 @@ export class ResourceRoutes {
   async #runSubresource(operation: Operation): Promise<unknown> {
     const { kind, namespace, name, subresource, request, reply } = operation;
     const { verb } = request.api.info;
-    const declared = kind.subresources[subresource];
+    const declared = Object.hasOwn(kind.subresources, subresource) ? kind.subresources[subresource] : undefined;
     if (!declared) throw resourceNotServed();
     if (!(declared.verbs as readonly string[]).includes(verb)) throw methodNotAllowed();
     const { store } = this.#services;
@@ -502,15 +510,14 @@ function forCreateOnUpdate(object: KubernetesObject): KubernetesObject {
   return next;
 }
 
+/** Source: apimachinery pkg/apis/meta/v1/validation, ValidateDeleteOptions. Throws Invalid. */
 function checkDeleteOptions({ propagationPolicy, orphanDependents }: DeleteOptions): void {
-  const refuse = (text: string): never => {
-    throw failure(422, 'Invalid', `DeleteOptions.meta.k8s.io "" is invalid: propagationPolicy: Invalid value: "${propagationPolicy ?? ''}": ${text}`);
-  };
   if (propagationPolicy === undefined) return;
-  if (orphanDependents !== undefined) refuse('orphanDependents and deletionPropagation cannot be both set');
-  if (!['Foreground', 'Background', 'Orphan'].includes(propagationPolicy)) {
-    throw failure(422, 'Invalid', `DeleteOptions.meta.k8s.io "" is invalid: propagationPolicy: Unsupported value: "${propagationPolicy}": supported values: "Background", "Foreground", "Orphan", "nil"`);
-  }
+  const problems = [
+    ...(orphanDependents === undefined ? [] : [invalid('propagationPolicy', propagationPolicy, 'orphanDependents and deletionPropagation cannot be both set')]),
+    ...(['Foreground', 'Background', 'Orphan'].includes(propagationPolicy) ? [] : [notSupported('propagationPolicy', propagationPolicy, ['Background', 'Foreground', 'Orphan', 'nil'])]),
+  ];
+  if (problems.length > 0) throw invalidOptions('DeleteOptions', problems);
 }
 
 function chooseProtocol(protocols: Set<string>): string | false {

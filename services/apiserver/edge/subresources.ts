@@ -76,7 +76,7 @@ function binding({ store, clock }: Services): SubresourceHandler {
   return async ({ kind, namespace, name, body, context }) => {
     const wanted = body(BINDING_BODY) as Binding;
     const podName = name === '' ? wanted.metadata.name : name;
-    if (wanted.metadata.name && wanted.metadata.name !== podName) throw badRequest('name in URL does not match name in Binding object');
+    if (wanted.metadata.name !== podName) throw badRequest('name in URL does not match name in Binding object');
     checkBinding(wanted);
     await store.update({ kind, namespace, name: podName, subresource: 'binding', rules: ownRules, ownership: 'settled', change: (pod) => bindPod(pod as Pod, wanted, clock.nowMs()) }, context);
     return { code: 201, object: created };
@@ -86,7 +86,7 @@ function binding({ store, clock }: Services): SubresourceHandler {
 function eviction({ store, objects, clock }: Services): SubresourceHandler {
   return async ({ namespace, name, body, context }) => {
     const { metadata, deleteOptions = {} } = body(EVICTION_BODY) as Eviction;
-    if (metadata.name && metadata.name !== name) throw badRequest('name in URL does not match name in Eviction object');
+    if (metadata.name !== name) throw badRequest('name in URL does not match name in Eviction object');
     const dryRun = context.dryRun || parseDryRun(deleteOptions.dryRun ?? [], 'DeleteOptions');
     const pod = (await store.get(anyKind(podKind as Kind<Pod>), namespace, name)).object as Pod;
     const budget = needsNoBudget(pod) ? undefined : budgetFor(pod, objects.listCached(podDisruptionBudgetKind, namespace));

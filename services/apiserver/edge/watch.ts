@@ -258,5 +258,6 @@ function refusedWhenTooOld(start: () => Start): Start | StatusError {
 export function parseResourceVersion(text: string | null): number | undefined {
   if (text === null || text === '') return undefined;
   if (!/^\d+$/.test(text)) throw badRequest(`invalid resource version: strconv.ParseUint: parsing "${text}": invalid syntax`);
+  if (Number(text) > 2 ** 64) throw badRequest(`invalid resource version: strconv.ParseUint: parsing "${text}": value out of range`);
   return Number(text);
 }

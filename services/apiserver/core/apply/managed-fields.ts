@@ -205,7 +205,7 @@ export function applyConfiguration(live: KubernetesObject | undefined, config: J
   }
   const stored = live?.metadata.managedFields;
   let owners: Owners = ownersOf(stored, true) ?? new Map<string, Owner>();
-  if (owners.size === 0 && live?.metadata.uid) owners = updated(undefined, live, new Map(), { ...write, manager: BEFORE_FIRST_APPLY });
+  if (owners.size === 0 && live?.metadata.uid) owners = refusingConflicts(() => updated(undefined, live, new Map(), { ...write, manager: BEFORE_FIRST_APPLY }));
   const base = bare(live);
   const self = selfOf(write, 'Apply', {});
   const run = (isForced: boolean): Applied => {

@@ -31,6 +31,7 @@ export function prepareCreate(kind: AnyKind, object: KubernetesObject, { namespa
   metadata.creationTimestamp = formatTime(nowMs);
   metadata.uid = uid;
   if ((metadata.name ?? '') === '' && metadata.generateName) metadata.name = metadata.generateName.slice(0, MAX_GENERATED_PREFIX) + suffix;
+  metadata.name ??= ''; // as in Go: refused, but checks may look at it
   if (kind.generation === 'spec-change' || kind.generation === 'constant') metadata.generation = 1;
   kind.prepareForCreate?.(object);
   const errors = validateCreate(kind, object);
