@@ -5,8 +5,9 @@ import type { Clock } from '#lib/environment/clock.ts';
 import { eventKind } from '#lib/kinds/core/event.ts';
 import type { KubernetesObject } from '#lib/kinds/define-kind.ts';
 import type { ObjectReference } from '#lib/kinds/types/core-v1.ts';
-import { isNotFound, StatusError } from '#lib/machinery/status-error.ts';
-import { TransportError, type ApiClient } from './client.ts';
+import { isNotFound } from '#lib/machinery/status-error.ts';
+import type { ApiClient } from './client.ts';
+import { EventQueue } from './event-queue.ts';
 
 export interface EventRecorderOptions {
   readonly api: ApiClient;
@@ -18,10 +19,6 @@ export interface EventRecorderOptions {
   readonly signal: AbortSignal;
 }
 
-/** Events that may wait to be written; more are dropped. */
-const QUEUE_LIMIT = 1000;
-const TRIES = 12;
-const RETRY_MS = 10_000;
 const CACHE_LIMIT = 4096;
 /** Distinct messages within AGGREGATION_MS after which similar events are folded. */
 const SIMILAR_LIMIT = 10;
@@ -63,30 +60,28 @@ export function referenceTo(object: KubernetesObject, fieldPath?: string): Objec
 
 export class EventRecorder {
   readonly #options: EventRecorderOptions;
-  readonly #queue: Occurrence[] = [];
+  readonly #queue: EventQueue;
   readonly #known = new Recent<Known>();
   readonly #similar = new Recent<{ messages: Set<string>; lastMs: number }>();
   readonly #buckets = new Recent<{ tokens: number; atMs: number }>();
-  #sending: Promise<void> | undefined;
   /** Keeps names apart that are made in the same millisecond. */
   #sequence = 0;
 
   constructor(options: EventRecorderOptions) {
     this.#options = options;
+    this.#queue = new EventQueue(options);
   }
 
   /** Never throws and never waits; what cannot be written after 12 tries is dropped with a log line. */
   event(object: ObjectReference, type: 'Normal' | 'Warning', reason: string, message: string, annotations?: Readonly<Record<string, string>>): void {
     const atMs = this.#options.clock.nowMs();
     if (!this.#mayPass(object, atMs)) return;
-    if (this.#queue.length >= QUEUE_LIMIT) return this.#options.log.warn({ reason, object: object.name }, 'event dropped: too many are waiting');
-    this.#queue.push({ object, type, reason, message, atMs, annotations });
-    this.#sending ??= this.#drain().finally(() => (this.#sending = undefined));
+    this.#queue.add({ reason, object: object.name }, () => this.#write({ object, type, reason, message, atMs, annotations }));
   }
 
   /** Resolves when nothing waits any more. */
   async flushed(): Promise<void> {
-    await this.#sending;
+    await this.#queue.flushed();
   }
 
   #mayPass(object: ObjectReference, atMs: number): boolean {
@@ -95,29 +90,6 @@ export class EventRecorder {
     const tokens = Math.min(BURST, bucket.tokens + (atMs - bucket.atMs) / REFILL_MS);
     this.#buckets.set(key, { tokens: tokens >= 1 ? tokens - 1 : tokens, atMs });
     return tokens >= 1;
-  }
-
-  async #drain(): Promise<void> {
-    const { signal, log, clock } = this.#options;
-    for (let next = this.#queue.shift(); next && !signal.aborted; next = this.#queue.shift()) {
-      for (let attempt = 1; !signal.aborted; attempt += 1) {
-        try {
-          await this.#write(next);
-          break;
-        } catch (error) {
-          if (error instanceof StatusError && error.code < 500 && error.code !== 429) {
-            log.warn({ err: error, reason: next.reason, object: next.object.name }, 'server rejected event');
-            break;
-          }
-          if (!(error instanceof StatusError) && !(error instanceof TransportError)) throw error;
-          if (attempt >= TRIES) {
-            log.error({ err: error, reason: next.reason, object: next.object.name }, 'unable to write event, retry limit exceeded');
-            break;
-          }
-          await clock.sleep(attempt === 1 ? RETRY_MS / 4 : RETRY_MS, signal).catch(() => undefined);
-        }
-      }
-    }
   }
 
   /** Folds the message when ten different ones of the same reason came within ten minutes. */

@@ -6,8 +6,9 @@ import type { Clock } from '#lib/environment/clock.ts';
 import { eventsEventKind } from '#lib/kinds/events/event.ts';
 import type { ObjectReference } from '#lib/kinds/types/core-v1.ts';
 import type { EventSeries } from '#lib/kinds/types/events-v1.ts';
-import { isNotFound, StatusError } from '#lib/machinery/status-error.ts';
-import { TransportError, type ApiClient } from './client.ts';
+import { isNotFound } from '#lib/machinery/status-error.ts';
+import type { ApiClient } from './client.ts';
+import { EventQueue } from './event-queue.ts';
 
 export interface SeriesRecorderOptions {
   readonly api: ApiClient;
@@ -30,9 +31,6 @@ export interface Saying {
   readonly related?: ObjectReference;
 }
 
-const QUEUE_LIMIT = 1000;
-const TRIES = 12;
-const RETRY_MS = 10_000;
 /** Known events; the oldest are forgotten. */
 const CACHE_LIMIT = 4096;
 /** A series is over when nothing was added for this long; one that lasts is written again so often. Milliseconds. */
@@ -42,6 +40,7 @@ const REFRESH_MS = 1_800_000;
 interface Known {
   readonly namespace: string;
   readonly name: string;
+  readonly reason: string;
   count: number;
   lastMs: number;
   writtenMs: number;
@@ -58,20 +57,19 @@ const micro = (atMs: number): string => new Date(atMs).toISOString().replace('Z'
 
 export class SeriesRecorder {
   readonly #options: SeriesRecorderOptions;
-  readonly #queue: Pending[] = [];
+  readonly #queue: EventQueue;
   readonly #known = new Map<string, Known>();
-  #sending: Promise<void> | undefined;
   #sequence = 0;
 
   constructor(options: SeriesRecorderOptions) {
     this.#options = options;
+    this.#queue = new EventQueue(options);
   }
 
   /** Never throws and never waits; what cannot be written after 12 tries is dropped with a log line. */
   event(regarding: ObjectReference, saying: Saying): void {
-    if (this.#queue.length >= QUEUE_LIMIT) return this.#options.log.warn({ reason: saying.reason, object: regarding.name }, 'event dropped: too many are waiting');
-    this.#queue.push({ regarding, saying, atMs: this.#options.clock.nowMs() });
-    this.#sending ??= this.#drain().finally(() => (this.#sending = undefined));
+    const atMs = this.#options.clock.nowMs();
+    this.#queue.add({ reason: saying.reason, object: regarding.name }, () => this.#write({ regarding, saying, atMs }));
   }
 
   /** Writes series that are over or have lasted for long, and forgets what is over. Call it every few minutes. */
@@ -79,29 +77,8 @@ export class SeriesRecorder {
     const nowMs = this.#options.clock.nowMs();
     for (const [key, known] of this.#known) {
       const isOver = nowMs - known.lastMs >= FINISH_MS;
-      if (known.count > known.writtenCount && (isOver || nowMs - known.writtenMs >= REFRESH_MS)) await this.#attempt(() => this.#writeSeries(known), known.name);
+      if (known.count > known.writtenCount && (isOver || nowMs - known.writtenMs >= REFRESH_MS)) await this.#queue.attempt({ reason: known.reason, object: known.name }, () => this.#writeSeries(known));
       if (isOver) this.#known.delete(key);
-    }
-  }
-
-  async #drain(): Promise<void> {
-    for (let next = this.#queue.shift(); next && !this.#options.signal.aborted; next = this.#queue.shift()) {
-      const { regarding, saying, atMs } = next;
-      await this.#attempt(() => this.#write({ regarding, saying, atMs }), regarding.name);
-    }
-  }
-
-  async #attempt(write: () => Promise<void>, object: string | undefined): Promise<void> {
-    const { signal, log, clock } = this.#options;
-    for (let attempt = 1; !signal.aborted; attempt += 1) {
-      try {
-        return await write();
-      } catch (error) {
-        if (error instanceof StatusError && error.code < 500 && error.code !== 429) return log.warn({ err: error, object }, 'server rejected event');
-        if (!(error instanceof StatusError) && !(error instanceof TransportError)) throw error;
-        if (attempt >= TRIES) return log.error({ err: error, object }, 'unable to write event, retry limit exceeded');
-        await clock.sleep(attempt === 1 ? RETRY_MS / 4 : RETRY_MS, signal).catch(() => undefined);
-      }
     }
   }
 
@@ -131,7 +108,7 @@ export class SeriesRecorder {
       metadata: { name, namespace }, eventTime: micro(atMs), regarding, related, type, reason, action, note, reportingController: controller, reportingInstance: instance,
     }, { signal });
     this.#known.delete(key);
-    this.#known.set(key, { namespace, name, count: 1, lastMs: atMs, writtenMs: atMs, writtenCount: 1 });
+    this.#known.set(key, { namespace, name, reason, count: 1, lastMs: atMs, writtenMs: atMs, writtenCount: 1 });
     if (this.#known.size > CACHE_LIMIT) for (const oldest of this.#known.keys()) return void this.#known.delete(oldest);
   }
 
