@@ -111,7 +111,8 @@ describe('the controller', { timeout: 60_000 }, () => {
   test('a configuration that nginx refuses leaves the one before in force', async () => {
     api.put(`${INGRESSES}/bad`, { kind: 'Ingress', metadata: { annotations: { 'nginx.ingress.kubernetes.io/rewrite-target': '/$1' } }, spec: { ingressClassName: 'nginx', ...rules('bad.example', '/(') } });
     await eventually(() => output.includes('cannot bring nginx up to date'), { what: 'the complaint' });
-    assert.match(await get('web.example'), / 200$/);
+    // a worker of before, which knew no endpoints, may still answer
+    await eventually(async () => (await get('web.example')).endsWith(' 200'), { what: 'the configuration before' });
     api.remove(`${INGRESSES}/bad`);
     putIngress('more', rules('more.example'));
     await eventually(async () => (await get('more.example')).endsWith(' 200'), { what: 'the next configuration' });
