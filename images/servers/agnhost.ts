@@ -49,7 +49,7 @@ function netexec(options: Options): void {
       case '/': return answer(`NOW: ${new Date().toISOString()}`);
       case '/clientip': return answer(`${plainAddress(request.socket.remoteAddress)}:${request.socket.remotePort}`);
       case '/header': return answer(String(request.headers[(url.searchParams.get('key') ?? '').toLowerCase()] ?? ''));
-      case '/echo': return answer(url.searchParams.get('msg') ?? '', Number(url.searchParams.get('code') ?? 200));
+      case '/echo': return answer(url.searchParams.get('msg') ?? '', statusCode(url.searchParams.get('code')));
       case '/healthz': return answer('');
       case '/hostname': case '/hostName': return answer(hostname());
       case '/exit': return response.end(() => setTimeout(() => process.exit(Number(url.searchParams.get('code') ?? 0)), duration(url.searchParams.get('wait'))));
@@ -57,7 +57,7 @@ function netexec(options: Options): void {
         const run = (text: string): unknown => execFile('/bin/sh', ['-c', text], { timeout: 60_000 }, (error, stdout, stderr) =>
           answer(JSON.stringify(error ? { output: stdout + stderr, error: `exit status ${String(error.code ?? 1)}` } : { output: stdout + stderr })));
         const inQuery = url.searchParams.get('shellCommand') ?? url.searchParams.get('cmd');
-        return inQuery !== null ? run(inQuery) : void readBody(request).then((body) => run(new URLSearchParams(body).get('shellCommand') ?? new URLSearchParams(body).get('cmd') ?? ''));
+        return inQuery !== null ? run(inQuery) : void readBody(request).then((body) => run(new URLSearchParams(body).get('shellCommand') ?? new URLSearchParams(body).get('cmd') ?? ''), () => response.destroy());
       }
       default: return answer('404 page not found\n', 404);
     }
@@ -70,6 +70,9 @@ function netexec(options: Options): void {
   });
   udp.bind(udpPort);
 }
+
+/** 200 for what is no status code. */
+const statusCode = (text: string | null): number => (/^[1-9]\d\d$/.test(text ?? '') ? Number(text) : 200);
 
 /** The host name to everybody who connects, by HTTP (the default) or plain. */
 function serveHostname(options: Options): void {
