@@ -75,6 +75,7 @@ test('requests are swept up when they have served', () => {
   });
   assert.equal(isExpired(csr('Approved', '2026-01-01T10:00:00Z', 'eA=='), NOW), true);
   assert.equal(isExpired(csr('Approved', '2026-01-01T10:00:00Z'), NOW), false, 'it waits for its signer');
+  assert.equal(isExpired(csr('Approved', '2026-01-01T11:59:00Z', 'eA=='), NOW), false, 'what is no certificate has no end');
   assert.equal(isExpired(csr('Denied', '2026-01-01T10:00:00Z'), NOW), true);
   assert.equal(isExpired(csr(undefined, ''), NOW), false);
   assert.equal(isExpired(csr(undefined, ''), NOW + 13 * HOUR), true);
