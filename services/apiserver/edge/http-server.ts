@@ -18,10 +18,16 @@ const STREAM_WINDOW_BYTES = 256 * 1024;
 /** What one connection may hold of unsent answers and headers; MiB. */
 const MAX_SESSION_MEMORY = 64;
 
+/**
+ * A client that has been silent over HTTP/2 for this long is asked whether it is there, and cut off when it does not say
+ * so in time: Node keeps connections that were said goodbye to for a breach of the protocol, and those of hosts that are gone.
+ */
+const SILENCE = { askAfterMs: 90_000, deadlineMs: 15_000 };
+
 /** Without `tls` it speaks plain HTTP/1.1 (tests). */
-export function createHttpServer(tls: SecureServerOptions | undefined, handler: RequestListener): Server {
+export function createHttpServer(tls: SecureServerOptions | undefined, handler: RequestListener, silence = SILENCE): Server {
   const options = { keepAlive: true, keepAliveInitialDelay: TCP_KEEPALIVE_MS }; // they find clients whose host is gone
-  const server = tls === undefined ? createServer({ ...options, maxHeaderSize: MAX_HEADER_BYTES }, handler) : createSecure({ ...options, ...tls }, handler);
+  const server = tls === undefined ? createServer({ ...options, maxHeaderSize: MAX_HEADER_BYTES }, handler) : createSecure({ ...options, ...tls }, handler, silence);
   server.keepAliveTimeout = 0; // the client decides how long it keeps a connection
   server.headersTimeout = HEADERS_TIMEOUT_MS;
   server.requestTimeout = UPLOAD_TIMEOUT_MS;
@@ -29,7 +35,7 @@ export function createHttpServer(tls: SecureServerOptions | undefined, handler: 
 }
 
 /** Node gives it the properties of an HTTP/1.1 server, which fastify and the HTTP/1.1 side use; its types do not say so. */
-function createSecure(options: SecureServerOptions, handler: RequestListener): Server {
+function createSecure(options: SecureServerOptions, handler: RequestListener, { askAfterMs, deadlineMs }: typeof SILENCE): Server {
   const server = createSecureServer({
     ...options, allowHTTP1: true, maxSessionMemory: MAX_SESSION_MEMORY,
     settings: { maxConcurrentStreams: MAX_CONCURRENT_STREAMS, initialWindowSize: STREAM_WINDOW_BYTES, maxHeaderListSize: MAX_HEADER_BYTES },
@@ -37,6 +43,17 @@ function createSecure(options: SecureServerOptions, handler: RequestListener): S
   const asHttp1 = server as unknown as Server & { maxHeaderSize: number };
   asHttp1.maxHeaderSize = MAX_HEADER_BYTES;
   server.on('sessionError', () => undefined); // the session closes by itself; without a listener the process would end
+  server.on('session', (session) => {
+    session.setTimeout(askAfterMs, () => {
+      if (session.destroyed) return;
+      const deadline = setTimeout(() => session.destroy(), deadlineMs);
+      session.once('close', () => clearTimeout(deadline));
+      session.ping((error) => {
+        clearTimeout(deadline);
+        if (error && !session.destroyed) session.destroy();
+      });
+    });
+  });
   const sockets = new Set<TLSSocket>();
   server.on('secureConnection', (socket) => {
     sockets.add(socket);
