@@ -141,14 +141,14 @@ export function openEtcdStorage({ endpoints, caFile, certFile, keyFile, clock, o
     async watch({ prefix, fromRevision, onEvents, signal }: WatchOptions) {
       const watch = client.watch({ key: prefix, rangeEnd: prefixEnd(prefix), startRevision: fromRevision, progressNotify: true, signal });
       watches.add(watch);
+      let seen = fromRevision - 1;
       try {
         for await (const update of watch) {
-          if (update.type === 'created') {
-            // etcd was put back to an older state: revisions we know of will come again with other content
-            if (update.revision < fromRevision - 1) throw new RevisionCompactedError(`storage is at revision ${update.revision}, before ${fromRevision - 1}`);
-          } else if (update.type === 'progress') {
-            onEvents([], update.revision);
-          } else {
+          // It is created anew after every loss of the connection. etcd was put back to an older state meanwhile: revisions we know of will come again with other content.
+          if (update.type === 'created' && update.revision < seen) throw new RevisionCompactedError(`storage is at revision ${update.revision}, before ${seen}`);
+          seen = Math.max(seen, update.revision);
+          if (update.type === 'progress') onEvents([], update.revision);
+          else if (update.type === 'events') {
             onEvents(update.events.flatMap(({ type, kv }) => (kv
               ? [{ key: asText(kv.key), revision: kv.modRevision, ...(type === 'PUT' ? { value: kv.value } : {}) }] : [])), update.revision);
           }
