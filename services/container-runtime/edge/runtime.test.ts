@@ -225,6 +225,20 @@ describe('the runtime', { skip: !canRun && 'needs root and nginx', timeout: 180_
     await host.connection.runtime.stopContainer({ containerId: container, timeout: 0 });
   });
 
+  test('removing a sandbox leaves the control group to the next one of the same pod', async (context) => {
+    const { info } = await host.connection.runtime.status({ verbose: true });
+    if (!String(info['limits']).includes('"cgroupVersion":1') || !String(info['limits']).includes('pids')) return context.skip('the folder below is that of cgroup v1');
+    const group = `/sys/fs/cgroup/pids${host.cgroupParent}/kubepods/podkept`;
+    const first = await host.runSandbox('kept');
+    await host.connection.runtime.stopPodSandbox({ podSandboxId: first.id });
+    mkdirSync(group, { recursive: true }); // as the kubelet does, with limits, before the first container
+    const second = await host.runSandbox('kept', { metadata: { name: 'kept', uid: 'uid-kept', namespace: 'default', attempt: 1 } });
+    await host.connection.runtime.removePodSandbox({ podSandboxId: first.id });
+    assert.ok(existsSync(group));
+    await host.connection.runtime.removePodSandbox({ podSandboxId: second.id });
+    assert.ok(!existsSync(group));
+  });
+
   test('an image that is nowhere fails as containerd fails', async () => {
     const pull = (image: string): Promise<unknown> => host.connection.images.pullImage({ image: { image } });
     await assert.rejects(pull('nginx:1.17.23'), (error) => isNotFound(error) && error.message

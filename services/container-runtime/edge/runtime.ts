@@ -237,7 +237,9 @@ export class Runtime {
       this.#records.sandboxes.delete(id);
       this.sandboxes.delete(id);
       const parent = sandbox.config.linux?.cgroupParent ?? ''; // the groups above it belong to the kubelet
-      if (parent !== '') this.#options.cgroups.remove(parent);
+      // The pod's next sandbox needs it with the limits that the kubelet gave it, even while no container is in it.
+      const isShared = [...this.sandboxes.values()].some(({ config }) => config.linux?.cgroupParent === parent);
+      if (parent !== '' && !isShared) this.#options.cgroups.remove(parent);
       this.#tellSandbox(sandbox, 'CONTAINER_DELETED_EVENT');
     });
   }
