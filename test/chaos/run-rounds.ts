@@ -289,7 +289,7 @@ class Run {
 }
 
 const deadline = (): AbortSignal => AbortSignal.timeout(REQUEST_TIMEOUT_MS);
-const lastLine = (text: string): string => text.trim().split('\n').at(-1) ?? '';
+const lastLine = (text: string): string => text.trim().split('\n').filter((line) => !line.startsWith('command terminated')).at(-1) ?? '';
 
 async function mend(cluster: BreakableCluster, damage: Damage, print: (line: string) => void): Promise<void> {
   for (let attempt = 1; ; attempt += 1) {
