@@ -99,11 +99,27 @@ interface Position {
 }
 
 class Decoder {
+  /** Values of a wrong type are left to validation, as for custom resources. */
+  readonly #isLenient: boolean;
+  constructor(isLenient: boolean) {
+    this.#isLenient = isLenient;
+  }
   /** Paths of unknown fields in order of appearance. */
   readonly unknownFields: string[] = [];
 
   decode(value: unknown, type: SchemaType, at: Position): unknown {
     if (value === null || value === undefined) return undefined;
+    // what stands in `metadata` and around it is Go's in custom resources, too
+    if (!this.#isLenient || /^($|metadata\b|apiVersion$|kind$)/.test(at.path)) return this.#decodeStrictly(value, type, at);
+    try {
+      return this.#decodeStrictly(value, type, at);
+    } catch (error) {
+      if (!(error instanceof StructureError)) throw error;
+      return value;
+    }
+  }
+
+  #decodeStrictly(value: NonNullable<unknown>, type: SchemaType, at: Position): unknown {
     switch (type.is) {
       case 'scalar': return this.scalar(value, type, at);
       case 'list':
@@ -232,7 +248,7 @@ export interface DecodedBody {
 
 /** Throws StructureError. A definition that is not known lets everything pass. */
 export function decodeStructure(value: unknown, definition: string): DecodedBody {
-  const decoder = new Decoder();
+  const decoder = new Decoder(definition.startsWith('custom.'));
   const object = decoder.decode(value, { is: 'struct', definition }, { struct: '', goPath: '', path: '' }) as Record<string, unknown> | undefined;
   return { object: object ?? {}, strictErrors: decoder.unknownFields.map((path) => `unknown field "${path}"`) };
 }

@@ -63,7 +63,11 @@ test('a definition becomes a kind: created, completed, pruned, checked, listed, 
   assert.match(textOf(await server.post(TABS, tab('b', { cronSpec: 'x', replicas: 11, mode: 'c' }))),
     /CronTab.stable.example.com "b" is invalid: \[spec.cronSpec: Invalid value: "x": spec.cronSpec in body should match .*, spec.replicas: Invalid value: 11: spec.replicas in body should be less than or equal to 10, spec.mode: Unsupported value: "c": supported values: "a", "b"\]/);
   assert.match(textOf(await server.post(TABS, tab('b', {}))), /spec.cronSpec: Required value/);
-  assert.equal((await server.post(TABS, tab('b', { cronSpec: 5 }))).code, 400);
+  const wrong = await server.post(TABS, tab('b', { cronSpec: 5, replicas: 'x', tags: {}, labels: [1], port: true }));
+  assert.equal(wrong.code, 422);
+  assert.match(textOf(wrong), /spec.cronSpec: Invalid value: "integer": spec.cronSpec in body must be of type string: "integer", spec.replicas: Invalid value: "string": spec.replicas in body must be of type integer: "string", spec.tags: Invalid value: "object": spec.tags in body must be of type array: "object", spec.labels: Invalid value: "array": spec.labels in body must be of type object: "array", spec.port: Invalid value: "boolean": spec.port in body must be of type integer,string: "boolean"/);
+  assert.equal((await server.post(TABS, tab('b', 'x' as never))).code, 422);
+  assert.equal((await server.post(TABS, { ...tab('b'), metadata: { name: 5 } })).code, 400);
   const table = (await server.get(TABS, { accept: 'application/json;as=Table;g=meta.k8s.io;v=v1' })).json;
   assert.deepEqual((table['columnDefinitions'] as unknown as { name: string }[]).map(({ name }) => name), ['Name', 'Spec', 'Replicas', 'Age']);
   assert.deepEqual((table['rows']?.['0']?.['cells'] as unknown as unknown[]).slice(0, 3), ['a', '* * * * */5', 1]);

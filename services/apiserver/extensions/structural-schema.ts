@@ -108,9 +108,25 @@ function scalarErrors(value: unknown, schema: JSONSchemaProps, path: string): Fi
   return errors;
 }
 
-/** What the values break, in the words of upstream's validator. Types have been checked when the body was decoded. */
+function typeNameOf(value: unknown): string {
+  if (value === null) return 'null';
+  if (Array.isArray(value)) return 'array';
+  return typeof value === 'number' && Number.isInteger(value) ? 'integer' : typeof value;
+}
+
+/** Undefined when the value is of the type. Source: apiextensions-apiserver pkg/apiserver/validation; go-openapi's type validator. */
+function typeError(value: unknown, { type, 'x-kubernetes-int-or-string': isIntOrString }: JSONSchemaProps, path: string): FieldError | undefined {
+  const is = typeNameOf(value);
+  const allowed = isIntOrString ? ['integer', 'string'] : type === undefined || type === '' ? [] : [type];
+  if (allowed.length === 0 || allowed.includes(is) || (type === 'number' && is === 'integer')) return undefined;
+  return invalid(path === '' ? '<nil>' : path, is, `${path} in body must be of type ${allowed.join(',')}: ${JSON.stringify(is)}`);
+}
+
+/** What the values break, in the words of upstream's validator. */
 export function schemaErrors(value: unknown, schema: JSONSchemaProps | undefined, path: string): FieldError[] {
   if (!schema || value === undefined || value === null) return [];
+  const wrongType = path === '' ? undefined : typeError(value, schema, path);
+  if (wrongType) return [wrongType];
   const errors = scalarErrors(value, schema, path);
   if (Array.isArray(value)) {
     if (schema.maxItems !== undefined && value.length > schema.maxItems) errors.push(tooMany(path, value.length, schema.maxItems));
