@@ -17,3 +17,8 @@ test('the same seed plans the same rounds, another one others', () => {
 test('every damage of a round is mended once', () => {
   for (const { damages, mendOrder } of rounds(1, 50)) assert.deepEqual([...mendOrder].sort(), damages.map((_, index) => index));
 });
+
+test('some rounds stay broken until nodes are given up, most do not', () => {
+  const long = rounds(1, 120).filter(({ brokenMs }) => brokenMs >= 60_000).length;
+  assert.ok(long >= 3 && long <= 30, String(long));
+});

@@ -28,6 +28,9 @@ export interface Targets {
 const MOST_DAMAGES = 3;
 const LONGEST_PAUSE_MS = 2_000;
 const LONGEST_BROKEN_MS = 8_000;
+/** One round in so many stays broken until the node controller has given up on nodes: 50 s without a Lease, and a look every 5 s. */
+const LONG_ROUND_IN = 12;
+const LONG_ROUND_MS = 60_000;
 /** Of twenty damages so many are of this kind. */
 const WEIGHTS: Readonly<Record<Fault, number>> = { kill: 6, stop: 4, pause: 3, reboot: 3, unplug: 2, 'power-cut': 1, down: 1 };
 
@@ -42,7 +45,8 @@ export function planRound(random: Random, { processes, hosts, faults }: Targets)
     return { fault, target, afterMs: integerBelow(random, LONGEST_PAUSE_MS) };
   });
   const mendOrder = damages.map((_, index) => ({ index, key: random.fraction() })).sort((a, b) => a.key - b.key).map(({ index }) => index);
-  return { damages, brokenMs: integerBelow(random, LONGEST_BROKEN_MS), mendOrder };
+  const brokenMs = integerBelow(random, LONGEST_BROKEN_MS) + (integerBelow(random, LONG_ROUND_IN) === 0 ? LONG_ROUND_MS : 0);
+  return { damages, brokenMs, mendOrder };
 }
 
 export const describeDamage = ({ fault, target }: Damage): string => (target === '' ? fault : `${fault} ${target}`);

@@ -150,7 +150,7 @@ class Run {
   async #round(number: number, { damages, brokenMs, mendOrder }: Round): Promise<number> {
     const { seed, print } = this.#options;
     const writer = new Writer(this.#api, `written-${seed}-${number}`);
-    print(`round ${number}: ${damages.map(describeDamage).join(', ')}`);
+    print(`round ${number}: ${damages.map(describeDamage).join(', ')}, for ${Math.round(brokenMs / 1000)} s`);
     for (const damage of damages) {
       await systemClock.sleep(damage.afterMs);
       // What is broken already may refuse: that is no failure of the cluster.
