@@ -46,6 +46,16 @@ export async function slowStart(count: number, action: (index: number) => Promis
   }
 }
 
+/** Does what it can of something; resolves with the error that stopped it, so that what was done can be counted first. */
+export async function attempted(work: Promise<unknown>): Promise<Error | undefined> {
+  try {
+    await work;
+    return undefined;
+  } catch (error) {
+    return error instanceof Error ? error : new Error(String(error));
+  }
+}
+
 /** Creates a pod and says so; a namespace that is going away is no error. */
 export async function createPod<O extends KubernetesObject>(pod: NewObject<Pod>, owner: Readonly<O>, { api, events }: ReconcileContext): Promise<void> {
   try {

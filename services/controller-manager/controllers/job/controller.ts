@@ -13,7 +13,7 @@ import { semanticEqual } from '#lib/machinery/deep-equal.ts';
 import { labelSelector } from '#lib/machinery/selectors.ts';
 import { isInvalid, isNotFound } from '#lib/machinery/status-error.ts';
 import { claim } from '../../edge/claim.ts';
-import { createPod, deletePods, podFromTemplate, slowStart } from '../../edge/pod-control.ts';
+import { attempted, createPod, deletePods, podFromTemplate, slowStart } from '../../edge/pod-control.ts';
 import { NO_FAILURES, type BackoffRecord } from './backoff.ts';
 import { COMPLETION_INDEX } from './indexes.ts';
 import { finished, isFinished, planJob, settled, trimmed, type JobPlan, type NewJobPod } from './plan.ts';
@@ -108,15 +108,11 @@ async function reconcileJob(job: Readonly<Job>, pods: readonly Readonly<Pod>[], 
 /** Creates what it can; who failed does not keep the others from being counted. */
 async function createPods(wanted: JobPlan['create'], job: Readonly<Job>, context: ReconcileContext): Promise<{ created: number; failure: Error | undefined }> {
   let created = 0;
-  try {
-    await slowStart(wanted.length, async (position) => {
-      await createPod(newPod(job, wanted[position] as NewJobPod), job, context);
-      created += 1;
-    });
-    return { created, failure: undefined };
-  } catch (error) {
-    return { created, failure: error instanceof Error ? error : new Error(String(error)) };
-  }
+  const failure = await attempted(slowStart(wanted.length, async (position) => {
+    await createPod(newPod(job, wanted[position] as NewJobPod), job, context);
+    created += 1;
+  }));
+  return { created, failure };
 }
 
 function newPod(job: Readonly<Job>, { index: completion, annotations }: NewJobPod): NewObject<Pod> {

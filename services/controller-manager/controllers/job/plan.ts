@@ -53,7 +53,6 @@ export interface JobPlan {
   readonly hasMoreToCount: boolean;
 }
 
-
 /** Everything one pass decides. `record`: failures so far, as memory has them. */
 export function planJob(job: Readonly<Job>, pods: readonly Readonly<Pod>[], record: BackoffRecord, nowMs: number): JobPlan {
   return new Pass(job, pods, record, nowMs).plan();

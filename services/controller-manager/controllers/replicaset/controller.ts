@@ -12,8 +12,9 @@ import { labelSelector } from '#lib/machinery/selectors.ts';
 import { isNotFound } from '#lib/machinery/status-error.ts';
 import { isActive, nextAvailableMs } from '../../core/pod-state.ts';
 import { claim } from '../../edge/claim.ts';
-import { BURST_REPLICAS, createPod, deletePods, podFromTemplate, slowStart } from '../../edge/pod-control.ts';
-import { planReplicaSet, replicaSetStatus, type ReplicaSetPlan } from './plan.ts';
+import { attempted, BURST_REPLICAS } from '../../edge/pod-control.ts';
+import { carryOut } from './carry-out.ts';
+import { planReplicaSet, replicaSetStatus } from './plan.ts';
 
 /** ReplicaSets whose selector matches a pod that nobody manages. */
 function adoptersOf(pod: Readonly<Pod>, cache: CacheReader): string[] {
@@ -33,7 +34,7 @@ export const replicaSetController = (workers: number): Controller => defineContr
     if (!replicaSet) return done; // the garbage collector deletes its pods
     const pods = await claim({ owner: replicaSet, ownerKind: replicaSetKind, kind: podKind, selector: labelSelector(replicaSet.spec.selector), isAdoptable: isActive }, cache, api);
     const plan = planReplicaSet(replicaSet, pods, relatedPods(replicaSet, cache), BURST_REPLICAS, clock.nowMs());
-    const failure = await carryOut(plan, replicaSet, context).then(() => undefined, (error: unknown) => (error instanceof Error ? error : new Error(String(error))));
+    const failure = await attempted(carryOut(plan, { owner: replicaSet, kind: replicaSetKind, template: replicaSet.spec.template }, context));
     await writeStatus(replicaSet, replicaSetStatus(replicaSet, pods, failure && { error: failure, plan }, clock.nowMs()), context);
     if (failure) throw failure;
     const waitMs = nextAvailableMs(pods.filter(isActive), replicaSet.spec.minReadySeconds ?? 0, clock.nowMs());
@@ -46,14 +47,6 @@ function relatedPods(replicaSet: Readonly<ReplicaSet>, cache: CacheReader): Read
   const owner = controllerOf(replicaSet);
   const siblings = owner ? cache.list(replicaSetKind, replicaSet.metadata.namespace).filter((other) => controllerOf(other)?.uid === owner.uid) : [replicaSet];
   return siblings.flatMap((sibling) => cache.ownedBy(sibling, podKind)).filter(isActive);
-}
-
-async function carryOut(plan: ReplicaSetPlan, replicaSet: Readonly<ReplicaSet>, context: ReconcileContext): Promise<void> {
-  switch (plan.type) {
-    case 'nothing': return;
-    case 'create': return slowStart(plan.count, () => createPod(podFromTemplate(replicaSet.spec.template ?? {}, replicaSet, replicaSetKind), replicaSet, context));
-    case 'delete': return deletePods(plan.pods, replicaSet, context);
-  }
 }
 
 async function writeStatus(replicaSet: Readonly<ReplicaSet>, status: ReplicaSet['status'], { api }: ReconcileContext): Promise<void> {

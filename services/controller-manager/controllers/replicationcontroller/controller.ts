@@ -10,7 +10,8 @@ import { selectorFromMap } from '#lib/machinery/selectors.ts';
 import { isNotFound } from '#lib/machinery/status-error.ts';
 import { isActive, nextAvailableMs } from '../../core/pod-state.ts';
 import { claim } from '../../edge/claim.ts';
-import { BURST_REPLICAS, createPod, deletePods, podFromTemplate, slowStart } from '../../edge/pod-control.ts';
+import { attempted, BURST_REPLICAS } from '../../edge/pod-control.ts';
+import { carryOut } from '../replicaset/carry-out.ts';
 import { planReplicaSet } from '../replicaset/plan.ts';
 import { asReplicaSet, replicationControllerStatus } from './plan.ts';
 
@@ -33,13 +34,7 @@ export const replicationControllerController = (workers: number): Controller => 
     if (!controller) return done; // the garbage collector deletes its pods
     const pods = await claim({ owner: controller, ownerKind: replicationControllerKind, kind: podKind, selector: selectorFromMap(controller.spec?.selector), isAdoptable: isActive }, cache, api);
     const plan = planReplicaSet(asReplicaSet(controller), pods, pods.filter(isActive), BURST_REPLICAS, clock.nowMs());
-    let failure: Error | undefined;
-    try {
-      if (plan.type === 'create') await slowStart(plan.count, () => createPod(podFromTemplate(controller.spec?.template ?? {}, controller, replicationControllerKind), controller, context));
-      else if (plan.type === 'delete') await deletePods(plan.pods, controller, context);
-    } catch (error) {
-      failure = error instanceof Error ? error : new Error(String(error));
-    }
+    const failure = await attempted(carryOut(plan, { owner: controller, kind: replicationControllerKind, template: controller.spec?.template }, context));
     const status = replicationControllerStatus(controller, pods, failure && { error: failure, plan }, clock.nowMs());
     if (!semanticEqual(status, controller.status)) {
       await api.updateStatus(replicationControllerKind, { ...controller, status }).catch((error: unknown) => {

@@ -16,7 +16,7 @@ import { labelSelector } from '#lib/machinery/selectors.ts';
 import { isAlreadyExists, isNotFound } from '#lib/machinery/status-error.ts';
 import { nextAvailableMs } from '../../core/pod-state.ts';
 import { claim } from '../../edge/claim.ts';
-import { isNamespaceTerminating, slowStart } from '../../edge/pod-control.ts';
+import { attempted, isNamespaceTerminating, slowStart } from '../../edge/pod-control.ts';
 import { syncHistory, truncateHistory } from './history.ts';
 import { claimNamesOf, claimsOf, hasIdentity, identityLabels, isMemberOf, ordinalOf, podNameOf, volumesWithClaims } from './identity.ts';
 import { planStatefulSet, statefulSetStatus, type Step } from './plan.ts';
@@ -55,7 +55,7 @@ async function reconcileSet(set: Readonly<StatefulSet>, context: ReconcileContex
     isClaimStale: (ordinal) => claimsIn(set, ordinal, cache).some((one) => isStaleFor(one, { metadata: { name: podNameOf(set, ordinal) } }, podKind)),
   });
   const made: Pod[] = [];
-  const failure = await carryOut(plan.steps, set, made, context);
+  const failure = await attempted(carryOut(plan.steps, set, made, context));
   const deleted = new Set(plan.steps.flatMap((step) => (step.type === 'delete' && step.why === 'update' ? [step.pod.metadata.uid] : [])));
   // What is on its way out for an update counts as current no longer, as soon as it was told to go.
   const now = pods.map((pod) => (deleted.has(pod.metadata.uid) && !failure ? { ...pod, metadata: { ...pod.metadata, deletionTimestamp: 'now' } } : pod));
@@ -71,18 +71,15 @@ async function reconcileSet(set: Readonly<StatefulSet>, context: ReconcileContex
 const claimsIn = (set: Readonly<StatefulSet>, ordinal: number, cache: CacheReader): Readonly<PersistentVolumeClaim>[] =>
   claimNamesOf(set, ordinal).flatMap((name) => cache.get(persistentVolumeClaimKind, set.metadata.namespace, name) ?? []);
 
-/** Ordered sets step by step, parallel ones in growing batches; resolves with the first error. */
-async function carryOut(steps: readonly Step[], set: Readonly<StatefulSet>, made: Pod[], context: ReconcileContext): Promise<Error | undefined> {
-  try {
-    if (set.spec.podManagementPolicy === 'Parallel') {
-      // A claim must belong to its pod before that pod goes.
-      for (const phase of [steps.filter(({ type }) => type !== 'delete'), steps.filter(({ type }) => type === 'delete')]) {
-        await slowStart(phase.length, async (index) => take(phase[index] as Step, set, made, context));
-      }
-    } else for (const step of steps) await take(step, set, made, context);
-    return undefined;
-  } catch (error) {
-    return error instanceof Error ? error : new Error(String(error));
+/** Ordered sets step by step, parallel ones in growing batches; throws the first error. */
+async function carryOut(steps: readonly Step[], set: Readonly<StatefulSet>, made: Pod[], context: ReconcileContext): Promise<void> {
+  if (set.spec.podManagementPolicy !== 'Parallel') {
+    for (const step of steps) await take(step, set, made, context);
+    return;
+  }
+  // A claim must belong to its pod before that pod goes.
+  for (const phase of [steps.filter(({ type }) => type !== 'delete'), steps.filter(({ type }) => type === 'delete')]) {
+    await slowStart(phase.length, async (index) => take(phase[index] as Step, set, made, context));
   }
 }
 
