@@ -112,11 +112,11 @@ export async function selfSignedServerCertificate(options: Omit<IssueOptions, 'c
   return issueCertificate({ ...options, ca, usages: ['server'] });
 }
 
-/** The key pair that signs service account tokens: RSA 2048, as kubeadm's sa.key and sa.pub. */
+/** The key pair that signs service account tokens: kubeadm's sa.key and sa.pub with `encryptionAlgorithm: ECDSA-P256`, as all keys here. */
 export async function createSigningKeyPair(): Promise<{ readonly privateKeyPem: string; readonly publicKeyPem: string }> {
-  const { privateKey, publicKey } = await promisify(generateKeyPair)('rsa', { modulusLength: 2048 });
+  const { privateKey, publicKey } = await promisify(generateKeyPair)('ec', { namedCurve: 'prime256v1' });
   return {
-    privateKeyPem: privateKey.export({ type: 'pkcs1', format: 'pem' }) as string,
+    privateKeyPem: privateKey.export({ type: 'sec1', format: 'pem' }) as string,
     publicKeyPem: publicKey.export({ type: 'spki', format: 'pem' }) as string,
   };
 }

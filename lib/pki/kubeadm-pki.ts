@@ -31,7 +31,7 @@ const PKI = '/etc/kubernetes/pki';
 
 export async function kubeadmPki(options: KubeadmPkiOptions): Promise<PkiFiles> {
   const { masters, workers, nowMs } = options;
-  const signingKeys = createSigningKeyPair(); // slow: runs beside the rest
+  const signingKeys = createSigningKeyPair();
   const authority = (commonName: string) => createCertificateAuthority({ commonName, nowMs });
   const shared = { ca: await authority('kubernetes'), frontProxyCa: await authority('front-proxy-ca'), etcdCa: await authority('etcd-ca') };
   const endpoint = options.controlPlaneEndpoint ?? `https://${masters[0]?.address ?? ''}:${API_PORT}`;

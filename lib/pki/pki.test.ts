@@ -1,6 +1,6 @@
 // Certificates and kubeconfigs, checked by node's own X.509 parser and by a real TLS handshake.
 import assert from 'node:assert/strict';
-import { createPublicKey, X509Certificate } from 'node:crypto';
+import { createPrivateKey, createPublicKey, X509Certificate } from 'node:crypto';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -59,10 +59,13 @@ test('a kubelet vouches for its own server certificate', async () => {
   assert.match(new X509Certificate(certPem).issuer, /^CN=w1-k8s-ca@\d+$/);
 });
 
-test('the signing key of service accounts is RSA 2048', async () => {
+test('the signing key of service accounts is of the curve P-256, in the two forms that kubeadm writes', async () => {
   const { privateKeyPem, publicKeyPem } = await createSigningKeyPair();
-  assert.match(privateKeyPem, /BEGIN RSA PRIVATE KEY/);
-  assert.equal(createPublicKey(publicKeyPem).asymmetricKeyDetails?.modulusLength, 2048);
+  assert.match(privateKeyPem, /^-----BEGIN EC PRIVATE KEY-----/);
+  assert.match(publicKeyPem, /^-----BEGIN PUBLIC KEY-----/);
+  const key = createPrivateKey(privateKeyPem);
+  assert.deepEqual([key.asymmetricKeyType, key.asymmetricKeyDetails?.namedCurve], ['ec', 'prime256v1']);
+  assert.equal(createPublicKey(key).export({ type: 'spki', format: 'pem' }), publicKeyPem);
 });
 
 test('kubeadm leaves its files on masters and workers', async () => {
