@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { existsSync, lstatSync, mkdirSync, mkdtempSync, readFileSync, readlinkSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { existsSync, lstatSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
@@ -31,6 +31,18 @@ describe('a layer', () => {
     assert.equal(lstatSync(at('a/file')).mtimeMs, 1_000_000);
     assert.equal(lstatSync(at('a/file')).ino, lstatSync(at('a/twin')).ino);
     assert.equal(readlinkSync(at('a/link')), '/etc/passwd');
+  });
+
+  test('does nothing to what takes the place of a folder that it had first', { skip: process.getuid?.() !== 0 && 'needs root' }, async () => {
+    const outside = join(folder, 'outside');
+    mkdirSync(outside);
+    await unpack(
+      { name: 'd', type: 'directory' }, { name: 'd/pipe', type: 'fifo' }, { name: 'd/.wh.removed' }, { name: 'd/e', type: 'directory' }, { name: 'd/e/.wh..wh..opq' },
+      { name: 'd', type: 'symlink', linkname: outside },
+    );
+    assert.equal(readlinkSync(at('d')), outside);
+    assert.deepEqual(readdirSync(outside), []);
+    assert.ok(lstatSync(outside).mtimeMs > 1_000_000);
   });
 
   test('hides what it removes, and in whole folders', { skip: process.getuid?.() !== 0 && 'needs root' }, async () => {

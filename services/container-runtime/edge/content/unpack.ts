@@ -60,7 +60,7 @@ class LayerFolder {
   readonly #users: UserNamespace;
   /** By the parent's path in the archive: where it is on disk. */
   readonly #parents = new Map<string, string>();
-  readonly #marks: string[][] = [];
+  #marks: string[][] = [];
   readonly #opaque = new Set<string>();
   readonly #whiteouts = new Set<string>();
   readonly #times = new Map<string, Date>();
@@ -96,7 +96,7 @@ class LayerFolder {
     const there = lstatSync(at, { throwIfNoEntry: false });
     if (there && !(there.isDirectory() && header.type === 'directory')) {
       rmSync(at, { recursive: true, force: true });
-      this.#parents.clear();
+      this.#forget(at);
     }
     switch (header.type) {
       case 'directory':
@@ -127,6 +127,16 @@ class LayerFolder {
       // tar-stream reads extended headers as UTF-8: a value that is not text has lost bytes, and is told, not written wrong.
       if (key.startsWith(XATTR)) this.#marks.push(value.includes('\uFFFD') ? ['note', `${at}: ${key.slice(XATTR.length)}`] : ['xattr', at, key.slice(XATTR.length), Buffer.from(value).toString('hex')]);
     }
+  }
+
+  /** What was still to be done to a path that is gone, or below it: a link may take its place and lead out of the image. */
+  #forget(gone: string): void {
+    const isGone = (path: string): boolean => path === gone || path.startsWith(`${gone}/`);
+    this.#parents.clear();
+    this.#marks = this.#marks.filter(([, path = '']) => !isGone(path));
+    for (const path of [...this.#times.keys()].filter(isGone)) this.#times.delete(path);
+    for (const path of [...this.#whiteouts].filter(isGone)) this.#whiteouts.delete(path);
+    for (const path of [...this.#opaque].filter((below) => isGone(this.#folder + below))) this.#opaque.delete(path);
   }
 
   async #file(at: string, entry: Entry): Promise<void> {
