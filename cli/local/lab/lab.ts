@@ -12,7 +12,7 @@ import { LAB_SOCKET, RELAY_SOCKET, type LabConfig, type LabHost } from './lab-co
 const BRIDGE = 'kubreak0';
 const COMMAND_TIMEOUT_MS = 20_000;
 /** How much more processor time the control plane's host gets than a worker, when both want it. */
-const CONTROL_PLANE_WEIGHT = 8;
+const CONTROL_PLANE_WEIGHT = 4;
 /** A host that cannot boot is tried again this often; milliseconds. */
 const BOOT_RETRY_MS = 1_000;
 
