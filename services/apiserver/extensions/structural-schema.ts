@@ -70,8 +70,11 @@ export function fillDefaults(value: unknown, schema: JSONSchemaProps | undefined
     fillDefaults(object[name], property);
   }
   const more = schema.additionalProperties as unknown;
-  if (isSchema(more)) for (const [name, item] of Object.entries(object)) if (!schema.properties?.[name]) fillDefaults(item, more);
+  if (isSchema(more)) for (const [name, item] of Object.entries(object)) if (!propertyOf(schema, name)) fillDefaults(item, more);
 }
+
+/** Of the schema's own: an object may have a field called `constructor`. */
+const propertyOf = ({ properties }: JSONSchemaProps, name: string): JSONSchemaProps | undefined => (properties && Object.hasOwn(properties, name) ? properties[name] : undefined);
 
 const patterns = new Map<string, RegExp | undefined>();
 /** Go's expressions are nearly JavaScript's; one that is none here checks nothing. */
@@ -147,7 +150,7 @@ export function schemaErrors(value: unknown, schema: JSONSchemaProps | undefined
     for (const name of schema.required ?? []) if (object[name] === undefined) errors.push(required(at(name)));
     for (const [name, property] of Object.entries(schema.properties ?? {})) if (Object.hasOwn(object, name)) errors.push(...schemaErrors(object[name], property, at(name)));
     const more = schema.additionalProperties as unknown;
-    if (isSchema(more)) for (const [name, item] of Object.entries(object)) if (!schema.properties?.[name]) errors.push(...schemaErrors(item, more, at(name)));
+    if (isSchema(more)) for (const [name, item] of Object.entries(object)) if (!propertyOf(schema, name)) errors.push(...schemaErrors(item, more, at(name)));
   }
   for (const part of schema.allOf ?? []) errors.push(...schemaErrors(value, part, path));
   if (schema.anyOf && !schema['x-kubernetes-int-or-string'] && schema.anyOf.every((part) => schemaErrors(value, part, path).length > 0)) errors.push(invalid(path, '', `${path} in body must validate at least one schema (anyOf)`));

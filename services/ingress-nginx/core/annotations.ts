@@ -46,7 +46,7 @@ export function settingsOf({ metadata }: Ingress, problems: string[] = []): Loca
     if (value === undefined) problems.push(`${name}: ${text}`);
     return value ?? fallback;
   };
-  const bool = (text: string): boolean | undefined => ({ true: true, false: false })[text.toLowerCase()];
+  const bool = (text: string): boolean | undefined => (/^(true|false)$/i.test(text) ? text.toLowerCase() === 'true' : undefined);
   const safe = (text: string): string | undefined => (SAFE_TEXT.test(text) ? text : undefined);
   const seconds = (text: string): number | undefined => (/^\d{1,6}$/.test(text) ? Number(text) : undefined);
   const sources = (text: string): string[] | undefined => {
@@ -58,12 +58,12 @@ export function settingsOf({ metadata }: Ingress, problems: string[] = []): Loca
     useRegex: read('use-regex', bool, false),
     sslRedirect: read<boolean | undefined>('ssl-redirect', bool, undefined),
     forceSslRedirect: read('force-ssl-redirect', bool, false),
-    backendProtocol: read('backend-protocol', (text) => PROTOCOLS[text.toUpperCase()], 'http'),
+    backendProtocol: read('backend-protocol', (text) => (Object.hasOwn(PROTOCOLS, text.toUpperCase()) ? PROTOCOLS[text.toUpperCase()] : undefined), 'http'),
     bodySize: read('proxy-body-size', (text) => (SIZE.test(text) ? text : undefined), '1m'),
     connectTimeoutSeconds: read('proxy-connect-timeout', seconds, 5),
     sendTimeoutSeconds: read('proxy-send-timeout', seconds, 60),
     readTimeoutSeconds: read('proxy-read-timeout', seconds, 60),
-    buffering: read('proxy-buffering', (text) => ({ on: true, off: false })[text.toLowerCase()], false),
+    buffering: read('proxy-buffering', (text) => (/^(on|off)$/i.test(text) ? text.toLowerCase() === 'on' : undefined), false),
     allowedSources: read('whitelist-source-range', sources, read('allowlist-source-range', sources, [])),
     deniedSources: read('denylist-source-range', sources, []),
     upstreamHost: read('upstream-vhost', safe, undefined),

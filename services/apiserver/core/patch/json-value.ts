@@ -22,7 +22,8 @@ export function jsonEqual(left: unknown, right: unknown): boolean {
     return Array.isArray(right) && left.length === right.length && left.every((item, index) => jsonEqual(item, right[index]));
   }
   if (!isRecord(left) || !isRecord(right)) return false;
-  for (const key in left) if (!jsonEqual(left[key], right[key])) return false;
-  for (const key in right) if (right[key] !== undefined && left[key] === undefined) return false;
+  const own = (record: Record<string, unknown>, key: string): unknown => (Object.hasOwn(record, key) ? record[key] : undefined);
+  for (const key in left) if (!jsonEqual(left[key], own(right, key))) return false;
+  for (const key in right) if (right[key] !== undefined && own(left, key) === undefined) return false;
   return true;
 }
