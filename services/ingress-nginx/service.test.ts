@@ -112,7 +112,8 @@ describe('the controller', { timeout: 60_000 }, () => {
     api.put(`${INGRESSES}/bad`, { kind: 'Ingress', metadata: { annotations: { 'nginx.ingress.kubernetes.io/rewrite-target': '/$1' } }, spec: { ingressClassName: 'nginx', ...rules('bad.example', '/(') } });
     await eventually(() => output.includes('cannot bring nginx up to date'), { what: 'the complaint' });
     // a worker of before, which knew no endpoints, may still answer
-    await eventually(async () => (await get('web.example')).endsWith(' 200'), { what: 'the configuration before' });
+    let answer = '';
+    await eventually(async () => (answer = await get('web.example')).endsWith(' 200'), { what: 'the configuration before' }).catch((error: unknown) => assert.fail(`${String(error)}: ${answer}\n${output.slice(-3000)}`));
     api.remove(`${INGRESSES}/bad`);
     putIngress('more', rules('more.example'));
     await eventually(async () => (await get('more.example')).endsWith(' 200'), { what: 'the next configuration' });

@@ -101,8 +101,8 @@ function serverBlock(server: VirtualServer, upstreams: ReadonlyMap<string, Upstr
   const appRoot = server.locations.find(({ settings: { appRoot: root } }) => root !== undefined)?.settings.appRoot;
   const hasRoot = server.locations.some(({ path, pathType }) => path === '/' && pathType !== 'Exact');
   return `  server {
-    listen ${settings.httpPort}${isDefault ? ' default_server reuseport backlog=4096' : ''};
-    listen ${settings.httpsPort}${isDefault ? ' default_server reuseport backlog=4096' : ''} ssl http2;
+    listen ${settings.httpPort}${isDefault ? ' default_server backlog=4096' : ''};
+    listen ${settings.httpsPort}${isDefault ? ' default_server backlog=4096' : ''} ssl http2;
     server_name ${names};
     set $proxy_upstream_name "-";
     ssl_certificate ${certificate};
