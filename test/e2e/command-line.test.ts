@@ -145,7 +145,10 @@ describe('with a running cluster', { timeout: 300_000 }, () => {
     assert.equal((await cluster.kubreak(['kubeconfig'], { env })).stdout, `context "kubreak" is in ${file} and is the current one\n`);
     assert.equal((await cluster.kubectl(['get', 'namespace', 'default', '-o', 'name'], { env })).stdout, 'namespace/default\n');
     assert.match((await cluster.kubectl(['config', 'get-clusters'], { env })).stdout, /work/);
-    assert.equal(statSync(file).mode & 0o777, 0o600);
+    assert.equal(statSync(file).mode & 0o777, 0o644, 'as it was');
+    const fresh = `${file}.new`;
+    await cluster.kubreak(['kubeconfig'], { env: { KUBECONFIG: fresh } });
+    assert.equal(statSync(fresh).mode & 0o777, 0o600);
     assert.equal((await cluster.kubreak(['kubeconfig', '--remove'], { env })).stdout, `context "kubreak" removed from ${file}\n`);
     assert.doesNotMatch(readFileSync(file, 'utf8'), /kubreak/);
   });
