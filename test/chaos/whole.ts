@@ -128,12 +128,14 @@ export const listEvents = async (api: ApiClient): Promise<Event[]> => (await api
 
 /** Exit codes that a killed or rebooted container has; 1 is a component that gave up because it could not reach another. */
 const USUAL_EXITS = [0, 1, 137, 143, 255];
+/** What the runtime says of a component that `kubreak stop` keeps down. */
+const HELD_DOWN = 'is held down on this host';
 
 /** Ends of containers that nobody ordered. */
 export function strangeExits(pods: readonly Pod[]): string[] {
   return pods.flatMap(({ metadata, status }) => (status?.containerStatuses ?? []).flatMap(({ lastState }) => {
     const end = lastState?.terminated;
-    return !end || USUAL_EXITS.includes(end.exitCode) ? [] : [`${metadata.name} ended with ${end.exitCode} (${end.reason ?? ''}) at ${end.finishedAt ?? '?'} ${end.message ?? ''}`];
+    return !end || USUAL_EXITS.includes(end.exitCode) || end.message?.includes(HELD_DOWN) === true ? [] : [`${metadata.name} ended with ${end.exitCode} (${end.reason ?? ''}) at ${end.finishedAt ?? '?'} ${end.message ?? ''}`];
   }));
 }
 
