@@ -11,8 +11,6 @@ import { LAB_SOCKET, RELAY_SOCKET, type LabConfig, type LabHost } from './lab-co
 
 const BRIDGE = 'kubreak0';
 const COMMAND_TIMEOUT_MS = 20_000;
-/** How much more processor time the control plane's host gets than a worker, when both want it. */
-const CONTROL_PLANE_WEIGHT = 4;
 /** A host that cannot boot is tried again this often; milliseconds. */
 const BOOT_RETRY_MS = 1_000;
 
@@ -84,7 +82,7 @@ function disconnectHost(name: string): void {
 }
 
 /** One group a host in each hierarchy, with `host` for its own processes; containers get groups beside it. */
-function makeCgroups({ cgroup, apiserver }: LabConfig, hosts: readonly LabHost[]): void {
+function makeCgroups({ cgroup }: LabConfig, hosts: readonly LabHost[]): void {
   for (const controller of CGROUP_CONTROLLERS) {
     const root = `/sys/fs/cgroup/${controller}`;
     if (controller === '' ? !existsSync('/sys/fs/cgroup/cgroup.controllers') : !existsSync(`${root}/cgroup.procs`)) continue;
@@ -95,15 +93,10 @@ function makeCgroups({ cgroup, apiserver }: LabConfig, hosts: readonly LabHost[]
       mkdirSync(`${root}/${cgroup}`, { recursive: true });
       delegate(root);
       delegate(`${root}/${cgroup}`);
-      for (const { name, address } of hosts) {
+      for (const { name } of hosts) {
         const group = `${root}/${cgroup}/${name}`;
         mkdirSync(`${group}/host`, { recursive: true });
         delegate(group);
-        if (!apiserver.startsWith(`${address}:`)) continue;
-        // Real hosts do not compete for a processor: pods that burn it must not starve the control plane, and a start goes the
-        // quicker the sooner everybody else finds an API server.
-        if (existsSync(`${group}/cpu.shares`)) writeFileSync(`${group}/cpu.shares`, String(1024 * CONTROL_PLANE_WEIGHT));
-        if (existsSync(`${group}/cpu.weight`)) writeFileSync(`${group}/cpu.weight`, String(100 * CONTROL_PLANE_WEIGHT));
       }
     } catch (error) {
       // The machine does not let us: hosts and containers run without limits of this controller.
