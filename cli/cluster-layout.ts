@@ -58,9 +58,14 @@ export interface Component {
   /** The service of the host, the manifest's file name, or the label `k8s-app` of its pods. */
   readonly unit: string;
   readonly hosts: 'every' | 'control-plane' | 'any';
+  /** Started this long after its host; until then it is not missed. */
+  readonly startsAfterSeconds?: number;
   /** Asked in the network namespace of the process; undefined: the process being there is all that can be told. */
   readonly healthUrl?: string;
 }
+
+/** Metrics are the last thing that a starting cluster needs, and there is nothing to measure before. */
+export const METRICS_SERVER_DELAY_SECONDS = 10;
 
 export const COMPONENTS: readonly Component[] = [
   { name: 'etcd', processTitle: 'etcd', supervisedBy: 'static-pod', unit: 'etcd', hosts: 'control-plane', healthUrl: 'http://127.0.0.1:2381/health' },
@@ -69,7 +74,7 @@ export const COMPONENTS: readonly Component[] = [
   { name: 'scheduler', processTitle: 'kube-scheduler', supervisedBy: 'static-pod', unit: 'kube-scheduler', hosts: 'control-plane', healthUrl: 'https://127.0.0.1:10259/healthz' },
   { name: 'kubelet', processTitle: 'kubelet', supervisedBy: 'host', unit: 'kubelet', hosts: 'every', healthUrl: 'http://127.0.0.1:10248/healthz' },
   { name: 'container-runtime', processTitle: 'containerd', supervisedBy: 'host', unit: 'containerd', hosts: 'every', healthUrl: 'http://127.0.0.1:1338/healthz' },
-  { name: 'metrics-server', processTitle: 'metrics-server', supervisedBy: 'host', unit: 'metrics-server', hosts: 'control-plane', healthUrl: 'https://127.0.0.1:4443/livez' },
+  { name: 'metrics-server', processTitle: 'metrics-server', supervisedBy: 'host', unit: 'metrics-server', hosts: 'control-plane', startsAfterSeconds: METRICS_SERVER_DELAY_SECONDS, healthUrl: 'https://127.0.0.1:4443/livez' },
   { name: 'kube-proxy', processTitle: 'kube-proxy', supervisedBy: 'pod', unit: 'kube-proxy', hosts: 'every', healthUrl: 'http://127.0.0.1:10256/healthz' },
   { name: 'calico-node', processTitle: 'calico-node', supervisedBy: 'pod', unit: 'calico-node', hosts: 'every', healthUrl: 'http://127.0.0.1:9099/liveness' },
   { name: 'coredns', processTitle: 'coredns', supervisedBy: 'pod', unit: 'kube-dns', hosts: 'any', healthUrl: 'http://127.0.0.1:8080/health' },

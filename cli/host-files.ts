@@ -1,7 +1,7 @@
 // The files with which a host comes out of its installation and `kubeadm init` or `kubeadm join`: the same in local mode,
 // where `kubreak up` writes them to the hosts' disks, and in a container, which writes them to its own.
 import { randomBytes } from 'node:crypto';
-import { SUBNET_PREFIX_LENGTH, type HostLayout } from './cluster-layout.ts';
+import { METRICS_SERVER_DELAY_SECONDS, SUBNET_PREFIX_LENGTH, type HostLayout } from './cluster-layout.ts';
 import { controlPlaneManifests, type StaticPodMount } from './manifests/control-plane.ts';
 import { kubeletConfiguration } from './manifests/kubelet-config.ts';
 import { metricsServerArguments } from './manifests/metrics-server.ts';
@@ -14,8 +14,6 @@ export const BUNDLE_FOLDER = '/opt/kubreak';
  * instead of 693, for the same CPU time of a start (15.5 s).
  */
 const LEAN = { NODE_OPTIONS: '--max-semi-space-size=1', MALLOC_ARENA_MAX: '1', MALLOC_TRIM_THRESHOLD_: '131072', MALLOC_MMAP_THRESHOLD_: '16384' };
-/** Metrics are the last thing that a starting cluster needs, and there is nothing to measure before. */
-const METRICS_SERVER_DELAY_SECONDS = 10;
 /** Tools of systemd and kmod that services/node answers. */
 export const HOST_TOOLS = ['systemctl', 'modprobe', 'lsmod', 'reboot'] as const;
 

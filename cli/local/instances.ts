@@ -5,10 +5,12 @@ import { promisify } from 'node:util';
 import { COMPONENTS, type Component, type HostLayout } from '../cluster-layout.ts';
 import { HOST_INIT_NAME } from './lab/lab-config.ts';
 import { clusterRights } from './rootless.ts';
-import { allProcesses, descendantsOf, pssBytesOf, type ProcessFacts } from './proc.ts';
+import { ageOf, allProcesses, descendantsOf, pssBytesOf, type ProcessFacts } from './proc.ts';
 
 const run = promisify(execFile);
 const HEALTH_TIMEOUT_S = 3;
+/** A process that is to start after a delay is missed this much later. */
+const START_SECONDS = 5;
 const SOCKET_TIMEOUT_MS = 3_000;
 
 export interface Instance {
@@ -43,7 +45,8 @@ export function findInstances(labPid: number, hosts: readonly HostLayout[]): Ins
   }
   for (const component of COMPONENTS) {
     for (const { name: host, role } of hosts) {
-      const isExpected = component.hosts === 'every' || (component.hosts === 'control-plane' && role === 'control-plane');
+      const isOfHost = component.hosts === 'every' || (component.hosts === 'control-plane' && role === 'control-plane');
+      const isExpected = isOfHost && (component.startsAfterSeconds === undefined || ageOf(inits.get(host) ?? 0) > component.startsAfterSeconds + START_SECONDS);
       if (isExpected && !found.some((instance) => instance.component === component && instance.host === host)) found.push({ component, host, process: undefined });
     }
     if (component.hosts === 'any' && !found.some((instance) => instance.component === component)) found.push({ component, host: '', process: undefined });

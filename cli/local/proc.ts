@@ -33,6 +33,14 @@ export function startTicksOf(pid: number): string | undefined {
   return fields === undefined || fields[0] === 'Z' ? undefined : fields[19];
 }
 
+const TICKS_PER_SECOND = 100;
+
+/** How long a process has been running; Infinity when it is gone. Seconds. */
+export function ageOf(pid: number): number {
+  const ticks = startTicksOf(pid);
+  return ticks === undefined ? Infinity : Number(readProc('/proc/uptime')?.split(' ')[0] ?? 0) - Number(ticks) / TICKS_PER_SECOND;
+}
+
 export function allProcesses(): ProcessFacts[] {
   return readdirSync('/proc').filter((name) => /^\d+$/.test(name)).flatMap((name) => {
     const pid = Number(name);
