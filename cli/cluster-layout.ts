@@ -65,7 +65,7 @@ export interface Component {
 }
 
 /** Metrics are the last thing that a starting cluster needs, and there is nothing to measure before. */
-export const METRICS_SERVER_DELAY_SECONDS = 10;
+export const METRICS_SERVER_DELAY_SECONDS = 4;
 
 export const COMPONENTS: readonly Component[] = [
   { name: 'etcd', processTitle: 'etcd', supervisedBy: 'static-pod', unit: 'etcd', hosts: 'control-plane', healthUrl: 'http://127.0.0.1:2381/health' },

@@ -161,7 +161,7 @@ describe('with a running cluster', { timeout: 300_000 }, () => {
   test('status lists every process with its pid on this machine, health and memory', async () => {
     interface Process { component: string; host: string; pid: number; health: string; restarts: number; pssBytes: number }
     const list = async () => (JSON.parse((await cluster.kubreak(['status', '-o', 'json'])).stdout) as { processes: Process[] }).processes;
-    // metrics-server starts ten seconds after its host, and is not missed before
+    // metrics-server starts some seconds after its host, and is not missed before
     assert.ok((await list()).every(({ pid }) => pid > 0));
     const processes = await until('metrics-server runs', async () => {
       const all = await list();
