@@ -140,11 +140,11 @@ describe('with a running cluster', { timeout: 300_000 }, () => {
   });
 
   test("the cluster becomes a context of one's own kubeconfig, beside what is there", async () => {
-    const file = cluster.writeFile('own.conf', 'apiVersion: v1\nkind: Config\nclusters:\n- {name: work, cluster: {server: "https://work.example"}}\ncurrent-context: ""\n');
+    const file = cluster.writeFile('own.conf', 'apiVersion: v1\nkind: Config\nclusters:\n- {name: office, cluster: {server: "https://office.example"}}\ncurrent-context: ""\n');
     const env = { KUBECONFIG: file };
     assert.equal((await cluster.kubreak(['kubeconfig'], { env })).stdout, `context "kubreak" is in ${file} and is the current one\n`);
     assert.equal((await cluster.kubectl(['get', 'namespace', 'default', '-o', 'name'], { env })).stdout, 'namespace/default\n');
-    assert.match((await cluster.kubectl(['config', 'get-clusters'], { env })).stdout, /work/);
+    assert.match((await cluster.kubectl(['config', 'get-clusters'], { env })).stdout, /office/);
     assert.equal(statSync(file).mode & 0o777, 0o644, 'as it was');
     const fresh = `${file}.new`;
     await cluster.kubreak(['kubeconfig'], { env: { KUBECONFIG: fresh } });

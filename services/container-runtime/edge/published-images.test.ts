@@ -30,7 +30,7 @@ describe('a published image', { skip: !(canRun && isStatic) && 'needs root, ngin
     const upper = await tarOf({ name: 'etc/.wh.gone' }, folder('data/'), { name: 'data/.wh..wh..opq' }, { name: 'data/new', text: 'new' }, { name: 'data/twin', type: 'link', linkname: 'data/new' });
     return [lower, upper] as const;
   };
-  const config = { Entrypoint: ['/bin/sh', '-c'], Cmd: ['echo started as $(/bin/busybox id -un) in $PWD with $COLOUR; exec /bin/busybox sleep 1000'], Env: ['COLOUR=green'], User: 'app', WorkingDir: '/work/here', StopSignal: 'SIGKILL' };
+  const config = { Entrypoint: ['/bin/sh', '-c'], Cmd: ['echo started as $(/bin/busybox id -un) in $PWD with $COLOUR; exec /bin/busybox sleep 1000'], Env: ['COLOUR=green'], User: 'app', WorkingDir: '/srv/here', StopSignal: 'SIGKILL' };
   before(async () => {
     host.writeNetworkConfig();
     await host.boot();
@@ -44,7 +44,7 @@ describe('a published image', { skip: !(canRun && isStatic) && 'needs root, ngin
     assert.match(stdout, /^unpacking docker\.io\/shop\/app:v1 \(sha256:[0-9a-f]{64}\)\.\.\.done\n$/);
     const { id } = await host.runSandbox('layout');
     const container = await host.runContainer(id, 'shop/app:v1');
-    await eventually('its log', () => host.log('layout').includes('stdout F started as app in /work/here with green'));
+    await eventually('its log', () => host.log('layout').includes('stdout F started as app in /srv/here with green'));
     const { output } = await host.exec(container, '/bin/busybox', 'sh', '-c', 'cd /; /bin/busybox ls data etc; /bin/busybox ls -d usr 2>&1; /bin/busybox cat /etc/hostname; /bin/busybox test -c /dev/null && echo device');
     assert.match(output, /^data:\nnew\ntwin\n\netc:\ngroup\nhostname\nhosts\n(?:mtab\n)?passwd\nresolv\.conf\nls: usr: No such file or directory\nlayout\ndevice\n$/);
     const { image: found } = await host.connection.images.imageStatus({ image: { image: 'shop/app:v1' } });
