@@ -1,6 +1,5 @@
 // Wires the agent: informers and the kernel's own events wake two loops. One claims blocks in the API and tells the
 // container runtime and the Node object; the other keeps routes and NAT as they should be, whether the API answers or not.
-import { setMaxListeners } from 'node:events';
 import { connectToApiserver } from '#lib/api-client/client.ts';
 import { Informer } from '#lib/api-client/informer.ts';
 import type { Environment } from '#lib/environment/environment.ts';
@@ -53,7 +52,6 @@ const LIVENESS_LIMIT_MS = 3 * REFRESH_MS;
 export async function startCalicoNode(
   flags: Flags<typeof calicoNodeFlags>, variables: Readonly<Record<string, string | undefined>>, { clock, random, log }: Environment, signal: AbortSignal,
 ): Promise<void> {
-  setMaxListeners(0, signal); // informers, loops and servers all wait for it
   const settings = settingsFrom(variables);
   const { node } = settings;
   await switchForwardingOn();

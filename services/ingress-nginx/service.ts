@@ -1,7 +1,6 @@
 // Wires the controller: informers wake a loop that makes the model, writes certificates and nginx.conf and reloads nginx;
 // the leader among several instances writes where the Ingresses are reached into their status.
 import { randomUUID } from 'node:crypto';
-import { setMaxListeners } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { hostname, userInfo } from 'node:os';
 import type { Writable } from 'node:stream';
@@ -46,7 +45,6 @@ export async function startIngressNginx(
   flags: Flags<typeof ingressNginxFlags>, { variables, output }: { readonly variables: Readonly<Record<string, string | undefined>>; /** For the access log. */ readonly output: Writable },
   { clock, random, log }: Environment, signal: AbortSignal,
 ): Promise<void> {
-  setMaxListeners(0, signal); // informers, loops and servers all wait for it
   const access = flags.kubeconfig === '' ? await loadInClusterConfig(variables) : await loadKubeconfig(flags.kubeconfig);
   const api = connectToApiserver(access, NAME);
   const ingresses = new Informer({ api, kind: ingressKind, clock, random, log });

@@ -1,6 +1,5 @@
 // Wires the proxy: Services, EndpointSlices and the Node feed the table of services; whenever it changes, the kernel's
 // nft table is brought up to it in one transaction. The table stays when the proxy ends.
-import { setMaxListeners } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import { hostname, networkInterfaces } from 'node:os';
 import { connectToApiserver } from '#lib/api-client/client.ts';
@@ -39,7 +38,6 @@ const PENDING_TRIGGERS_LIMIT = 10_000;
 export async function startKubeProxy(
   flags: Flags<typeof kubeProxyFlags>, variables: Readonly<Record<string, string | undefined>>, { clock, random, log }: Environment, signal: AbortSignal,
 ): Promise<void> {
-  setMaxListeners(0, signal); // informers, loops and servers all wait for it
   if (flags.cleanup) return deleteTable();
   const configuration = await loadConfiguration(flags);
   const node = (flags.hostnameOverride || configuration.hostnameOverride || hostname()).trim().toLowerCase();

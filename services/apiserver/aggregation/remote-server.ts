@@ -3,10 +3,11 @@
 import type { IncomingMessage } from 'node:http';
 import { createSecureContext, type SecureContext } from 'node:tls';
 import type { APIService } from '#lib/kinds/types/apiregistration-v1.ts';
+import { withDeadline } from '#lib/service/abort.ts';
 import type { User } from '../core/access.ts';
 import { openRequest, answerOf } from '../access/proxy/http-proxy.ts';
 import { dialErrorText, hostPort, type Backend } from '../access/proxy/backend.ts';
-import { forwardedHeaders } from '../access/proxy/headers.ts';
+import { forwardedHeaders, hostOf } from '../access/proxy/headers.ts';
 
 /** --proxy-client-cert-file and --proxy-client-key-file, as PEM; empty: none is shown. */
 export interface ProxyClient {
@@ -43,9 +44,8 @@ export function userHeaders({ name, uid, groups, extra = {} }: User): Record<str
 
 /** Who the user is, is said by this server alone: what a client claims in such headers ends here. */
 export function remoteHeaders(request: IncomingMessage, user: User): Record<string, string | string[]> {
-  const own = Object.entries(forwardedHeaders(request)).filter(([name]) => !name.startsWith('x-remote-') && !name.startsWith(':'));
-  const host = request.headers.host ?? String(request.headers[':authority'] ?? '');
-  return { ...Object.fromEntries(own), ...userHeaders(user), 'x-forwarded-uri': (request.url ?? '').split('?')[0] ?? '', 'x-forwarded-host': host, 'x-forwarded-proto': 'https' };
+  const own = Object.entries(forwardedHeaders(request)).filter(([name]) => !name.startsWith('x-remote-'));
+  return { ...Object.fromEntries(own), ...userHeaders(user), 'x-forwarded-uri': (request.url ?? '').split('?')[0] ?? '', 'x-forwarded-host': hostOf(request), 'x-forwarded-proto': 'https' };
 }
 
 const AGGREGATOR: User = { name: 'system:kube-aggregator', groups: ['system:masters'] };
@@ -53,20 +53,23 @@ const AGGREGATOR: User = { name: 'system:kube-aggregator', groups: ['system:mast
 /** Throws an Error that says what went wrong, in upstream's words. */
 export async function fetchDocument(backend: Backend, path: string, signal: AbortSignal): Promise<unknown> {
   const url = `https://${hostPort(backend)}${path}`;
-  const deadline = AbortSignal.any([signal, AbortSignal.timeout(PROBE_TIMEOUT_MS)]);
   let status: number;
   let body = '';
+  let isLate = false;
   try {
-    const outgoing = await openRequest(backend, { method: 'GET', target: path, headers: { ...userHeaders(AGGREGATOR), accept: 'application/json', connection: 'close' }, signal: deadline });
-    outgoing.end();
-    const answer = await answerOf(outgoing);
-    status = answer.statusCode ?? 0;
-    for await (const chunk of answer.setEncoding('utf8')) {
-      body += String(chunk);
-      if (body.length > MAX_DOCUMENT_BYTES) throw new Error('the answer is too large');
-    }
+    status = await withDeadline(PROBE_TIMEOUT_MS, signal, async (deadline) => {
+      deadline.addEventListener('abort', () => (isLate = !signal.aborted), { once: true });
+      const outgoing = await openRequest(backend, { method: 'GET', target: path, headers: { ...userHeaders(AGGREGATOR), accept: 'application/json', connection: 'close' }, signal: deadline });
+      outgoing.end();
+      const answer = await answerOf(outgoing);
+      for await (const chunk of answer.setEncoding('utf8')) {
+        body += String(chunk);
+        if (body.length > MAX_DOCUMENT_BYTES) throw new Error('the answer is too large');
+      }
+      return answer.statusCode ?? 0;
+    });
   } catch (error) {
-    const text = deadline.aborted && !signal.aborted ? `Get "${url}": context deadline exceeded` : `Get "${url}": ${dialErrorText(backend, error)}`;
+    const text = isLate ? `Get "${url}": context deadline exceeded` : `Get "${url}": ${dialErrorText(backend, error)}`;
     throw new Error(`failing or missing response from ${url}: ${text}`, { cause: error });
   }
   if (status < 200 || status >= 300) throw new Error(`failing or missing response from ${url}: bad status from ${url}: ${status}`);
