@@ -86,6 +86,7 @@ async function startDaemon(): Promise<() => Promise<void>> {
     await new Promise((resolve) => setTimeout(resolve, 200));
   }
   return () => {
+    daemon.ref(); // else nothing might keep this process waiting for the end
     daemon.kill('SIGTERM');
     return ended;
   };

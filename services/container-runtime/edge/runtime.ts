@@ -599,14 +599,15 @@ export class Runtime {
     // In a PID namespace that others share, its further processes outlive it: they go with it.
     if (sharesPidNamespace(container)) for (const pid of this.#leftProcesses(container)) signalQuietly(pid, 'SIGKILL');
     const wasOutOfMemory = cgroups.oomKills(cgroup) > 0 || (this.#memoryWatch?.takeKilled(id) ?? false);
+    // The log is complete before anybody can see the end: the kubelet reads it then.
+    await this.#drainOutput(container);
     // A short run may have ended before its start was noticed.
     const endedAt = nanosecondsOfMs(exit.atMs);
     Object.assign(container, {
       phase: 'exited', exitCode: exit.code, finishedAt: endedAt > container.startedAt ? endedAt : container.startedAt, reason: wasOutOfMemory ? 'OOMKilled' : exit.code === 0 ? 'Completed' : 'Error',
     });
     this.#records.containers.save(container);
-    // The log is complete before anybody hears of the end: the kubelet reads it then.
-    await this.#finishOutput(container);
+    this.#forgetRun(container);
     cgroups.remove(cgroup);
     log.info({ container: id, name: container.config.metadata?.name, exitCode: exit.code, reason: container.reason }, 'container ended');
     this.#tell(container, 'CONTAINER_STOPPED_EVENT');
@@ -622,19 +623,27 @@ export class Runtime {
     return container.mountNamespace === undefined ? [] : processesIn(container.mountNamespace);
   }
 
-  /** Reads what is left in the FIFOs, lets the shim go and removes the container's state. */
   async #finishOutput(container: Container): Promise<void> {
+    await this.#drainOutput(container);
+    this.#forgetRun(container);
+  }
+
+  /** Reads what is left in the FIFOs and lets the shim go. */
+  async #drainOutput(container: Container): Promise<void> {
     const { id } = container;
-    if (existsSync(this.shims.path(id, 'stdout'))) {
-      this.#openPump(container);
-      const pump = this.#pumps.get(id);
-      this.shims.endStdin(id);
-      const released = this.shims.release(id);
-      // A process that outlived PID 1 (in a shared PID namespace) may hold the FIFOs open: its output is no longer awaited.
-      await Promise.race([pump?.ended, new Promise((resolve) => setTimeout(resolve, DRAIN_TIMEOUT_MS).unref())]);
-      released.close();
-      pump?.detach();
-    }
+    if (!existsSync(this.shims.path(id, 'stdout'))) return;
+    this.#openPump(container);
+    const pump = this.#pumps.get(id);
+    this.shims.endStdin(id);
+    const released = this.shims.release(id);
+    // A process that outlived PID 1 (in a shared PID namespace) may hold the FIFOs open: its output is no longer awaited.
+    await Promise.race([pump?.ended, new Promise((resolve) => setTimeout(resolve, DRAIN_TIMEOUT_MS).unref())]);
+    released.close();
+    pump?.detach();
+  }
+
+  /** Removes what the process of a container, now ended, has left besides its log. */
+  #forgetRun({ id }: Container): void {
     this.#pumps.delete(id);
     rmSync(join(this.shims.exits, id), { force: true });
     this.#discardState(id);
