@@ -98,11 +98,30 @@ export async function serveAttach(runtime: Runtime, containerId: string, streams
       streams.stdin?.resume();
     }
     const terminal = `/proc/${container.process?.pid}/fd/0`;
-    if (container.config.tty) streams.onResize(({ columns, rows }) => { void runCommand('stty', ['-F', terminal, 'rows', String(rows), 'cols', String(columns)]).catch(() => ''); });
+    if (container.config.tty) streams.onResize(newResizer(terminal));
     await Promise.race([pump.ended, streams.closed]);
     stopListening();
   } catch (error) {
     outcome = { error: `error attaching to container: ${error instanceof Error ? error.message : String(error)}` };
   }
   await streams.finish(outcome);
+}
+
+/** One change at a time: of two at once, the earlier might be the one that stays. Sizes in between may be left out. */
+function newResizer(terminal: string): (size: TerminalSize) => void {
+  let wanted: TerminalSize | undefined;
+  let isBusy = false;
+  const work = async (): Promise<void> => {
+    isBusy = true;
+    while (wanted) {
+      const { columns, rows } = wanted;
+      wanted = undefined;
+      await runCommand('stty', ['-F', terminal, 'rows', String(rows), 'cols', String(columns)]).catch(() => ''); // the container has ended
+    }
+    isBusy = false;
+  };
+  return (size) => {
+    wanted = size;
+    if (!isBusy) void work();
+  };
 }
