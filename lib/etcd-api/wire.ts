@@ -251,6 +251,7 @@ function repeatedScalar<D, E>(number: number, scalar: Scalar<D, E>): Field<D[], 
   };
 }
 export const strings = (number: number): Field<string[], readonly string[]> => repeatedScalar(number, stringScalar);
+export const uint64Ids = (number: number): Field<bigint[], readonly bigint[]> => repeatedScalar(number, idScalar((reader) => reader.unsignedId()));
 export const bytesList = (number: number): Field<Buffer[], readonly (string | Uint8Array)[]> => repeatedScalar(number, bytesScalar);
 export const enumerations = <const Name extends string>(number: number, names: readonly Name[]): Field<(Name | 'UNRECOGNIZED')[], readonly Name[]> =>
   repeatedScalar(number, enumScalar(names));
