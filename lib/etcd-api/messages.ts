@@ -154,6 +154,7 @@ export type MemberListResponse = Decoded<typeof memberListResponse>;
 const ALARM_TYPES = ['NONE', 'NOSPACE', 'CORRUPT'] as const;
 export const alarmRequest = message({ action: enumeration(1, ['GET', 'ACTIVATE', 'DEACTIVATE']), memberID: uint64Id(2), alarm: enumeration(3, ALARM_TYPES) });
 export const alarmMember = message({ memberID: uint64Id(1), alarm: enumeration(2, ALARM_TYPES) });
+export type AlarmMember = Decoded<typeof alarmMember>;
 export const alarmResponse = message({ header, alarms: repeated(2, alarmMember) });
 export const statusRequest = empty;
 export const statusResponse = message({
@@ -168,11 +169,6 @@ export const hashRequest = empty;
 export const hashResponse = message({ header, hash: uint32(2) });
 export const hashKVRequest = message({ revision: int64(1) });
 export const hashKVResponse = message({ header, hash: uint32(2), compactRevision: int64(3), hashRevision: int64(4) });
-
-// Auth (only whether it is on; it never is)
-
-export const authStatusRequest = empty;
-export const authStatusResponse = message({ header, enabled: boolean(2), authRevision: int64(3) });
 
 // grpc.health.v1
 

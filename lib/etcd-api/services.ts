@@ -1,4 +1,5 @@
 // gRPC service definitions of etcd v3, for servers and clients of @grpc/grpc-js alike.
+import * as a from './auth-messages.ts';
 import * as m from './messages.ts';
 import type { Message } from './wire.ts';
 
@@ -54,7 +55,25 @@ export const maintenanceService = {
   HashKV: method('/etcdserverpb.Maintenance/HashKV', m.hashKVRequest, m.hashKVResponse),
 } as const;
 
-export const authService = { AuthStatus: method('/etcdserverpb.Auth/AuthStatus', m.authStatusRequest, m.authStatusResponse) } as const;
+export const authService = {
+  AuthEnable: method('/etcdserverpb.Auth/AuthEnable', a.authEnableRequest, a.authEnableResponse),
+  AuthDisable: method('/etcdserverpb.Auth/AuthDisable', a.authDisableRequest, a.authDisableResponse),
+  AuthStatus: method('/etcdserverpb.Auth/AuthStatus', a.authStatusRequest, a.authStatusResponse),
+  Authenticate: method('/etcdserverpb.Auth/Authenticate', a.authenticateRequest, a.authenticateResponse),
+  UserAdd: method('/etcdserverpb.Auth/UserAdd', a.authUserAddRequest, a.authUserAddResponse),
+  UserGet: method('/etcdserverpb.Auth/UserGet', a.authUserGetRequest, a.authUserGetResponse),
+  UserList: method('/etcdserverpb.Auth/UserList', a.authUserListRequest, a.authUserListResponse),
+  UserDelete: method('/etcdserverpb.Auth/UserDelete', a.authUserDeleteRequest, a.authUserDeleteResponse),
+  UserChangePassword: method('/etcdserverpb.Auth/UserChangePassword', a.authUserChangePasswordRequest, a.authUserChangePasswordResponse),
+  UserGrantRole: method('/etcdserverpb.Auth/UserGrantRole', a.authUserGrantRoleRequest, a.authUserGrantRoleResponse),
+  UserRevokeRole: method('/etcdserverpb.Auth/UserRevokeRole', a.authUserRevokeRoleRequest, a.authUserRevokeRoleResponse),
+  RoleAdd: method('/etcdserverpb.Auth/RoleAdd', a.authRoleAddRequest, a.authRoleAddResponse),
+  RoleGet: method('/etcdserverpb.Auth/RoleGet', a.authRoleGetRequest, a.authRoleGetResponse),
+  RoleList: method('/etcdserverpb.Auth/RoleList', a.authRoleListRequest, a.authRoleListResponse),
+  RoleDelete: method('/etcdserverpb.Auth/RoleDelete', a.authRoleDeleteRequest, a.authRoleDeleteResponse),
+  RoleGrantPermission: method('/etcdserverpb.Auth/RoleGrantPermission', a.authRoleGrantPermissionRequest, a.authRoleGrantPermissionResponse),
+  RoleRevokePermission: method('/etcdserverpb.Auth/RoleRevokePermission', a.authRoleRevokePermissionRequest, a.authRoleRevokePermissionResponse),
+} as const;
 
 export const healthService = {
   Check: method('/grpc.health.v1.Health/Check', m.healthCheckRequest, m.healthCheckResponse),

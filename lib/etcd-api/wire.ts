@@ -225,15 +225,15 @@ export const string = (number: number): Field<string, string> => field(number, s
 /** Accepts text too, which is written as UTF-8; reading gives a view of the received message. */
 export const bytes = (number: number): Field<Buffer, string | Uint8Array> => field(number, bytesScalar);
 
-function enumScalar<Name extends string>(names: readonly Name[]): Scalar<Name | 'UNRECOGNIZED', Name> {
+function enumScalar<Name extends string>(names: readonly Name[]): Scalar<Name | 'UNRECOGNIZED', Name | 'UNRECOGNIZED'> {
   return {
     wireType: VARINT, zero: names[0] ?? 'UNRECOGNIZED', isZero: (value) => value === names[0],
     read: (reader) => names[reader.int64()] ?? 'UNRECOGNIZED',
-    write: (writer, value) => writer.int64(names.indexOf(value)),
+    write: (writer, value) => writer.int64((names as readonly string[]).indexOf(value)),
   };
 }
-/** An enum by its names, numbered from 0; a number without a name reads as UNRECOGNIZED. */
-export const enumeration = <const Name extends string>(number: number, names: readonly Name[]): Field<Name | 'UNRECOGNIZED', Name> =>
+/** An enum by its names, numbered from 0; a number without a name reads as UNRECOGNIZED, which is written as -1. */
+export const enumeration = <const Name extends string>(number: number, names: readonly Name[]): Field<Name | 'UNRECOGNIZED', Name | 'UNRECOGNIZED'> =>
   field(number, enumScalar(names));
 
 function repeatedScalar<D, E>(number: number, scalar: Scalar<D, E>): Field<D[], readonly E[]> {
@@ -253,7 +253,7 @@ function repeatedScalar<D, E>(number: number, scalar: Scalar<D, E>): Field<D[], 
 export const strings = (number: number): Field<string[], readonly string[]> => repeatedScalar(number, stringScalar);
 export const uint64Ids = (number: number): Field<bigint[], readonly bigint[]> => repeatedScalar(number, idScalar((reader) => reader.unsignedId()));
 export const bytesList = (number: number): Field<Buffer[], readonly (string | Uint8Array)[]> => repeatedScalar(number, bytesScalar);
-export const enumerations = <const Name extends string>(number: number, names: readonly Name[]): Field<(Name | 'UNRECOGNIZED')[], readonly Name[]> =>
+export const enumerations = <const Name extends string>(number: number, names: readonly Name[]): Field<(Name | 'UNRECOGNIZED')[], readonly (Name | 'UNRECOGNIZED')[]> =>
   repeatedScalar(number, enumScalar(names));
 
 /** A message type: `read` fills in every field, `write` takes any subset. */

@@ -10,12 +10,15 @@ import { FlagError, parseDurationMs } from '#lib/service/flags.ts';
 import { newMetrics } from '#lib/service/health-server.ts';
 import { AutoCompactor, type AutoCompaction } from './core/auto-compaction.ts';
 import { Lessor } from './core/lessor.ts';
+import { Authenticator } from './edge/authenticator.ts';
+import { newAuthService } from './edge/auth-service.ts';
 import { Database, type Identity } from './edge/database.ts';
 import { newHttpHandler } from './edge/http.ts';
+import { tokenSignerFor } from './edge/jwt.ts';
 import { newKvService } from './edge/kv-service.ts';
 import { newLeaseService, revokeExpiredLeases } from './edge/lease-service.ts';
 import { listen, type Listening, type Tls } from './edge/listen.ts';
-import { newAuthService, newClusterService, newHealthService, newMaintenanceService } from './edge/maintenance-service.ts';
+import { newClusterService, newHealthService, newMaintenanceService } from './edge/maintenance-service.ts';
 import { Member } from './edge/member.ts';
 import { newEtcdMetrics } from './edge/metrics.ts';
 import { Quota } from './edge/quota.ts';
@@ -35,6 +38,7 @@ export async function startEtcd(flags: EtcdFlags, environment: Environment, sign
   const { clock, random, log } = environment;
   checkSingleMember(flags);
   const autoCompaction = autoCompactionOf(flags);
+  const signer = tokenSignerFor(flags.authToken);
   const tls = await loadTls(flags);
   const dataDir = flags.dataDir || `${flags.name}.etcd`;
   const database = await Database.open(dataDir);
@@ -48,7 +52,10 @@ export async function startEtcd(flags: EtcdFlags, environment: Environment, sign
     onFatal: (error) => failing.abort(error), onFsync: (seconds) => metrics.observeFsync(seconds),
   });
   const quotaBytes = flags.quotaBackendBytes || DEFAULT_QUOTA_BYTES;
-  const quota = new Quota(quotaBytes, () => member.store.sizeBytes);
+  const quota = new Quota({
+    limitBytes: quotaBytes, sizeBytes: () => member.store.sizeBytes,
+    raiseAlarm: () => member.propose({ type: 'alarm', request: { action: 'ACTIVATE', memberID: member.memberId, alarm: 'NOSPACE' } }),
+  });
   const lessor = new Lessor(member.store.leases, clock.nowMs());
   const metrics = newEtcdMetrics(registry, {
     serverId: () => member.memberId.toString(16), appliedIndex: () => member.appliedIndex, pending: () => member.pendingCount, revision: () => member.revision,
@@ -57,7 +64,9 @@ export async function startEtcd(flags: EtcdFlags, environment: Environment, sign
   });
   log.info({ dataDir, revision: member.revision, keys: member.store.keyCount, leases: member.store.leases.size, member: member.memberId.toString(16) }, 'restored the store');
 
-  const context = { member, metrics, log, quota };
+  const tokenTtlMs = flags.authTokenTtl * 1000;
+  const authenticator = new Authenticator({ member, clock, tokenTtlMs, clientCertAuth: flags.clientCertAuth, signer });
+  const context = { member, metrics, log, quota, authenticator };
   const { maxRequestBytes, maxTxnOps } = flags;
   const leaseOptions = { ...context, lessor, clock };
   const maintenance = { ...context, database, quotaBytes, self: { name: flags.name, peerUrls: flags.initialAdvertisePeerUrls, clientUrls: flags.advertiseClientUrls } };
@@ -72,11 +81,11 @@ export async function startEtcd(flags: EtcdFlags, environment: Environment, sign
   });
   const services = [
     newKvService({ ...context, maxRequestBytes, maxTxnOps }), newLeaseService(leaseOptions), watch, newClusterService(maintenance),
-    newMaintenanceService(maintenance), newAuthService(maintenance), newHealthService(context),
+    newMaintenanceService(maintenance), newAuthService({ ...context, clock, bcryptCost: flags.bcryptCost, tokenTtlMs, signer }), newHealthService(context),
   ];
   for (const { definition, implementation } of services) grpc.addService(definition, implementation);
   const injector = grpc.createConnectionInjector(ServerCredentials.createInsecure());
-  const http = newHttpHandler({ registry, metrics, quota, read: () => member.range(rangeRequest.decode(HEALTH_READ)) });
+  const http = newHttpHandler({ registry, metrics, alarms: () => member.store.alarms.list(), read: () => member.range(rangeRequest.decode(HEALTH_READ)) });
 
   const listening: Listening[] = [];
   const loops: Promise<void>[] = [];

@@ -28,7 +28,7 @@ class Disk {
       else if (write.type === 'delete-entry') assert.ok(this.entries.delete(`${write.entry.modRevision}/${write.entry.subRevision}`));
       else if (write.type === 'put-lease') this.leases.set(write.lease.id, write.lease);
       else if (write.type === 'delete-lease') this.leases.delete(write.id);
-      else this.compacted = write.revision;
+      else if (write.type === 'compacted') this.compacted = write.revision;
     }
   }
 
@@ -179,6 +179,7 @@ function checkWatch(random: Random, store: Store, model: Model): void {
 
 const summary = (write: Write): string => {
   if (write.type === 'compacted') return `compacted ${write.revision}`;
+  if (write.type === 'put-record' || write.type === 'delete-record') return write.type;
   if (write.type === 'delete-lease' || write.type === 'put-lease') return `${write.type} ${'id' in write ? write.id : write.lease.id}`;
   const { key, modRevision, subRevision, deleted, version, lease } = write.entry;
   return [write.type, key, modRevision, subRevision, deleted, version, lease].join(' ');

@@ -2,12 +2,17 @@
 // Deterministic: the same commands in the same order give the same revisions, answers and writes on every member. It
 // reads no clock: when a lease has expired is for the lessor to say, in a command of its own.
 import type {
-  DeleteRangeRequest, DeleteRangeResponse, Event, KeyValue, PutRequest, PutResponse, RangeRequest, RangeResponse, ResponseHeader, TxnRequest, TxnResponse,
+  AlarmMember, DeleteRangeRequest, DeleteRangeResponse, Event, KeyValue, PutRequest, PutResponse, RangeRequest, RangeResponse, ResponseHeader, TxnRequest, TxnResponse,
 } from '#lib/etcd-api/messages.ts';
+import { Alarms, type AlarmRequest } from './alarms.ts';
+import { AuthStore } from './auth/auth-store.ts';
+import { RequestGuard } from './auth/check-command.ts';
+import { NOBODY, type AuthCommand, type AuthRequests, type AuthResponses, type Requester } from './auth/commands.ts';
+import type { BucketRecord, RecordWrite } from './bucket-record.ts';
 import { bytesOf, keyOf, keyRange } from './key-range.ts';
 import { entryAt, KeyIndex, liveEntryAt, type Entry, type KeyHistory } from './key-index.ts';
 import { StoreError } from './store-error.ts';
-import { runTxn, type TxnTarget } from './txn.ts';
+import { hasPut, runTxn, type TxnTarget } from './txn.ts';
 import { answerRange } from './range.ts';
 import type { EtcdErrorReason } from '#lib/etcd-api/errors.ts';
 
@@ -20,7 +25,7 @@ export interface Lease {
   readonly keys: Set<string>;
 }
 
-interface Requests {
+interface Requests extends AuthRequests {
   put: PutRequest;
   deleteRange: DeleteRangeRequest;
   txn: TxnRequest;
@@ -28,8 +33,9 @@ interface Requests {
   leaseGrant: { readonly ID: bigint; readonly TTL: number };
   leaseRevoke: { readonly ID: bigint };
   leaseCheckpoint: { readonly checkpoints: readonly { readonly ID: bigint; readonly remainingTTL: number }[] };
+  alarm: AlarmRequest;
 }
-interface Responses {
+interface Responses extends AuthResponses {
   put: PutResponse;
   deleteRange: DeleteRangeResponse;
   txn: TxnResponse;
@@ -37,10 +43,12 @@ interface Responses {
   leaseGrant: { header: ResponseHeader; ID: bigint; TTL: number; error: string };
   leaseRevoke: { header: ResponseHeader };
   leaseCheckpoint: { header: ResponseHeader };
+  alarm: { header: ResponseHeader; alarms: AlarmMember[] };
 }
 export type CommandType = keyof Requests;
-/** What is replicated: everything that changes the store. */
-export type Command<T extends CommandType = CommandType> = { [K in T]: { readonly type: K; readonly request: Requests[K] } }[T];
+/** What is replicated: everything that changes the store. `by` matters only while authentication is on. */
+export type Command<T extends CommandType = CommandType> = 
+  { [K in T]: { readonly type: K; readonly request: Requests[K]; readonly by?: Requester | undefined } }[T];
 export type ResponseTo<T extends CommandType> = Responses[T];
 
 /** What has to reach the disk for a command, in one atomic batch. */
@@ -49,7 +57,8 @@ export type Write =
   | { readonly type: 'delete-entry'; readonly entry: Entry }
   | { readonly type: 'put-lease'; readonly lease: Lease }
   | { readonly type: 'delete-lease'; readonly id: bigint }
-  | { readonly type: 'compacted'; readonly revision: number };
+  | { readonly type: 'compacted'; readonly revision: number }
+  | RecordWrite;
 
 export type Applied<T extends CommandType> = {
   /** A refused command leaves the store as it was. */
@@ -67,6 +76,8 @@ export interface StoredState {
   readonly compactRevision: number;
   /** At least this is the revision, even when compaction removed the last deletions. */
   readonly revision: number;
+  /** Alarms, users and roles. */
+  readonly records?: readonly BucketRecord[];
 }
 
 /** Reads a value back that is not in memory. */
@@ -82,6 +93,10 @@ const MAX_LEASE_TTL = 9_000_000_000;
 export const newHeader = (revision: number): ResponseHeader => ({ clusterId: 0n, memberId: 0n, revision, raftTerm: 0 });
 
 export class Store {
+  readonly auth: AuthStore;
+  readonly alarms: Alarms;
+  /** What requests may do; asked for commands here, for reads by who answers them. */
+  readonly guard: RequestGuard;
   private readonly index = new KeyIndex();
   /** Every change at or after the compaction, in order: what watchers that lag behind read. */
   private changes: Entry[] = [];
@@ -94,6 +109,9 @@ export class Store {
 
   constructor(readValue: ReadValue, stored?: StoredState) {
     this.readValue = readValue;
+    this.auth = new AuthStore(stored?.records);
+    this.alarms = new Alarms(stored?.records);
+    this.guard = new RequestGuard(this.auth, this.leasesById);
     if (stored !== undefined) this.restore(stored);
   }
 
@@ -120,10 +138,12 @@ export class Store {
     return this.totalBytes;
   }
 
-  apply<T extends CommandType>(command: Command<T>): Applied<T> {
+  /** `index`: of the command in the log, for the tokens of authentications. */
+  apply<T extends CommandType>(command: Command<T>, index = 0): Applied<T> {
     const change = new Change(this.current);
     try {
-      const response = this.execute(command as Command, change) as ResponseTo<T>;
+      this.admit(command as Command);
+      const response = this.execute(command as Command, change, index) as ResponseTo<T>;
       return { result: { response }, events: change.entries, writes: change.writes };
     } catch (error) {
       // Refusals come before the first change, so there is nothing to undo.
@@ -132,7 +152,22 @@ export class Store {
     }
   }
 
-  private execute(command: Command, change: Change): Responses[CommandType] {
+  /** Alarms and permissions. Source: etcd v3.6, server/etcdserver/apply. */
+  private admit(command: Command): void {
+    if (this.alarms.isCorrupt && REFUSED_WHEN_CORRUPT.has(command.type)) throw new StoreError('Corrupt');
+    if (this.alarms.isCapped && needsSpace(command)) throw new StoreError('NoSpace');
+    if (!this.auth.isEnabled) return;
+    const { by = NOBODY } = command;
+    switch (command.type) {
+      case 'put': return this.guard.put(by, command.request);
+      case 'deleteRange': return this.guard.deleteRange(by, command.request);
+      case 'txn': return this.guard.txn(by, command.request);
+      case 'leaseRevoke': return this.guard.leaseRevoke(by, command.request.ID);
+      default: // for the others their services see to it
+    }
+  }
+
+  private execute(command: Command, change: Change, index: number): Responses[CommandType] {
     switch (command.type) {
       case 'put':
         this.checkPut(command.request, this.current);
@@ -143,6 +178,8 @@ export class Store {
       case 'leaseGrant': return this.grantLease(command.request, change);
       case 'leaseRevoke': return this.revokeLease(command.request.ID, change);
       case 'leaseCheckpoint': return this.checkpointLeases(command.request.checkpoints, change);
+      case 'alarm': return { header: newHeader(this.current), alarms: this.alarms.apply(command.request, (write) => change.writes.push(write)) };
+      default: return this.auth.apply(command satisfies AuthCommand, { header: newHeader(this.current), index, write: (write) => change.writes.push(write) });
     }
   }
 
@@ -405,6 +442,11 @@ export class Store {
     });
   }
 }
+
+const REFUSED_WHEN_CORRUPT: ReadonlySet<CommandType> = new Set(['put', 'deleteRange', 'txn', 'compact', 'leaseGrant', 'leaseRevoke']);
+
+const needsSpace = (command: Command): boolean =>
+  command.type === 'put' || command.type === 'leaseGrant' || (command.type === 'txn' && hasPut(command.request));
 
 /** What one command changes. All its changes of keys share one revision; reads after the first one see it. */
 class Change {

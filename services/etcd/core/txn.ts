@@ -92,3 +92,8 @@ function decide({ result }: Compare, difference: number): boolean {
 export function isReadOnly({ success, failure }: TxnRequest): boolean {
   return [...success, ...failure].every(({ requestRange }) => requestRange !== undefined);
 }
+
+/** Whether either branch may take space, also in nested transactions. */
+export function hasPut({ success, failure }: TxnRequest): boolean {
+  return [...success, ...failure].some(({ requestPut, requestTxn }) => requestPut !== undefined || (requestTxn !== undefined && hasPut(requestTxn)));
+}

@@ -7,6 +7,7 @@ import { Level } from 'level';
 import { keyValue } from '#lib/etcd-api/messages.ts';
 import type { Entry } from '../core/key-index.ts';
 import { bytesOf, keyOf } from '../core/key-range.ts';
+import type { Bucket, BucketRecord } from '../core/bucket-record.ts';
 import type { StoredState, Write } from '../core/store.ts';
 
 /** Facts that change with every batch. */
@@ -31,6 +32,7 @@ type Operation = { type: 'put'; key: Buffer; value: Buffer } | { type: 'del'; ke
 
 const ENTRY_PREFIX = 0x6b; // 'k'
 const LEASE_PREFIX = 0x6c; // 'l'
+const RECORD_PREFIX = 0x62; // 'b'
 const TOMBSTONE = 0x74; // 't'
 const UNDERSCORE = 0x5f;
 const META_IDENTITY = Buffer.from('midentity');
@@ -92,7 +94,7 @@ export class Database {
   async load(maxValueBytes: number): Promise<StoredState & Progress> {
     const progress = (await this.readMeta<Progress>(META_PROGRESS)) ?? { appliedIndex: 0, revision: 0 };
     const compactRevision = (await this.readMeta<number>(META_COMPACTED)) ?? 0;
-    return { entries: await this.loadEntries(maxValueBytes), leases: await this.loadLeases(), compactRevision, ...progress };
+    return { entries: await this.loadEntries(maxValueBytes), leases: await this.loadLeases(), records: await this.loadRecords(), compactRevision, ...progress };
   }
 
   private async loadEntries(maxValueBytes: number): Promise<Entry[]> {
@@ -113,6 +115,15 @@ export class Database {
       leases.push({ id: key.readBigInt64BE(1), ...(JSON.parse(value.toString()) as { grantedTtl: number; remainingTtl: number }) });
     }
     return leases;
+  }
+
+  private async loadRecords(): Promise<BucketRecord[]> {
+    const records: BucketRecord[] = [];
+    for await (const [key, value] of this.level.iterator(prefixRange(RECORD_PREFIX))) {
+      const split = key.indexOf(0);
+      records.push({ bucket: key.toString('latin1', 1, split) as Bucket, key: key.subarray(split + 1), value });
+    }
+    return records;
   }
 
   /** Synchronous, as the store cannot wait in the middle of a command. LevelDB answers from its cache or with one read. */
@@ -163,6 +174,8 @@ function operationFor(write: Write): Operation {
       return { type: 'put', key: leaseKey(id), value: Buffer.from(JSON.stringify({ grantedTtl, remainingTtl })) };
     }
     case 'delete-lease': return { type: 'del', key: leaseKey(write.id) };
+    case 'put-record': return { type: 'put', key: recordKey(write.record.bucket, write.record.key), value: write.record.value };
+    case 'delete-record': return { type: 'del', key: recordKey(write.bucket, write.key) };
     case 'compacted': return { type: 'put', key: META_COMPACTED, value: Buffer.from(String(write.revision)) };
   }
 }
@@ -195,6 +208,8 @@ function entryFrom(key: Buffer, record: Buffer): Entry {
     value: deleted ? undefined : kv.value,
   };
 }
+
+const recordKey = (bucket: Bucket, key: Buffer): Buffer => Buffer.concat([Buffer.from(`b${bucket}\0`), key]);
 
 function leaseKey(id: bigint): Buffer {
   const key = Buffer.allocUnsafe(9);

@@ -5,6 +5,7 @@ import {
 import type { Logger } from 'pino';
 import { EtcdError } from '#lib/etcd-api/errors.ts';
 import type { EtcdMethod } from '#lib/etcd-api/services.ts';
+import type { Caller } from './caller.ts';
 import type { EtcdMetrics } from './metrics.ts';
 
 export interface GrpcService {
@@ -20,7 +21,7 @@ export interface CallContext {
 type Methods = Readonly<Record<string, EtcdMethod<unknown, never, unknown, never>>>;
 type RequestOf<M> = M extends { readonly requestDeserialize: (bytes: Buffer) => infer R } ? R : never;
 type ResponseOf<M> = M extends { readonly responseSerialize: (value: infer R) => Buffer } ? R : never;
-type UnaryHandlers<S> = { readonly [N in keyof S]: (request: RequestOf<S[N]>, sizeBytes: number) => Promise<ResponseOf<S[N]>> };
+type UnaryHandlers<S> = { readonly [N in keyof S]: (request: RequestOf<S[N]>, sizeBytes: number, caller: Caller) => Promise<ResponseOf<S[N]>> };
 
 /** `sizeBytes`: of the request as received. */
 interface Received<R> {
@@ -41,13 +42,13 @@ export function unaryService<S extends Methods>(methods: S, handlers: UnaryHandl
   return { definition: definition as ServiceDefinition, implementation };
 }
 
-type UnaryHandler = (request: unknown, sizeBytes: number) => Promise<unknown>;
+type UnaryHandler = (request: unknown, sizeBytes: number, caller: Caller) => Promise<unknown>;
 
 function unary(path: string, handler: UnaryHandler, context: CallContext): handleUnaryCall<Received<unknown>, unknown> {
   const [, service = '', method = ''] = path.split('/');
   return (call: ServerUnaryCall<Received<unknown>, unknown>, callback: sendUnaryData<unknown>) => {
     const finish = context.metrics.startCall('unary', service, method);
-    handler(call.request.message, call.request.sizeBytes).then(
+    handler(call.request.message, call.request.sizeBytes, callerOf(call)).then(
       (response) => {
         finish(status.OK);
         callback(null, response);
@@ -57,6 +58,17 @@ function unary(path: string, handler: UnaryHandler, context: CallContext): handl
         finish(refusal.code);
         callback(refusal);
       });
+  };
+}
+
+/** Of any kind of call. */
+export function callerOf(call: Pick<ServerUnaryCall<unknown, unknown>, 'metadata' | 'getAuthContext'>): Caller {
+  return {
+    header: (name) => call.metadata.get(name)[0]?.toString(),
+    get commonName() {
+      const { CN } = call.getAuthContext().sslPeerCertificate?.subject ?? {};
+      return Array.isArray(CN) ? CN[0] : CN; // Node's types do not know that a name may stand there twice
+    },
   };
 }
 

@@ -4,31 +4,32 @@ import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http
 import type { Registry } from 'prom-client';
 import { requestUrl } from '#lib/service/request-url.ts';
 import type { EtcdMetrics } from './metrics.ts';
-import type { Quota } from './quota.ts';
 import { CLUSTER_VERSION, ETCD_VERSION, STORAGE_VERSION } from './version.ts';
 
 export interface HttpOptions {
   readonly registry: Registry;
   readonly metrics: EtcdMetrics;
-  readonly quota: Quota;
+  readonly alarms: () => readonly { readonly alarm: string }[];
   /** Rejects when the member cannot answer a read. */
   readonly read: () => Promise<unknown>;
 }
 
 type Check = () => Promise<string | undefined>;
 
-export function newHttpHandler({ registry, metrics, quota, read }: HttpOptions): RequestListener {
+export function newHttpHandler({ registry, metrics, alarms, read }: HttpOptions): RequestListener {
   const readable: Check = () => read().then(() => undefined, (error: unknown) => (error instanceof Error ? error.message : String(error)));
   const healthy: Check = () => Promise.resolve(undefined);
+  const intact: Check = () => Promise.resolve(alarms().some(({ alarm }) => alarm === 'CORRUPT') ? 'alarm activated: CORRUPT' : undefined);
   const checks: Readonly<Record<string, Readonly<Record<string, Check>>>> = {
     livez: { serializable_read: readable },
-    readyz: { data_corruption: healthy, serializable_read: readable, linearizable_read: readable, non_learner: healthy },
+    readyz: { data_corruption: intact, serializable_read: readable, linearizable_read: readable, non_learner: healthy },
   };
 
   async function health(url: URL, response: ServerResponse): Promise<void> {
-    const isExcluded = url.searchParams.getAll('exclude').includes('NOSPACE');
+    const excluded = url.searchParams.getAll('exclude');
+    const raised = alarms().find(({ alarm }) => !excluded.includes(alarm));
     const failure = await readable();
-    const reason = quota.isExceeded && !isExcluded ? 'ALARM NOSPACE' : failure === undefined ? '' : `RANGE ERROR:${failure}`;
+    const reason = raised !== undefined ? `ALARM ${raised.alarm}` : failure === undefined ? '' : `RANGE ERROR:${failure}`;
     metrics.countHealth(reason === '');
     response.writeHead(reason === '' ? 200 : 503, { 'content-type': 'text/plain; charset=utf-8' }).end(JSON.stringify({ health: String(reason === ''), reason }));
   }

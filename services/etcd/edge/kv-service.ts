@@ -2,8 +2,8 @@
 import { etcdError } from '#lib/etcd-api/errors.ts';
 import { kvService } from '#lib/etcd-api/services.ts';
 import { checkDeleteRange, checkPut, checkRange, checkTxn } from '../core/check-request.ts';
-import { StoreError } from '../core/store-error.ts';
 import { isReadOnly } from '../core/txn.ts';
+import { inEtcdsWords, type Authenticator } from './authenticator.ts';
 import { unaryService, type CallContext, type GrpcService } from './grpc-server.ts';
 import type { Member } from './member.ts';
 import type { Quota } from './quota.ts';
@@ -11,50 +11,46 @@ import type { Quota } from './quota.ts';
 export interface KvOptions extends CallContext {
   readonly member: Member;
   readonly quota: Quota;
+  readonly authenticator: Authenticator;
   readonly maxRequestBytes: number;
   readonly maxTxnOps: number;
 }
 
 export function newKvService(options: KvOptions): GrpcService {
-  const { member, quota, maxTxnOps, metrics } = options;
+  const { member, quota, authenticator, maxTxnOps, metrics } = options;
   const admit = (sizeBytes: number): void => {
     if (sizeBytes > options.maxRequestBytes) throw etcdError('RequestTooLarge');
   };
   return unaryService(kvService, {
-    Range: async (request) => {
-      check(() => checkRange(request));
+    Range: async (request, _, caller) => {
+      inEtcdsWords(() => checkRange(request));
       metrics.countKv('range');
-      return member.range(request);
+      return authenticator.read(caller, (by) => member.store.guard.range(by, request), () => member.range(request));
     },
-    Put: async (request, sizeBytes) => {
-      check(() => checkPut(request));
+    Put: async (request, sizeBytes, caller) => {
+      await quota.admitPut(request);
+      inEtcdsWords(() => checkPut(request));
       admit(sizeBytes);
-      quota.admitWrite();
       metrics.countKv('put');
-      return member.propose({ type: 'put', request });
+      return member.propose({ type: 'put', request, by: await authenticator.identify(caller) });
     },
-    DeleteRange: async (request, sizeBytes) => {
-      check(() => checkDeleteRange(request));
+    DeleteRange: async (request, sizeBytes, caller) => {
+      inEtcdsWords(() => checkDeleteRange(request));
       admit(sizeBytes);
       metrics.countKv('delete');
-      return member.propose({ type: 'deleteRange', request });
+      return member.propose({ type: 'deleteRange', request, by: await authenticator.identify(caller) });
     },
-    Txn: async (request, sizeBytes) => {
-      check(() => checkTxn(request, maxTxnOps));
+    Txn: async (request, sizeBytes, caller) => {
+      await quota.admitTxn(request);
+      inEtcdsWords(() => checkTxn(request, maxTxnOps));
       metrics.countKv('txn');
-      if (isReadOnly(request)) return member.readOnlyTxn(request);
+      if (isReadOnly(request)) return authenticator.read(caller, (by) => member.store.guard.txn(by, request), () => member.readOnlyTxn(request));
       admit(sizeBytes);
-      if ([...request.success, ...request.failure].some(({ requestPut }) => requestPut !== undefined)) quota.admitWrite();
-      return member.propose({ type: 'txn', request });
+      return member.propose({ type: 'txn', request, by: await authenticator.identify(caller) });
     },
-    Compact: ({ revision }) => member.propose({ type: 'compact', request: { revision } }),
+    Compact: async ({ revision }, _, caller) => {
+      await authenticator.requireAdmin(caller);
+      return member.propose({ type: 'compact', request: { revision } });
+    },
   }, options);
-}
-
-function check(run: () => void): void {
-  try {
-    run();
-  } catch (error) {
-    throw error instanceof StoreError ? etcdError(error.reason) : error;
-  }
 }

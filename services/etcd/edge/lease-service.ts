@@ -7,6 +7,7 @@ import { leaseService } from '#lib/etcd-api/services.ts';
 import type { Lessor } from '../core/lessor.ts';
 import { bytesOf } from '../core/key-range.ts';
 import { newHeader } from '../core/store.ts';
+import type { Authenticator } from './authenticator.ts';
 import { asEtcdError, unaryService, type CallContext, type GrpcService } from './grpc-server.ts';
 import type { Member } from './member.ts';
 import type { Quota } from './quota.ts';
@@ -15,6 +16,7 @@ export interface LeaseOptions extends CallContext {
   readonly member: Member;
   readonly lessor: Lessor;
   readonly quota: Quota;
+  readonly authenticator: Authenticator;
   readonly clock: Clock;
 }
 
@@ -22,29 +24,29 @@ export interface LeaseOptions extends CallContext {
 const EXPIRY_CHECK_MS = 500;
 
 export function newLeaseService(options: LeaseOptions): GrpcService {
-  const { member, lessor, quota, clock, metrics } = options;
+  const { member, lessor, quota, authenticator, clock, metrics } = options;
   const { LeaseKeepAlive, ...unaryMethods } = leaseService;
   const service = unaryService(unaryMethods, {
-    LeaseGrant: async ({ ID, TTL }) => {
-      quota.admitWrite();
-      const response = await member.propose({ type: 'leaseGrant', request: { ID: ID === 0n ? newLeaseId() : ID, TTL } });
+    LeaseGrant: async ({ ID, TTL }, _, caller) => {
+      await quota.admitLease();
+      const response = await member.propose({ type: 'leaseGrant', request: { ID: ID === 0n ? newLeaseId() : ID, TTL }, by: await authenticator.identify(caller) });
       lessor.start(response.ID, clock.nowMs());
       metrics.countLease('granted');
       return response;
     },
-    LeaseRevoke: async ({ ID }) => {
-      const response = await member.propose({ type: 'leaseRevoke', request: { ID } });
+    LeaseRevoke: async ({ ID }, _, caller) => {
+      const response = await member.propose({ type: 'leaseRevoke', request: { ID }, by: await authenticator.identify(caller) });
       metrics.countLease('revoked');
       return response;
     },
-    LeaseTimeToLive: async ({ ID, keys }) => {
+    LeaseTimeToLive: async ({ ID, keys }, _, caller) => authenticator.read(caller, (by) => keys && member.store.guard.leaseKeys(by, ID), async () => {
       await member.settled();
       const lease = member.store.leases.get(ID);
       const remainingMs = lessor.remainingMs(ID, clock.nowMs());
       const header = member.header();
       if (lease === undefined || remainingMs === undefined || remainingMs <= 0) return { header, ID, TTL: -1, grantedTTL: 0, keys: [] };
       return { header, ID, TTL: Math.floor(remainingMs / 1000), grantedTTL: lease.grantedTtl, keys: keys ? [...lease.keys].sort().map(bytesOf) : [] };
-    },
+    }),
     LeaseLeases: async () => {
       await member.settled();
       return { header: member.header(), leases: lessor.byExpiry().map((ID) => ({ ID })) };
@@ -93,7 +95,7 @@ export async function revokeExpiredLeases({ member, lessor, clock, metrics, log 
     const nowMs = clock.nowMs();
     const checkpoints = lessor.takeCheckpoints(nowMs);
     const commands = lessor.expired(nowMs).map(async (ID) => {
-      await member.propose({ type: 'leaseRevoke', request: { ID } });
+      await member.propose({ type: 'leaseRevoke', request: { ID }, by: member.store.auth.root() });
       metrics.countLease('expired');
     });
     if (checkpoints.length > 0) commands.push(member.propose({ type: 'leaseCheckpoint', request: { checkpoints } }).then(() => undefined));

@@ -1,18 +1,18 @@
-// gRPC services Cluster, Maintenance, Auth (that it is off) and grpc.health.v1.
+// gRPC services Cluster, Maintenance and grpc.health.v1.
 import type { ServerWritableStream } from '@grpc/grpc-js';
 import { etcdError } from '#lib/etcd-api/errors.ts';
-import { authService, clusterService, healthService, maintenanceService } from '#lib/etcd-api/services.ts';
+import { clusterService, healthService, maintenanceService } from '#lib/etcd-api/services.ts';
+import type { Authenticator } from './authenticator.ts';
 import { unaryService, type CallContext, type GrpcService } from './grpc-server.ts';
 import { hashOf } from './hash.ts';
 import type { Database } from './database.ts';
 import type { Member } from './member.ts';
-import type { Quota } from './quota.ts';
 import { ETCD_VERSION, STORAGE_VERSION } from './version.ts';
 
 export interface MaintenanceOptions extends CallContext {
   readonly member: Member;
   readonly database: Database;
-  readonly quota: Quota;
+  readonly authenticator: Authenticator;
   readonly quotaBytes: number;
   readonly self: { readonly name: string; readonly peerUrls: readonly string[]; readonly clientUrls: readonly string[] };
 }
@@ -26,29 +26,30 @@ export function newClusterService({ member, self, ...context }: MaintenanceOptio
   }, context);
 }
 
-export function newMaintenanceService({ member, database, quota, quotaBytes, ...context }: MaintenanceOptions): GrpcService {
-  const alarms = (): { memberID: bigint; alarm: 'NOSPACE' }[] => (quota.isExceeded ? [{ memberID: member.memberId, alarm: 'NOSPACE' }] : []);
+export function newMaintenanceService({ member, database, authenticator, quotaBytes, ...context }: MaintenanceOptions): GrpcService {
   return unaryService(maintenanceService, {
-    Alarm: async ({ action, alarm }) => {
-      const before = alarms();
-      if (action === 'DEACTIVATE' && alarm !== 'CORRUPT') quota.disarm();
-      return { header: member.header(), alarms: before };
+    Alarm: async (request, _, caller) => {
+      await (request.action === 'GET' ? authenticator.requireUser(caller) : authenticator.requireAdmin(caller));
+      return member.propose({ type: 'alarm', request });
     },
-    Status: async () => ({
+    Status: async (_, __, caller) => authenticator.requireUser(caller).then(async () => ({
       header: member.header(), version: ETCD_VERSION, dbSize: await database.sizeOnDisk(), dbSizeInUse: member.store.sizeBytes, leader: member.memberId,
       raftIndex: member.appliedIndex, raftAppliedIndex: member.appliedIndex, raftTerm: member.term, isLearner: false,
       storageVersion: STORAGE_VERSION, dbSizeQuota: quotaBytes, downgradeInfo: { enabled: false },
-      errors: alarms().map(({ memberID, alarm }) => `memberID:${memberID} alarm:${alarm} `),
-    }),
-    Defragment: async () => {
+      errors: member.store.alarms.list().map(({ memberID, alarm }) => `memberID:${memberID} alarm:${alarm} `),
+    })),
+    Defragment: async (_, __, caller) => {
+      await authenticator.requireAdmin(caller);
       await database.defragment();
       return { header: member.header() };
     },
-    Hash: async () => {
+    Hash: async (_, __, caller) => {
+      await authenticator.requireAdmin(caller);
       await member.settled();
       return { header: member.header(), hash: hashOf(member.store, member.revision) };
     },
-    HashKV: async ({ revision }) => {
+    HashKV: async ({ revision }, _, caller) => {
+      await authenticator.requireAdmin(caller);
       await member.settled();
       if (revision > member.revision) throw etcdError('FutureRevision');
       if (revision > 0 && revision < member.store.compactRevision) throw etcdError('Compacted');
@@ -58,9 +59,6 @@ export function newMaintenanceService({ member, database, quota, quotaBytes, ...
     },
   }, context);
 }
-
-export const newAuthService = ({ member, ...context }: MaintenanceOptions): GrpcService =>
-  unaryService(authService, { AuthStatus: async () => ({ header: member.header(), enabled: false, authRevision: 1 }) }, context);
 
 /** Serving for as long as it answers. */
 export function newHealthService(context: CallContext): GrpcService {

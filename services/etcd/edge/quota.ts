@@ -1,29 +1,53 @@
-// The space alarm: when the data outgrow the quota, puts are refused until it is lifted; deleting and compacting go on.
-// Source: etcd v3.6, server/storage/quota.go. Ours is found out anew after a restart instead of being stored.
+// Space: a write that would make the data outgrow the quota raises the alarm NOSPACE, which refuses all puts until it is
+// lifted; deleting and compacting go on. Source: etcd v3.6, server/storage/quota.go and server/etcdserver/api/v3rpc/quota.go.
 import { etcdError } from '#lib/etcd-api/errors.ts';
+import type { PutRequest, RequestOp, TxnRequest } from '#lib/etcd-api/messages.ts';
+
+/** Bytes that a lease, and a key besides its text and value, are counted with. */
+const LEASE_COST = 64;
+const KEY_COST = 256;
+
+export interface QuotaOptions {
+  /** Below 0: no limit. */
+  readonly limitBytes: number;
+  readonly sizeBytes: () => number;
+  /** Resolves when the alarm is up on all members. */
+  readonly raiseAlarm: () => Promise<unknown>;
+}
 
 export class Quota {
-  private readonly sizeBytes: () => number;
-  private readonly limitBytes: number;
-  private raised = false;
+  private readonly options: QuotaOptions;
 
-  constructor(limitBytes: number, sizeBytes: () => number) {
-    this.limitBytes = limitBytes;
-    this.sizeBytes = sizeBytes;
+  constructor(options: QuotaOptions) {
+    this.options = options;
   }
 
-  get isExceeded(): boolean {
-    return this.raised;
+  admitPut(request: PutRequest): Promise<void> | void {
+    return this.admit(putCost(request));
   }
 
-  /** Throws EtcdError. */
-  admitWrite(): void {
-    if (this.sizeBytes() > this.limitBytes) this.raised = true;
-    if (this.raised) throw etcdError('NoSpace');
+  admitTxn(request: TxnRequest): Promise<void> | void {
+    return this.admit(txnCost(request));
   }
 
-  /** Lifts the alarm; it comes back with the next put when there still is no space. */
-  disarm(): void {
-    this.raised = false;
+  admitLease(): Promise<void> | void {
+    return this.admit(LEASE_COST);
+  }
+
+  /** Rejects with EtcdError. */
+  private admit(cost: number): Promise<void> | void {
+    const { limitBytes, sizeBytes } = this.options;
+    if (cost > 0 && limitBytes >= 0 && sizeBytes() + cost >= limitBytes) return this.refuse();
+  }
+
+  private async refuse(): Promise<never> {
+    await this.options.raiseAlarm();
+    throw etcdError('NoSpace');
   }
 }
+
+const putCost = ({ key, value }: PutRequest): number => KEY_COST + key.length + value.length;
+const opCost = ({ requestPut, requestTxn }: RequestOp): number => (requestPut ? putCost(requestPut) : requestTxn ? txnCost(requestTxn) : 0);
+const sum = (ops: readonly RequestOp[]): number => ops.reduce((total, op) => total + opCost(op), 0);
+/** Of the dearer branch. */
+const txnCost = ({ success, failure }: TxnRequest): number => Math.max(sum(success), sum(failure));
