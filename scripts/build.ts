@@ -24,6 +24,7 @@ for (const service of readdirSync(`${root}services`)) {
   if (existsSync(main)) entryPoints[PROGRAM_NAMES[service] ?? service] = main;
 }
 entryPoints['hostctl'] = `${root}services/node/hostctl.ts`;
+entryPoints['cni'] = `${root}services/calico-node/cni.ts`;
 entryPoints['ctr'] = `${root}services/container-runtime/ctr.ts`;
 entryPoints['stand-in-server'] = `${root}images/servers/main.ts`;
 entryPoints['kubreak'] = `${root}cli/main.ts`;

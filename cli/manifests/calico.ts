@@ -1,6 +1,6 @@
 // The pod network, after Calico's manifest for the Kubernetes datastore (manifests/calico.yaml, v3.31).
-// Without the init containers that install CNI programs (the runtime has the plugin built in) and without the parts of
-// Calico that are left out here; see services/calico-node/README.md.
+// Without the init containers (calico-node itself installs the CNI programs, which the runtime that is built in does not need) and
+// without the parts of Calico that are left out here; see services/calico-node/README.md.
 import type { KubernetesObject } from '#lib/kinds/define-kind.ts';
 import type { DaemonSet, Deployment } from '#lib/kinds/types/apps-v1.ts';
 import type { IPPool } from '#lib/kinds/types/calico-v1.ts';
@@ -112,6 +112,7 @@ const daemonSet = (podCidr: string): DaemonSet => ({
           livenessProbe: { httpGet: { host: '127.0.0.1', path: '/liveness', port: 9099 }, periodSeconds: 10, initialDelaySeconds: 10, failureThreshold: 6, timeoutSeconds: 10 },
           readinessProbe: { httpGet: { host: '127.0.0.1', path: '/readiness', port: 9099 }, periodSeconds: 10, timeoutSeconds: 10 },
           volumeMounts: [
+            { name: 'cni-bin-dir', mountPath: '/host/opt/cni/bin' },
             { name: 'cni-net-dir', mountPath: '/host/etc/cni/net.d' },
             { name: 'var-run-calico', mountPath: '/var/run/calico' },
             { name: 'var-lib-calico', mountPath: '/var/lib/calico' },
@@ -120,6 +121,7 @@ const daemonSet = (podCidr: string): DaemonSet => ({
         volumes: [
           { name: 'var-run-calico', hostPath: { path: '/var/run/calico', type: 'DirectoryOrCreate' } },
           { name: 'var-lib-calico', hostPath: { path: '/var/lib/calico', type: 'DirectoryOrCreate' } },
+          { name: 'cni-bin-dir', hostPath: { path: '/opt/cni/bin', type: 'DirectoryOrCreate' } },
           { name: 'cni-net-dir', hostPath: { path: '/etc/cni/net.d', type: 'DirectoryOrCreate' } },
         ],
       },

@@ -20,7 +20,7 @@ inOwnNetwork(import.meta.url, () => {
 
   const startAgent = (node: string): void => {
     agents.set(node, lab.start(node, [process.execPath, '--import', 'tsx', fileURLToPath(new URL('main.ts', import.meta.url)), `--kubeconfig=${folder}/kubeconfig`], {
-      NODENAME: node, CALICO_IPV4POOL_CIDR: '172.16.0.0/16', CNI_NET_DIR: `${folder}/${node}`,
+      NODENAME: node, CALICO_IPV4POOL_CIDR: '172.16.0.0/16', CNI_NET_DIR: `${folder}/${node}`, CNI_BIN_DIR: `${folder}/${node}-programs`,
     }));
   };
   const putNode = (name: string, address: string): void => api.put(`/api/v1/nodes/${name}`, { kind: 'Node', status: { addresses: [{ type: 'InternalIP', address }, { type: 'Hostname', address: name }] } });

@@ -31,6 +31,7 @@ import { POLICY_TABLE, policyRules } from './core/policy-rules.ts';
 import { desiredRoutes, routeChanges } from './core/routes.ts';
 import { settingsFrom } from './core/settings.ts';
 import { claimBlock } from './edge/block-claimer.ts';
+import { installCniPrograms } from './edge/cni-programs.ts';
 import { writeCniConfig } from './edge/cni-file.ts';
 import { applyNft, changeLoadBalancerAddresses, changeRoutes, linkAddresses, loadBalancerAddresses, nftTableExists, ownRoutes, podRoutes, switchForwardingOn, watchKernelNetwork } from './edge/kernel-network.ts';
 import type { calicoNodeFlags } from './flags.ts';
@@ -55,6 +56,8 @@ export async function startCalicoNode(
   const settings = settingsFrom(variables);
   const { node } = settings;
   await switchForwardingOn();
+  const programs = await installCniPrograms(settings.cniProgramFolder);
+  if (programs.length > 0) log.info({ programs, folder: settings.cniProgramFolder }, 'installed CNI programs');
   const access = flags.kubeconfig === '' ? await loadInClusterConfig(variables) : await loadKubeconfig(flags.kubeconfig);
   const api = connectToApiserver(access, 'calico-node');
 

@@ -6,6 +6,8 @@ export interface Settings {
   readonly node: string;
   readonly pool: { readonly cidr: string; readonly blockSize: number; readonly natOutgoing: boolean };
   readonly cniFolder: string;
+  /** Of CNI programs. The variable is ours: Calico's installer always uses the default. */
+  readonly cniProgramFolder: string;
   readonly mtu: number;
   readonly healthHost: string;
   readonly healthPort: number;
@@ -25,6 +27,7 @@ export function settingsFrom(variables: Readonly<Record<string, string | undefin
     node,
     pool: { cidr, blockSize, natOutgoing: (variables['CALICO_IPV4POOL_NAT_OUTGOING'] ?? 'true') === 'true' },
     cniFolder: variables['CNI_NET_DIR'] || '/host/etc/cni/net.d',
+    cniProgramFolder: variables['CNI_BIN_DIR'] || '/host/opt/cni/bin',
     mtu: integerOf(variables, 'CNI_MTU', 0),
     healthHost: variables['FELIX_HEALTHHOST'] || '127.0.0.1',
     healthPort: integerOf(variables, 'FELIX_HEALTHPORT', 9099),

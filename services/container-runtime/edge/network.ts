@@ -1,17 +1,15 @@
 // The pods' network on this node: what a CNI plugin does elsewhere. It waits for calico-node's configuration, deals
 // addresses from the node's blocks and wires each sandbox: a network namespace, a pair of interfaces, a route to it.
-import { createHash } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Logger } from 'pino';
 import type { PodSandboxConfig } from '#lib/cri/messages.ts';
-import { formatAddress, nextAddress, parseAddress, parseBlock, type Block } from '../core/addresses.ts';
+import { formatAddress, nextAddress, parseAddress, parseBlock, type Block } from '#lib/pod-network/addresses.ts';
+import { hasInterface } from '#lib/pod-network/interfaces.ts';
+import { DEFAULT_MTU, hostCommands, hostSettings, podCommands } from '#lib/pod-network/wiring.ts';
 import { runCommand } from '#lib/service/run-command.ts';
 import { replaceFile, type Sandbox } from './records.ts';
 
-/** The pod's gateway; it is nobody's address, only a permanent neighbour entry leads to it. Source: Calico. */
-const GATEWAY = '169.254.1.1';
-const DEFAULT_MTU = 1500;
 const NETNS_FOLDER = '/run/netns';
 /** Begin of the names of our network namespaces, as containerd names its own. */
 const NETNS_PREFIX = 'cni-';
@@ -33,13 +31,6 @@ interface ConfList {
 export class NetworkNotReady extends Error {
   override readonly name = 'NetworkNotReady';
 }
-
-/** Calico's name for the host's end: the same for every sandbox of the same pod. */
-export const hostInterfaceName = (namespace: string, pod: string): string =>
-  `cali${createHash('sha1').update(`${namespace}.${pod}`).digest('hex').slice(0, 11)}`;
-
-/** By /proc, which shows the network namespace of the reader; /sys shows the one in which it was mounted. */
-const hasInterface = (name: string): boolean => readFileSync('/proc/self/net/dev', 'utf8').includes(` ${name}:`);
 
 export const netnsName = (sandboxId: string): string => `${NETNS_PREFIX}${sandboxId.slice(0, 8)}-${sandboxId.slice(8, 12)}-${sandboxId.slice(12, 16)}-${sandboxId.slice(16, 20)}-${sandboxId.slice(20, 32)}`;
 export const netnsPath = (name: string): string => join(NETNS_FOLDER, name);
@@ -96,26 +87,10 @@ export class PodNetwork {
     const { mtu } = this.readConfig();
     // An earlier sandbox of the same pod may have left the interface.
     if (hasInterface(hostInterface)) await runCommand('ip', ['link', 'del', hostInterface]).catch(() => '');
-    const macOf = (seed: string): string => `ee:${createHash('sha1').update(seed).digest('hex').slice(0, 10).replace(/(..)(?=.)/g, '$1:')}`;
-    const hostMac = 'ee:ee:ee:ee:ee:ee';
-    await runCommand('ip', ['-batch', '-'], [
-      `netns add ${netns}`,
-      `link add ${hostInterface} mtu ${mtu} address ${hostMac} type veth peer name eth0 mtu ${mtu} address ${macOf(netns)} netns ${netns}`,
-      `link set ${hostInterface} up`,
-      `route replace ${address}/32 dev ${hostInterface} scope link`,
-      '',
-    ].join('\n'));
-    await runCommand('ip', ['-n', netns, '-batch', '-'], [
-      'link set lo up',
-      'link set eth0 up',
-      `address add ${address}/32 dev eth0`,
-      `neighbor replace ${GATEWAY} lladdr ${hostMac} dev eth0 nud permanent`,
-      `route add ${GATEWAY} dev eth0 scope link`,
-      `route add default via ${GATEWAY} dev eth0`,
-      '',
-    ].join('\n'));
-    this.#hostSetting('net/ipv4/ip_forward', '1');
-    this.#hostSetting(`net/ipv4/conf/${hostInterface}/forwarding`, '1');
+    const wiring = { hostInterface, netns, device: 'eth0', address, mtu };
+    await runCommand('ip', ['-batch', '-'], [`netns add ${netns}`, ...hostCommands(wiring), ''].join('\n'));
+    await runCommand('ip', ['-n', netns, '-batch', '-'], [...podCommands(wiring), ''].join('\n'));
+    for (const [name, value] of Object.entries(hostSettings(hostInterface))) this.#hostSetting(name, value);
     const sysctls = Object.entries(config.linux?.sysctls ?? {}).filter(([name]) => name.startsWith('net.'));
     if (sysctls.length > 0) await runCommand('ip', ['netns', 'exec', netns, 'sysctl', '-q', '-w', ...sysctls.map(([name, value]) => `${name}=${value}`)]);
   }
