@@ -1,0 +1,82 @@
+// Elections: when to stand, whom to vote for, and what the votes give. Raft §5.2, §5.4.1; pre-vote: §9.6.
+import type { RaftMessage } from '#lib/etcd-api/raft-messages.ts';
+import { startLeading } from './leader.ts';
+import { NO_MEMBER, type RaftState } from './raft-state.ts';
+
+/** Marks votes that even members with a living leader heed. Source: raft.go, campaignTransfer. */
+const TRANSFER_CONTEXT = new TextEncoder().encode('CampaignTransfer');
+
+export function tickElection(state: RaftState): void {
+  state.electionElapsed += 1;
+  if (state.electionElapsed < state.campaignTicks || !state.isPromotable()) return;
+  state.electionElapsed = 0;
+  stand(state);
+}
+
+/** Stands for election, unless it may not or need not. A member that the leader told to skips the question beforehand. */
+export function stand(state: RaftState, isTransfer = false): void {
+  if (state.role === 'leader' || !state.isPromotable() || hasUnappliedMembershipChange(state)) return;
+  if (state.usesPreVote && !isTransfer) askBeforehand(state);
+  else campaign(state, isTransfer);
+}
+
+/** A member that would be removed, or that counts a wrong majority, must not stand. */
+function hasUnappliedMembershipChange({ log, maxBytesPerMessage }: RaftState): boolean {
+  for (let from = log.applied + 1; from <= log.committed;) {
+    const entries = log.entries(from, log.committed, maxBytesPerMessage);
+    if (entries.some(({ type }) => type !== 'EntryNormal')) return true;
+    from += entries.length;
+  }
+  return false;
+}
+
+function askBeforehand(state: RaftState): void {
+  state.becomePreCandidate();
+  if (state.members.recordVote(state.id, true) === 'won') return campaign(state, false);
+  askForVotes(state, 'MsgPreVote', state.term + 1, false);
+}
+
+/** The own vote counts once it is on disk: see `ownVotePersisted`. */
+function campaign(state: RaftState, isTransfer: boolean): void {
+  state.becomeCandidate();
+  askForVotes(state, 'MsgVote', state.term, isTransfer);
+}
+
+function askForVotes(state: RaftState, type: 'MsgVote' | 'MsgPreVote', term: number, isTransfer: boolean): void {
+  const { lastIndex: index, lastTerm: logTerm } = state.log;
+  for (const id of state.members.voterIds()) {
+    if (id !== state.id) state.send(type, id, { term, index, logTerm, ...(isTransfer ? { context: TRANSFER_CONTEXT } : {}) });
+  }
+}
+
+export const isTransfer = ({ context }: RaftMessage): boolean =>
+  context.length === TRANSFER_CONTEXT.length && TRANSFER_CONTEXT.every((byte, at) => context[at] === byte);
+
+/** A follower in touch with its leader protects it from members that are not. */
+export const isProtectingLeader = (state: RaftState): boolean => state.checksQuorum && state.lead !== NO_MEMBER && state.electionElapsed < state.electionTicks;
+
+/**
+ * Answers MsgVote and MsgPreVote. Learners vote too: one that was promoted may not know it yet, and its vote be needed for it to learn.
+ */
+export function answerVote(state: RaftState, message: RaftMessage): void {
+  const isPreVote = message.type === 'MsgPreVote';
+  const answer = isPreVote ? 'MsgPreVoteResp' : 'MsgVoteResp';
+  const isFree = state.vote === message.from || (state.vote === NO_MEMBER && state.lead === NO_MEMBER) || (isPreVote && message.term > state.term);
+  if (!isFree || !state.log.isUpToDate(message.index, message.logTerm)) {
+    state.send(answer, message.from, { term: state.term, reject: true });
+    return;
+  }
+  // With the term that was asked about: a pre-vote is for the next term, which this member is not in.
+  state.send(answer, message.from, { term: message.term });
+  if (isPreVote) return;
+  state.electionElapsed = 0;
+  state.vote = message.from;
+}
+
+/** Counts a vote for this (pre-)candidate. */
+export function countVote(state: RaftState, from: bigint, isGranted: boolean): void {
+  const result = state.members.recordVote(from, isGranted);
+  if (result === 'lost') state.becomeFollower(state.term, NO_MEMBER);
+  else if (result === 'won' && state.role === 'precandidate') campaign(state, false);
+  else if (result === 'won') startLeading(state);
+}
