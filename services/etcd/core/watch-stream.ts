@@ -30,6 +30,10 @@ interface Watch {
 const response = (revision: number, watchId: number, rest: Partial<WatchResponse> = {}): WatchResponse =>
   ({ header: newHeader(revision), watchId, created: false, canceled: false, compactRevision: 0, cancelReason: '', fragment: false, events: [], ...rest });
 
+/** The answer to a watch that is not made. */
+export const refusedWatch = (revision: number, cancelReason: string): WatchResponse =>
+  response(revision, NO_WATCH, { created: true, canceled: true, cancelReason });
+
 export class WatchStream {
   private readonly store: Store;
   private readonly maxFragmentBytes: number;
@@ -55,7 +59,7 @@ export class WatchStream {
 
   /** `revision`: the newest one that may be told. */
   create(request: WatchCreateRequest, revision: number): WatchResponse {
-    const refuse = (cancelReason: string): WatchResponse => response(revision, NO_WATCH, { created: true, canceled: true, cancelReason });
+    const refuse = (cancelReason: string): WatchResponse => refusedWatch(revision, cancelReason);
     if (request.startRevision < 0) return refuse('etcdserver: mvcc: required revision has been compacted');
     const key = request.key.length > 0 ? request.key : Buffer.from([0]);
     const range = keyRange({ key, rangeEnd: request.rangeEnd });

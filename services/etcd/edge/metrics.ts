@@ -107,7 +107,7 @@ export function newEtcdMetrics(registry: Registry, source: MetricsSource): EtcdM
 }
 
 /** `NOT_FOUND` as Go writes it: `NotFound`. */
-function codeName(code: status): string {
+export function codeName(code: status): string {
   if (code === status.OK) return 'OK';
   return (status[code] ?? 'UNKNOWN').toLowerCase().replace(/(^|_)([a-z])/g, (_, __, letter: string) => letter.toUpperCase());
 }

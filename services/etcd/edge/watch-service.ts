@@ -4,13 +4,18 @@ import { status, type ServerDuplexStream, type ServiceDefinition } from '@grpc/g
 import type { Clock } from '#lib/environment/clock.ts';
 import { jitterMs, type Random } from '#lib/environment/random.ts';
 import type { WatchRequest, WatchResponse } from '#lib/etcd-api/messages.ts';
+import { EtcdError } from '#lib/etcd-api/errors.ts';
 import { watchService } from '#lib/etcd-api/services.ts';
-import { WatchStream } from '../core/watch-stream.ts';
-import { asEtcdError, type CallContext, type GrpcService } from './grpc-server.ts';
+import { NOBODY } from '../core/auth/commands.ts';
+import { refusedWatch, WatchStream } from '../core/watch-stream.ts';
+import { inEtcdsWords, type Authenticator } from './authenticator.ts';
+import { asEtcdError, callerOf, type CallContext, type GrpcService } from './grpc-server.ts';
 import type { Member } from './member.ts';
+import { codeName } from './metrics.ts';
 
 export interface WatchOptions extends CallContext {
   readonly member: Member;
+  readonly authenticator: Authenticator;
   readonly clock: Clock;
   readonly random: Random;
   readonly progressIntervalMs: number;
@@ -75,6 +80,8 @@ class StreamFeeder {
   private wake: () => void = () => undefined;
   private hasWork = false;
   private progressWanted = false;
+  /** Requests are taken up in their order, though some wait for their caller to be known. */
+  private received: Promise<void> = Promise.resolve();
 
   constructor(call: WatchCall, stream: WatchStream, options: WatchOptions, signal: AbortSignal) {
     this.call = call;
@@ -87,7 +94,10 @@ class StreamFeeder {
     const { member } = this.options;
     const stopListening = member.onAdvance(() => this.poke());
     this.signal.addEventListener('abort', () => this.poke(), { once: true });
-    this.call.on('data', (request: WatchRequest) => this.receive(request));
+    this.call.on('data', (request: WatchRequest) => {
+      if (!this.options.authenticator.isEnabled) this.receive(request);
+      else this.received = this.received.then(() => this.receiveFromUser(request));
+    });
     const notifying = this.notify();
     try {
       while (!this.signal.aborted) {
@@ -105,6 +115,22 @@ class StreamFeeder {
   private poke(): void {
     this.hasWork = true;
     this.wake();
+  }
+
+  /** A watch that its caller may not have is refused; the stream goes on. */
+  private async receiveFromUser(request: WatchRequest): Promise<void> {
+    const { authenticator, member, log } = this.options;
+    try {
+      const { createRequest } = request;
+      if (createRequest !== undefined) {
+        const by = (await authenticator.identify(callerOf(this.call))) ?? NOBODY;
+        inEtcdsWords(() => member.store.auth.checkRead(by, createRequest.key.length > 0 ? createRequest.key : Buffer.from([0]), createRequest.rangeEnd));
+      }
+      this.receive(request);
+    } catch (error) {
+      const refusal = error instanceof EtcdError ? error : asEtcdError(error, watchService.Watch.path, log);
+      this.write(refusedWatch(member.revision, `rpc error: code = ${codeName(refusal.code)} desc = ${refusal.details}`));
+    }
   }
 
   private receive({ createRequest, cancelRequest, progressRequest }: WatchRequest): void {
