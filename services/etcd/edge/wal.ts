@@ -1,0 +1,382 @@
+// The write-ahead log: what a member has promised is on disk here before anybody hears of it. Files and records are etcd's own:
+// segments <sequence>-<index of the first entry>.wal, each starting with the checksum so far, who the member is, and the hard state.
+// Source: etcd v3.6, server/storage/wal/wal.go.
+import { close, fdatasync, fsync, ftruncateSync, openSync, writeSync } from 'node:fs';
+import { mkdir, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { promisify } from 'node:util';
+import type { Logger } from 'pino';
+import { entry as entryMessage, hardState as hardStateMessage, type Entry, type HardState } from '#lib/etcd-api/raft-messages.ts';
+import { RECORD_TYPE, RecordWriter, SegmentReader, WalCorrupt, walMetadata, walSnapshot, type WalSnapshot } from './wal-record.ts';
+
+/** Source: etcd, wal.SegmentSizeBytes. */
+const SEGMENT_BYTES = 64_000_000;
+/** Once a snapshot makes what is before it superfluous, a segment this large is ended, so that the next start has little to read. */
+const CUT_AT_SNAPSHOT_BYTES = 4 * 1024 * 1024;
+/** Space is set aside in steps of this, filled with zeroes: syncing then need not wait for the file system to account for new blocks. */
+const ALLOCATION_BYTES = 512 * 1024;
+const ZEROES = Buffer.alloc(64 * 1024);
+/** The buffer of records may keep this size between writes. */
+const MAX_IDLE_BUFFER_BYTES = 64 * 1024;
+
+/** Checksums cover what a record contains, not its type: these tell one from the other. Three tags and three varints. */
+const MAX_HARD_STATE_BYTES = 3 + 3 * 10;
+const MAX_TERM = 2 ** 48;
+
+export interface WalIdentity {
+  readonly nodeId: bigint;
+  readonly clusterId: bigint;
+}
+
+/** What a new log starts with. */
+export interface WalStart extends WalIdentity {
+  /** Of the state that is there already; { index: 0, term: 0 } when there is none. */
+  readonly snapshot: Pick<WalSnapshot, 'index' | 'term'> & Partial<WalSnapshot>;
+  readonly hardState: HardState;
+  readonly entries: readonly Entry[];
+}
+
+export interface WalContents extends WalIdentity {
+  /** The newest one that counts. */
+  readonly snapshot: WalSnapshot;
+  readonly hardState: HardState;
+  /** Those after the snapshot, without gaps. */
+  readonly entries: Entry[];
+}
+
+/** How bytes reach the disk; replaced in tests. */
+export interface WalDisk {
+  /** Writes all of it, or throws. */
+  readonly write: (fd: number, bytes: Uint8Array, position: number) => void;
+  readonly sync: (fd: number) => Promise<void>;
+}
+
+export interface WalOptions {
+  readonly log: Logger;
+  readonly onSync?: (seconds: number) => void;
+  readonly segmentBytes?: number;
+  readonly disk?: WalDisk;
+}
+
+export class WalError extends Error {
+  override readonly name = 'WalError';
+}
+
+interface Segment {
+  readonly name: string;
+  readonly sequence: number;
+  /** Its first entry has this index; all entries of the segment before are below it. */
+  readonly index: number;
+}
+
+const systemDisk: WalDisk = {
+  write: (fd, bytes, position) => {
+    for (let at = 0; at < bytes.length;) at += writeSync(fd, bytes, at, bytes.length - at, position + at);
+  },
+  sync: promisify(fdatasync),
+};
+const syncFolder = promisify(fsync);
+const closeFile = promisify(close);
+
+export class Wal {
+  readonly folder: string;
+  private readonly options: WalOptions;
+  private readonly disk: WalDisk;
+  private readonly metadata: Buffer;
+  private readonly writer: RecordWriter;
+  /** Oldest first; the last one is written to. */
+  private readonly segments: Segment[];
+  private hardState: HardState;
+  private lastIndex: number;
+  private fd: number;
+  private position: number;
+  private allocated: number;
+  /** Writes happen one after the other. */
+  private queue: Promise<void> = Promise.resolve();
+  private cutAtNextWrite = false;
+
+  private constructor(folder: string, options: WalOptions, state: { metadata: Buffer; crc: number; segments: Segment[]; hardState: HardState; lastIndex: number; fd: number; position: number; allocated: number }) {
+    this.folder = folder;
+    this.options = options;
+    this.disk = options.disk ?? systemDisk;
+    this.metadata = state.metadata;
+    this.writer = new RecordWriter(state.crc);
+    this.segments = state.segments;
+    this.hardState = state.hardState;
+    this.lastIndex = state.lastIndex;
+    this.fd = state.fd;
+    this.position = state.position;
+    this.allocated = state.allocated;
+  }
+
+  static async exists(folder: string): Promise<boolean> {
+    const names = await readdir(folder).catch((error: unknown) => {
+      if (isMissing(error)) return [];
+      throw error;
+    });
+    return names.some((name) => parseName(name) !== undefined);
+  }
+
+  /** It is there as a whole, on the disk, or not at all. */
+  static async create(folder: string, start: WalStart, options: WalOptions): Promise<Wal> {
+    const temporary = `${folder}.tmp`;
+    await rm(temporary, { recursive: true, force: true });
+    await mkdir(temporary, { recursive: true, mode: 0o700 });
+    const segment = segmentOf(0, 0);
+    const metadata = walMetadata.encode({ nodeId: start.nodeId, clusterId: start.clusterId });
+    const wal = new Wal(folder, options, {
+      metadata, crc: 0, segments: [segment], hardState: start.hardState, lastIndex: start.entries.at(-1)?.index ?? start.snapshot.index,
+      fd: openSync(join(temporary, segment.name), 'wx+', 0o600), position: 0, allocated: 0,
+    });
+    wal.writer.crcRecord(0);
+    wal.writer.record(RECORD_TYPE.metadata, metadata);
+    wal.writer.record(RECORD_TYPE.snapshot, walSnapshot.encode(start.snapshot));
+    for (const entry of start.entries) wal.writer.entry(entry);
+    wal.writer.hardState(start.hardState);
+    await wal.flush();
+    await rm(folder, { recursive: true, force: true });
+    await rename(temporary, folder);
+    await syncPath(folder);
+    await syncPath(dirname(folder));
+    return wal;
+  }
+
+  /** Reads all of it, and cuts off a last write that was not completed. Throws WalCorrupt when anything else is damaged. */
+  static async open(folder: string, options: WalOptions): Promise<{ wal: Wal; contents: WalContents }> {
+    const { contents, metadata, crc, position, segments } = await readAll(folder, options.log);
+    const fd = openSync(join(folder, (segments.at(-1) as Segment).name), 'r+');
+    ftruncateSync(fd, position); // zeroes too: a part of what was not completed may lie beyond them
+    const wal = new Wal(folder, options, {
+      metadata, crc, segments, hardState: contents.hardState, lastIndex: contents.entries.at(-1)?.index ?? contents.snapshot.index, fd, position, allocated: position,
+    });
+    return { wal, contents };
+  }
+
+  /** Keeps them in order after what was kept before. With `sync` it resolves when all of it is durable; a rejection means that nothing may be relied on any more. */
+  save(entries: readonly Entry[], hardState: HardState | undefined, sync: boolean): Promise<void> {
+    if (this.writer.length === 0 && (entries.length > 0 || hardState !== undefined)) this.writer.crcRecord(this.writer.crc);
+    for (const entry of entries) this.writer.entry(entry);
+    const last = entries.at(-1);
+    if (last !== undefined) this.lastIndex = last.index;
+    if (hardState !== undefined) {
+      this.hardState = hardState;
+      this.writer.hardState(hardState);
+    }
+    // What needs no sync can wait for what does: it is only lost together with the process, and then known from elsewhere.
+    return sync || this.writer.length > MAX_IDLE_BUFFER_BYTES ? this.flush() : Promise.resolve();
+  }
+
+  /** Notes that the state as of this index is durable elsewhere. */
+  async saveSnapshot(snapshot: WalSnapshot, hardState?: HardState): Promise<void> {
+    if (this.position > CUT_AT_SNAPSHOT_BYTES) {
+      this.cutAtNextWrite = true;
+      await this.flush();
+    }
+    if (this.writer.length === 0) this.writer.crcRecord(this.writer.crc);
+    this.writer.record(RECORD_TYPE.snapshot, walSnapshot.encode(snapshot));
+    this.lastIndex = Math.max(this.lastIndex, snapshot.index);
+    await this.save([], hardState, true);
+  }
+
+  /** Removes the segments that hold nothing after `index`, for which there must be a snapshot. */
+  async release(index: number): Promise<void> {
+    while (this.segments.length > 1 && (this.segments[1] as Segment).index <= index + 1) {
+      const [oldest] = this.segments.splice(0, 1) as [Segment];
+      await rm(join(this.folder, oldest.name), { force: true });
+    }
+  }
+
+  get sizeBytes(): number {
+    return this.position;
+  }
+
+  async close(): Promise<void> {
+    await this.flush();
+    ftruncateSync(this.fd, this.position);
+    await closeFile(this.fd);
+  }
+
+  private flush(): Promise<void> {
+    // After a failure nobody knows what is on the disk, so every later write fails with it.
+    this.queue = this.queue.then(() => this.write());
+    this.queue.catch(() => undefined); // told to those who wait for it
+    return this.queue;
+  }
+
+  private async write(): Promise<void> {
+    this.writeBuffer();
+    const isFull = this.cutAtNextWrite || this.position >= (this.options.segmentBytes ?? SEGMENT_BYTES);
+    this.cutAtNextWrite = false;
+    // What is kept from here on belongs to the next segment: its head goes first.
+    if (isFull) this.writeHead();
+    const nextIndex = this.lastIndex + 1;
+    await this.sync();
+    if (isFull) await this.cut(nextIndex);
+  }
+
+  private writeBuffer(): void {
+    const bytes = this.writer.take();
+    if (bytes.length === 0) return;
+    for (; this.allocated < this.position + bytes.length; this.allocated += ALLOCATION_BYTES) {
+      for (let at = 0; at < ALLOCATION_BYTES; at += ZEROES.length) this.disk.write(this.fd, ZEROES, this.allocated + at);
+    }
+    this.disk.write(this.fd, bytes, this.position);
+    this.position += bytes.length;
+    this.writer.trim(MAX_IDLE_BUFFER_BYTES);
+  }
+
+  private async sync(): Promise<void> {
+    const start = performance.now();
+    await this.disk.sync(this.fd);
+    this.options.onSync?.((performance.now() - start) / 1000);
+  }
+
+  private writeHead(): void {
+    this.writer.crcRecord(this.writer.crc);
+    this.writer.record(RECORD_TYPE.metadata, this.metadata);
+    this.writer.hardState(this.hardState);
+  }
+
+  private async cut(nextIndex: number): Promise<void> {
+    const segment = segmentOf((this.segments.at(-1)?.sequence ?? 0) + 1, nextIndex);
+    ftruncateSync(this.fd, this.position);
+    await closeFile(this.fd);
+    const path = join(this.folder, segment.name);
+    this.fd = openSync(`${path}.tmp`, 'w+', 0o600);
+    this.position = 0;
+    this.allocated = 0;
+    this.writeBuffer();
+    await this.sync();
+    await rename(`${path}.tmp`, path);
+    await syncPath(this.folder);
+    this.segments.push(segment);
+    this.options.log.info({ path }, 'created a new WAL segment');
+  }
+}
+
+/** What the log holds, without a change to it. */
+export const readWal = async (folder: string, log: Logger): Promise<WalContents> => (await readAll(folder, log)).contents;
+
+async function readAll(folder: string, log: Logger): Promise<{ contents: WalContents; metadata: Buffer; crc: number; position: number; segments: Segment[] }> {
+  const segments = await listSegments(folder);
+  const reading = new Contents();
+  let crc = 0;
+  let position = 0;
+  for (const [at, { name }] of segments.entries()) {
+    const file = await readFile(join(folder, name));
+    const reader = new SegmentReader(file, { name, crc, isLast: at === segments.length - 1 });
+    let record = reader.next();
+    for (; typeof record === 'object'; record = reader.next()) reading.add(record.type, record.data);
+    ({ crc, position } = reader);
+    if (record === 'torn') log.warn({ segment: name, position, size: file.length }, 'the last write to the WAL was not completed: it is cut off');
+  }
+  return { contents: reading.finish(), metadata: reading.metadata, crc, position, segments };
+}
+
+/** Puts together what the records tell. */
+class Contents {
+  metadata: Buffer = Buffer.alloc(0);
+  private hardState: HardState = { term: 0, vote: 0n, commit: 0 };
+  private snapshots: WalSnapshot[] = [];
+  /** Without gaps; later ones replace earlier ones from their index on. */
+  private entries: Entry[] = [];
+  /** What was there before a snapshot from another member took its place; that counts only once it is committed. */
+  private replaced: Entry[] = [];
+
+  add(type: number, data: Buffer): void {
+    switch (type) {
+      case RECORD_TYPE.entry: return this.addEntry(entryMessage.decode(data));
+      case RECORD_TYPE.state:
+        this.hardState = hardStateMessage.decode(data);
+        if (data.length > MAX_HARD_STATE_BYTES || this.hardState.term > MAX_TERM) throw new WalCorrupt('wal: a record is not the hard state that it says it is');
+        return;
+      case RECORD_TYPE.crc:
+        if (data.length > 0) throw new WalCorrupt('wal: a record of a checksum has other content');
+        return;
+      case RECORD_TYPE.metadata:
+        if (this.metadata.length > 0 && !this.metadata.equals(data)) throw new WalCorrupt('wal: conflicting metadata found');
+        this.metadata = Buffer.from(data);
+        return;
+      case RECORD_TYPE.snapshot: return this.addSnapshot(walSnapshot.decode(data));
+    }
+  }
+
+  private addEntry(entry: Entry): void {
+    const isMeaningful = entry.term > 0 && entry.term <= MAX_TERM && (entry.type === 'EntryNormal' || (entry.type === 'EntryConfChange' && entry.data.length > 0));
+    if (!isMeaningful) throw new WalCorrupt(`wal: a record is not the entry that it says it is, current entry[Index: ${entry.index}, Term: ${entry.term}]`);
+    const first = this.entries[0]?.index ?? entry.index;
+    const at = Math.max(entry.index - first, 0);
+    if (at > this.entries.length) throw new WalCorrupt(`wal: slice bounds out of range, current entry[Index: ${entry.index}, Term: ${entry.term}], len(ents): ${this.entries.length}, first: ${first}`);
+    this.entries.length = at;
+    // A copy: a view would keep the whole segment in memory.
+    this.entries.push({ ...entry, data: Buffer.from(entry.data) });
+  }
+
+  private addSnapshot(snapshot: WalSnapshot): void {
+    this.snapshots.push(snapshot);
+    const last = this.entries.at(-1)?.index ?? 0;
+    if (snapshot.index <= last || this.entries.length === 0) return this.forgetUpTo(snapshot.index);
+    this.replaced = this.entries;
+    this.entries = [];
+  }
+
+  /** Entries before a snapshot are not needed; keeping them until the end would only take memory. */
+  private forgetUpTo(index: number): void {
+    if (index > this.hardState.commit) return;
+    const first = this.entries[0]?.index ?? 0;
+    if (index >= first) this.entries.splice(0, index - first + 1);
+  }
+
+  finish(): WalContents {
+    if (this.metadata.length === 0) throw new WalCorrupt('wal: metadata not found');
+    const byIndex = this.snapshots.toSorted((a, b) => a.index - b.index);
+    const snapshot = byIndex.findLast(({ index }) => index <= this.hardState.commit);
+    if (snapshot === undefined) throw new WalCorrupt('wal: snapshot not found');
+    const isNewestValid = byIndex.at(-1) === snapshot;
+    const all = isNewestValid || this.entries.length > 0 ? this.entries : this.replaced;
+    const entries = all.filter(({ index }) => index > snapshot.index);
+    const first = entries[0];
+    if (first !== undefined && first.index !== snapshot.index + 1) throw new WalCorrupt(`wal: entries start at ${first.index}, but the snapshot is of ${snapshot.index}`);
+    return { ...walMetadata.decode(this.metadata), snapshot, hardState: this.hardState, entries };
+  }
+}
+
+const hex = (value: number): string => value.toString(16).padStart(16, '0');
+const segmentOf = (sequence: number, index: number): Segment => ({ name: `${hex(sequence)}-${hex(index)}.wal`, sequence, index });
+
+function parseName(name: string): Segment | undefined {
+  const match = /^([0-9a-f]{16})-([0-9a-f]{16})\.wal$/.exec(name);
+  return match === null ? undefined : { name, sequence: Number.parseInt(match[1] as string, 16), index: Number.parseInt(match[2] as string, 16) };
+}
+
+async function listSegments(folder: string): Promise<Segment[]> {
+  const names = (await readdir(folder)).sort();
+  for (const name of names) if (name.endsWith('.tmp')) await rm(join(folder, name), { force: true });
+  const segments = names.flatMap((name) => parseName(name) ?? []);
+  const [first] = segments;
+  if (first === undefined) throw new WalError('wal: file not found');
+  segments.forEach(({ sequence }, at) => {
+    if (sequence !== first.sequence + at) throw new WalCorrupt(`wal: file sequence numbers (starting from ${first.sequence}) do not increase continuously`);
+  });
+  return segments;
+}
+
+async function syncPath(path: string): Promise<void> {
+  const fd = openSync(path, 'r');
+  try {
+    await syncFolder(fd);
+  } finally {
+    await closeFile(fd);
+  }
+}
+
+const isMissing = (error: unknown): boolean => error instanceof Error && 'code' in error && error.code === 'ENOENT';
+
+/** Bytes of all segments on disk. */
+export async function walSizeOnDisk(folder: string): Promise<number> {
+  const sizes = await Promise.all((await readdir(folder)).map((name) => stat(join(folder, name)).then(({ size }) => size, (error: unknown) => {
+    if (isMissing(error)) return 0;
+    throw error;
+  })));
+  return sizes.reduce((sum, size) => sum + size, 0);
+}
