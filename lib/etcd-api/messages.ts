@@ -167,6 +167,8 @@ export const defragmentRequest = empty;
 export const defragmentResponse = headerOnly;
 export const hashRequest = empty;
 export const hashResponse = message({ header, hash: uint32(2) });
+export const snapshotRequest = empty;
+export const snapshotResponse = message({ header, remainingBytes: int64(2), blob: bytes(3), version: string(4) });
 export const hashKVRequest = message({ revision: int64(1) });
 export const hashKVResponse = message({ header, hash: uint32(2), compactRevision: int64(3), hashRevision: int64(4) });
 

@@ -53,6 +53,7 @@ export const maintenanceService = {
   Defragment: method('/etcdserverpb.Maintenance/Defragment', m.defragmentRequest, m.defragmentResponse),
   Hash: method('/etcdserverpb.Maintenance/Hash', m.hashRequest, m.hashResponse),
   HashKV: method('/etcdserverpb.Maintenance/HashKV', m.hashKVRequest, m.hashKVResponse),
+  Snapshot: method('/etcdserverpb.Maintenance/Snapshot', m.snapshotRequest, m.snapshotResponse, 'serverStream'),
 } as const;
 
 export const authService = {

@@ -69,7 +69,7 @@ export async function startEtcd(flags: EtcdFlags, environment: Environment, sign
   const context = { member, metrics, log, quota, authenticator };
   const { maxRequestBytes, maxTxnOps } = flags;
   const leaseOptions = { ...context, lessor, clock };
-  const maintenance = { ...context, database, quotaBytes, self: { name: flags.name, peerUrls: flags.initialAdvertisePeerUrls, clientUrls: flags.advertiseClientUrls } };
+  const maintenance = { ...context, database, quotaBytes, dataDir, self: { name: flags.name, peerUrls: flags.initialAdvertisePeerUrls, clientUrls: flags.advertiseClientUrls } };
   const watch = new WatchService({
     ...context, clock, random, maxRequestBytes, signal: stopping,
     progressIntervalMs: flags.experimentalWatchProgressNotifyIntervalMs || flags.watchProgressNotifyIntervalMs,

@@ -45,6 +45,20 @@ const LEVEL_OPTIONS = {
   cacheSize: 1024 * 1024, writeBufferSize: 2 * 1024 * 1024, maxOpenFiles: 64,
 } as const;
 
+type ReadFrom = { readonly snapshot?: ReturnType<Level['snapshot']> };
+export interface StoredLease { readonly id: bigint; readonly grantedTtl: number; readonly remainingTtl: number }
+const NO_PROGRESS: Progress = { appliedIndex: 0, revision: 0 };
+
+export interface DatabaseView {
+  /** Key and value as in etcd's bucket, in order. */
+  readonly entries: () => AsyncIterable<readonly [key: Buffer, value: Buffer]>;
+  readonly leases: () => Promise<readonly StoredLease[]>;
+  readonly records: () => Promise<readonly BucketRecord[]>;
+  readonly progress: () => Promise<Progress>;
+  readonly compactRevision: () => Promise<number>;
+  readonly close: () => Promise<void>;
+}
+
 export class Database {
   private readonly level: Level<Buffer, Buffer>;
   private readonly folder: string;
@@ -92,7 +106,7 @@ export class Database {
 
   /** Values are kept in memory up to `maxValueBytes`, the newest ones. */
   async load(maxValueBytes: number): Promise<StoredState & Progress> {
-    const progress = (await this.readMeta<Progress>(META_PROGRESS)) ?? { appliedIndex: 0, revision: 0 };
+    const progress = (await this.readMeta<Progress>(META_PROGRESS)) ?? NO_PROGRESS;
     const compactRevision = (await this.readMeta<number>(META_COMPACTED)) ?? 0;
     return { entries: await this.loadEntries(maxValueBytes), leases: await this.loadLeases(), records: await this.loadRecords(), compactRevision, ...progress };
   }
@@ -109,17 +123,17 @@ export class Database {
     return entries.reverse();
   }
 
-  private async loadLeases(): Promise<{ id: bigint; grantedTtl: number; remainingTtl: number }[]> {
+  private async loadLeases(from: ReadFrom = {}): Promise<StoredLease[]> {
     const leases = [];
-    for await (const [key, value] of this.level.iterator(prefixRange(LEASE_PREFIX))) {
+    for await (const [key, value] of this.level.iterator({ ...prefixRange(LEASE_PREFIX), ...from })) {
       leases.push({ id: key.readBigInt64BE(1), ...(JSON.parse(value.toString()) as { grantedTtl: number; remainingTtl: number }) });
     }
     return leases;
   }
 
-  private async loadRecords(): Promise<BucketRecord[]> {
+  private async loadRecords(from: ReadFrom = {}): Promise<BucketRecord[]> {
     const records: BucketRecord[] = [];
-    for await (const [key, value] of this.level.iterator(prefixRange(RECORD_PREFIX))) {
+    for await (const [key, value] of this.level.iterator({ ...prefixRange(RECORD_PREFIX), ...from })) {
       const split = key.indexOf(0);
       records.push({ bucket: key.toString('latin1', 1, split) as Bucket, key: key.subarray(split + 1), value });
     }
@@ -131,6 +145,26 @@ export class Database {
     const record = this.level.getSync(entryKey(entry));
     if (record === undefined) throw new Error(`revision ${entry.modRevision} of a key is missing on disk`);
     return keyValue.decode(record).value;
+  }
+
+  /** All that is stored at this moment; later writes do not change it. To be closed. */
+  view(): DatabaseView {
+    const snapshot = this.level.snapshot();
+    const { level } = this;
+    const read = async <T>(key: Buffer): Promise<T | undefined> => {
+      const value = await level.get(key, { snapshot });
+      return value === undefined ? undefined : (JSON.parse(value.toString()) as T);
+    };
+    return {
+      entries: async function* () {
+        for await (const [key, value] of level.iterator({ ...prefixRange(ENTRY_PREFIX), snapshot })) yield [key.subarray(1), value];
+      },
+      leases: () => this.loadLeases({ snapshot }),
+      records: () => this.loadRecords({ snapshot }),
+      progress: async () => (await read<Progress>(META_PROGRESS)) ?? NO_PROGRESS,
+      compactRevision: async () => (await read<number>(META_COMPACTED)) ?? 0,
+      close: () => snapshot.close(),
+    };
   }
 
   /** Rewrites all tables, dropping what was deleted. */

@@ -1,12 +1,14 @@
 // How a handler becomes a gRPC method: answers are promises, errors are EtcdErrors, calls are counted.
+import { once } from 'node:events';
 import {
-  status, type handleUnaryCall, type sendUnaryData, type ServerUnaryCall, type ServiceDefinition, type UntypedServiceImplementation,
+  status, type handleUnaryCall, type sendUnaryData, type ServerUnaryCall, type ServerWritableStream, type ServiceDefinition, type UntypedServiceImplementation,
 } from '@grpc/grpc-js';
 import type { Logger } from 'pino';
 import { EtcdError } from '#lib/etcd-api/errors.ts';
 import type { EtcdMethod } from '#lib/etcd-api/services.ts';
 import type { Caller } from './caller.ts';
 import type { EtcdMetrics } from './metrics.ts';
+import type { ResponseSink } from './snapshot-stream.ts';
 
 export interface GrpcService {
   readonly definition: ServiceDefinition;
@@ -57,6 +59,38 @@ function unary(path: string, handler: UnaryHandler, context: CallContext): handl
         const refusal = asEtcdError(error, path, context.log);
         finish(refusal.code);
         callback(refusal);
+      });
+  };
+}
+
+type StreamCall = ServerWritableStream<unknown, unknown>;
+
+/** A method whose answer is a stream. */
+export function serverStream<Request, Response>(
+  { path }: { readonly path: string }, handler: (request: Request, sink: ResponseSink<Response>, caller: Caller) => Promise<void>, { metrics, log }: CallContext,
+): (call: StreamCall) => void {
+  const [, service = '', method = ''] = path.split('/');
+  return (call) => {
+    const finish = metrics.startCall('server_stream', service, method);
+    const gone = new AbortController();
+    for (const event of ['cancelled', 'error', 'close']) call.on(event, () => gone.abort());
+    const sink: ResponseSink<Response> = {
+      send: (response) => gone.signal.aborted || call.write(response), signal: gone.signal,
+      drained: async () => {
+        await once(call, 'drain', { signal: gone.signal }).catch((error: unknown) => {
+          if (!gone.signal.aborted) throw error;
+        });
+      },
+    };
+    handler(call.request as Request, sink, callerOf(call)).then(
+      () => {
+        finish(call.cancelled ? status.CANCELLED : status.OK);
+        call.end();
+      },
+      (error: unknown) => {
+        const refusal = asEtcdError(error, path, log);
+        finish(refusal.code);
+        call.emit('error', refusal);
       });
   };
 }

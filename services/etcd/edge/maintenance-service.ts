@@ -1,12 +1,14 @@
 // gRPC services Cluster, Maintenance and grpc.health.v1.
 import type { ServerWritableStream } from '@grpc/grpc-js';
 import { etcdError } from '#lib/etcd-api/errors.ts';
+import type { Member as MemberInfo } from '#lib/etcd-api/messages.ts';
 import { clusterService, healthService, maintenanceService } from '#lib/etcd-api/services.ts';
 import type { Authenticator } from './authenticator.ts';
-import { unaryService, type CallContext, type GrpcService } from './grpc-server.ts';
+import { serverStream, unaryService, type CallContext, type GrpcService } from './grpc-server.ts';
 import { hashOf } from './hash.ts';
 import type { Database } from './database.ts';
 import type { Member } from './member.ts';
+import { streamSnapshot, type SnapshotResponse } from './snapshot-stream.ts';
 import { ETCD_VERSION, STORAGE_VERSION } from './version.ts';
 
 export interface MaintenanceOptions extends CallContext {
@@ -14,6 +16,7 @@ export interface MaintenanceOptions extends CallContext {
   readonly database: Database;
   readonly authenticator: Authenticator;
   readonly quotaBytes: number;
+  readonly dataDir: string;
   readonly self: { readonly name: string; readonly peerUrls: readonly string[]; readonly clientUrls: readonly string[] };
 }
 
@@ -26,8 +29,9 @@ export function newClusterService({ member, self, ...context }: MaintenanceOptio
   }, context);
 }
 
-export function newMaintenanceService({ member, database, authenticator, quotaBytes, ...context }: MaintenanceOptions): GrpcService {
-  return unaryService(maintenanceService, {
+export function newMaintenanceService({ member, database, authenticator, quotaBytes, dataDir, self, ...context }: MaintenanceOptions): GrpcService {
+  const { Snapshot, ...unaryMethods } = maintenanceService;
+  const service = unaryService(unaryMethods, {
     Alarm: async (request, _, caller) => {
       await (request.action === 'GET' ? authenticator.requireUser(caller) : authenticator.requireAdmin(caller));
       return member.propose({ type: 'alarm', request });
@@ -58,6 +62,15 @@ export function newMaintenanceService({ member, database, authenticator, quotaBy
       return { header: member.header(), hash: hashOf(member.store, at), compactRevision: member.store.compactRevision || -1, hashRevision: at };
     },
   }, context);
+  const snapshot = serverStream<unknown, SnapshotResponse>(Snapshot, async (_, sink, caller) => {
+    await authenticator.requireAdmin(caller);
+    const members = (): MemberInfo[] => [{ ID: member.memberId, name: self.name, peerURLs: [...self.peerUrls], clientURLs: [...self.clientUrls], isLearner: false }];
+    await streamSnapshot({ member, database, dataDir, members }, sink);
+  }, context);
+  return {
+    definition: { ...service.definition, Snapshot: Snapshot as unknown as typeof service.definition[string] },
+    implementation: { ...service.implementation, Snapshot: snapshot },
+  };
 }
 
 /** Serving for as long as it answers. */

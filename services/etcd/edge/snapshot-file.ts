@@ -1,0 +1,78 @@
+// The state as a file that etcd's own tools take: a bbolt database with etcd's buckets.
+// Source: etcd v3.6, server/storage/schema and server/etcdserver/api/membership.
+import { mkdir, open, rm, type FileHandle } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Member } from '#lib/etcd-api/messages.ts';
+import { leaseRecord } from '#lib/etcd-api/lease-record.ts';
+import type { Bucket, BucketRecord } from '../core/bucket-record.ts';
+import { writeBbolt, type BucketSource, type KeyAndValue } from './bbolt/writer.ts';
+import type { DatabaseView } from './database.ts';
+import { CLUSTER_VERSION, STORAGE_VERSION } from './version.ts';
+
+export interface SnapshotSource {
+  /** Closed by the one who opened it. */
+  readonly view: DatabaseView;
+  readonly term: number;
+  readonly members: readonly Member[];
+}
+
+/** A file without a name: it is gone with its handle, or with the process. */
+export async function openUnnamedFile(dataDir: string): Promise<FileHandle> {
+  const folder = join(dataDir, 'member', 'snap');
+  await mkdir(folder, { recursive: true, mode: 0o700 });
+  const path = join(folder, `${process.pid}-${performance.now()}.db.part`);
+  const file = await open(path, 'wx+', 0o600);
+  await rm(path);
+  return file;
+}
+
+/** Returns the size of the file in bytes. */
+export async function writeSnapshot(file: FileHandle, { view, term, members }: SnapshotSource): Promise<number> {
+  const [progress, compactRevision, records, leases] = await Promise.all([view.progress(), view.compactRevision(), view.records(), view.leases()]);
+  const ofBucket = (bucket: Bucket): BucketSource => ({ name: bucket, items: inOrder(records.filter((record) => record.bucket === bucket).map(pairOf)) });
+  return writeBbolt(file, [
+    ofBucket('alarm'), ofBucket('auth'), ofBucket('authRoles'), ofBucket('authUsers'),
+    { name: 'cluster', items: [[Buffer.from('clusterVersion'), Buffer.from(CLUSTER_VERSION)]] },
+    { name: 'key', items: view.entries() },
+    { name: 'lease', items: inOrder(leases.map((lease) => [idKey(lease.id), leaseRecord.encode({ ID: lease.id, TTL: lease.grantedTtl, remainingTTL: lease.remainingTtl })])) },
+    { name: 'members', items: inOrder(members.map((member) => [Buffer.from(member.ID.toString(16)), Buffer.from(memberJson(member))])) },
+    { name: 'members_removed', items: [] },
+    { name: 'meta', items: inOrder(metaRecords({ ...progress, compactRevision, term, members })) },
+  ]);
+}
+
+const pairOf = ({ key, value }: BucketRecord): KeyAndValue => [key, value];
+const inOrder = (items: KeyAndValue[]): KeyAndValue[] => items.sort(([a], [b]) => Buffer.compare(a, b));
+
+function uint64(value: number): Buffer {
+  const bytes = Buffer.alloc(8);
+  bytes.writeBigUInt64BE(BigInt(value));
+  return bytes;
+}
+
+function idKey(id: bigint): Buffer {
+  const bytes = Buffer.alloc(8);
+  bytes.writeBigInt64BE(id);
+  return bytes;
+}
+
+interface MetaSource { readonly appliedIndex: number; readonly compactRevision: number; readonly term: number; readonly members: readonly Member[] }
+
+function metaRecords({ appliedIndex, compactRevision, term, members }: MetaSource): KeyAndValue[] {
+  const text = (name: string, value: string): KeyAndValue => [Buffer.from(name), Buffer.from(value)];
+  // Ids are numbers beyond what JSON.stringify can write.
+  const ids = (isLearner: boolean): string => members.filter((member) => member.isLearner === isLearner).map(({ ID }) => ID.toString()).join(',');
+  const learners = ids(true) === '' ? '' : `"learners":[${ids(true)}],`;
+  const compacted = Buffer.concat([uint64(compactRevision), Buffer.from('_'), uint64(0)]);
+  return [
+    [Buffer.from('consistent_index'), uint64(appliedIndex)], [Buffer.from('term'), uint64(term)],
+    text('confState', `{"voters":[${ids(false)}],${learners}"auto_leave":false}`), text('storageVersion', STORAGE_VERSION),
+    ...(compactRevision === 0 ? [] : [[Buffer.from('finishedCompactRev'), compacted], [Buffer.from('scheduledCompactRev'), compacted]] as KeyAndValue[]),
+  ];
+}
+
+/** As Go writes it, where empty fields of a member that has not started are left out. */
+const memberJson = ({ ID, peerURLs, isLearner, name, clientURLs }: Member): string => {
+  const rest = JSON.stringify({ peerURLs, ...(isLearner ? { isLearner } : {}), ...(name === '' ? {} : { name }), ...(clientURLs.length === 0 ? {} : { clientURLs }) });
+  return `{"id":${ID},${rest.slice(1)}`;
+};
