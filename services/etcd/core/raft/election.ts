@@ -22,7 +22,7 @@ export function stand(state: RaftState, isTransfer = false): void {
 
 /** A member that would be removed, or that counts a wrong majority, must not stand. */
 function hasUnappliedMembershipChange({ log, maxBytesPerMessage }: RaftState): boolean {
-  for (let from = log.applied + 1; from <= log.committed;) {
+  for (let from = Math.max(log.applied + 1, log.firstIndex); from <= log.committed;) {
     const entries = log.entries(from, log.committed, maxBytesPerMessage);
     if (entries.some(({ type }) => type !== 'EntryNormal')) return true;
     from += entries.length;

@@ -1,7 +1,7 @@
 // What one member knows and is, and the changes of role that the other files decide on. Messages to send gather here.
 import { integerBelow, type Random } from '#lib/environment/random.ts';
 import type { Entry, HardState, MessageType, RaftMessage } from '#lib/etcd-api/raft-messages.ts';
-import type { RaftOptions, ReadState, Role } from './driver-contract.ts';
+import type { RaftOptions, ReadState, Ready, Role } from './driver-contract.ts';
 import { LogView } from './log-view.ts';
 import { Members } from './members.ts';
 import { ReadIndexQueue, type PendingRead } from './read-index.ts';
@@ -158,6 +158,15 @@ export class RaftState {
     };
     if (AFTER_PERSISTING.has(type)) this.messages.push(message);
     else this.messagesBeforePersist.push(message);
+  }
+
+  /** Hands over what has gathered. The lists belong to the receiver: what comes later goes into others. */
+  takeOutput(): Pick<Ready, 'messages' | 'messagesBeforePersist' | 'readStates'> {
+    const { messages, messagesBeforePersist, readStates } = this;
+    this.messages = [];
+    this.messagesBeforePersist = [];
+    this.readStates = [];
+    return { messages, messagesBeforePersist, readStates };
   }
 
   /** Whether the leader has committed an entry of its own term; only then does it know all that is committed. */

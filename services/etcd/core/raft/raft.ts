@@ -1,7 +1,7 @@
 // Raft as etcd's members speak it, as a pure state machine: ticks, messages and proposals go in, Ready batches come out. Start reading here, then
 // driver-contract.ts (what the driver owes), leader.ts, follower.ts, election.ts. Source: the Raft thesis (its sections are cited as §) and etcd-io/raft v3.6.
 import type { ConfChange, ConfState, Entry, HardState, MessageType, RaftMessage, Snapshot } from '#lib/etcd-api/raft-messages.ts';
-import { MessageRefused, ProposalDropped, type PeerStatus, type RaftOptions, type RaftStatus, type Ready, type SoftState } from './driver-contract.ts';
+import { MessageRefused, ProposalDropped, type PeerStatus, type RaftOptions, type RaftStatus, type Ready, type Role, type SoftState } from './driver-contract.ts';
 import { answerVote, countVote, isProtectingLeader, isTransfer, stand, tickElection } from './election.ts';
 import { stepCandidate, stepFollower } from './follower.ts';
 import {
@@ -144,6 +144,19 @@ export class Raft {
     if (this.state.role !== 'leader') this.state.lead = NO_MEMBER;
   }
 
+  get term(): number {
+    return this.state.term;
+  }
+
+  get role(): Role {
+    return this.state.role;
+  }
+
+  /** 0n: none known. */
+  get lead(): bigint {
+    return this.state.lead;
+  }
+
   status(): RaftStatus {
     const { id, term, vote, log, lead, role, leadTransferee, members } = this.state;
     const progress = new Map<bigint, PeerStatus>();
@@ -177,14 +190,12 @@ export class Raft {
     const { entries, snapshot } = state.log.takeUnstable();
     const committedEntries = state.log.takeApplicable(state.maxBytesPerMessage);
     const mustSync = entries.length > 0 || snapshot !== undefined || this.mustSyncHardState();
-    const { messages, messagesBeforePersist, readStates, lead, role } = state;
+    const { lead, role } = state;
     const changes: { softState?: SoftState; hardState?: HardState; snapshot?: Snapshot } = {};
     if (this.softStateChanged()) changes.softState = this.sentSoftState = { lead, role };
     if (this.hardStateChanged()) changes.hardState = this.sentHardState = state.hardState;
     if (snapshot !== undefined) changes.snapshot = snapshot;
-    if (messages.length > 0) state.messages = [];
-    if (messagesBeforePersist.length > 0) state.messagesBeforePersist = [];
-    if (readStates.length > 0) state.readStates = [];
+    const { messages, messagesBeforePersist, readStates } = state.takeOutput();
     this.handed = { snapshot, committedEntries, candidateTerm: role === 'candidate' ? state.term : 0 };
     return { ...changes, entries, messagesBeforePersist, messages, committedEntries, readStates, mustSync };
   }

@@ -10,6 +10,15 @@ export class MemoryLog implements RaftLog {
   hardState: HardState = { term: 0, vote: 0n, commit: 0 };
   stored: Entry[] = [];
 
+  copy(): MemoryLog {
+    const copy = new MemoryLog();
+    copy.base = this.base;
+    copy.peerSnapshot = this.peerSnapshot;
+    copy.hardState = this.hardState;
+    copy.stored = [...this.stored];
+    return copy;
+  }
+
   private get baseIndex(): number {
     return this.base.metadata?.index ?? 0;
   }
