@@ -22,6 +22,11 @@ COPY package.json package-lock.json ./
 RUN npm ci --omit=dev --ignore-scripts --no-audit --no-fund
 COPY . .
 COPY --from=programs /opt/kubreak/dist dist
+# Such as containerd and runc (docker-compose.containerd.yml).
+ARG EXTRA_PACKAGES=
+RUN [ -z "$EXTRA_PACKAGES" ] || { apt-get update -qq \
+ && DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get install -y -qq --no-install-recommends $EXTRA_PACKAGES >/dev/null \
+ && rm -rf /var/lib/apt/lists/* /var/cache/apt/archives/* /var/log/*; }
 RUN node dist/compose-host.js tools && ln -s /opt/kubreak/dist/kubreak.js /usr/local/bin/kubreak
 WORKDIR /root
 ENTRYPOINT ["/opt/kubreak/cli/compose/entrypoint.sh"]

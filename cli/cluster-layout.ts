@@ -73,7 +73,7 @@ export const COMPONENTS: readonly Component[] = [
   { name: 'controller-manager', processTitle: 'kube-controller-manager', supervisedBy: 'static-pod', unit: 'kube-controller-manager', hosts: 'control-plane', healthUrl: 'https://127.0.0.1:10257/healthz' },
   { name: 'scheduler', processTitle: 'kube-scheduler', supervisedBy: 'static-pod', unit: 'kube-scheduler', hosts: 'control-plane', healthUrl: 'https://127.0.0.1:10259/healthz' },
   { name: 'kubelet', processTitle: 'kubelet', supervisedBy: 'host', unit: 'kubelet', hosts: 'every', healthUrl: 'http://127.0.0.1:10248/healthz' },
-  { name: 'container-runtime', processTitle: 'containerd', supervisedBy: 'host', unit: 'containerd', hosts: 'every', healthUrl: 'http://127.0.0.1:1338/healthz' },
+  { name: 'container-runtime', processTitle: 'containerd', supervisedBy: 'host', unit: 'containerd', hosts: 'every', healthUrl: 'http://127.0.0.1:1338/v1/metrics' },
   { name: 'metrics-server', processTitle: 'metrics-server', supervisedBy: 'host', unit: 'metrics-server', hosts: 'control-plane', startsAfterSeconds: METRICS_SERVER_DELAY_SECONDS, healthUrl: 'https://127.0.0.1:4443/livez' },
   { name: 'kube-proxy', processTitle: 'kube-proxy', supervisedBy: 'pod', unit: 'kube-proxy', hosts: 'every', healthUrl: 'http://127.0.0.1:10256/healthz' },
   { name: 'calico-node', processTitle: 'calico-node', supervisedBy: 'pod', unit: 'calico-node', hosts: 'every', healthUrl: 'http://127.0.0.1:9099/liveness' },

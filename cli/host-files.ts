@@ -2,6 +2,7 @@
 // where `kubreak up` writes them to the hosts' disks, and in a container, which writes them to its own.
 import { randomBytes } from 'node:crypto';
 import { METRICS_SERVER_DELAY_SECONDS, SUBNET_PREFIX_LENGTH, type HostLayout } from './cluster-layout.ts';
+import { CONTAINERD_CONFIG, containerdFiles } from './manifests/containerd-config.ts';
 import { controlPlaneManifests, type StaticPodMount } from './manifests/control-plane.ts';
 import { kubeletConfiguration } from './manifests/kubelet-config.ts';
 import { metricsServerArguments } from './manifests/metrics-server.ts';
@@ -23,25 +24,35 @@ export interface HostFile {
   readonly mode: number;
 }
 
-export interface HostFilesOptions {
+/** `kubreak`: the one that is built in; `containerd`: the real one, which has to be installed on the host. */
+export const CONTAINER_RUNTIMES = ['kubreak', 'containerd'] as const;
+export type ContainerRuntime = (typeof CONTAINER_RUNTIMES)[number];
+
+export interface ServiceFilesOptions {
   readonly host: HostLayout;
   readonly hosts: readonly HostLayout[];
   readonly gateway: string;
+  /** nft tables on the host that are not its own. */
+  readonly foreignTables?: readonly string[];
+  readonly containerRuntime?: ContainerRuntime;
+}
+
+export interface HostFilesOptions extends ServiceFilesOptions {
   /** Certificates and kubeconfigs of this host, by path. */
   readonly pki: ReadonlyMap<string, string>;
   /** Cgroup below which the host's pods are put. */
   readonly cgroupRoot: string;
   /** See KubeletConfigOptions. */
   readonly resolvConf?: string;
-  /** nft tables on the host that are not its own. */
-  readonly foreignTables?: readonly string[];
   /** What a pod of the control plane gets to see beside what kubeadm gives it, by the pod's name. */
   readonly staticPodMounts?: (pod: string) => readonly StaticPodMount[];
 }
 
-export function hostFiles({ host, hosts, gateway, pki, cgroupRoot, staticPodMounts, resolvConf, foreignTables = [] }: HostFilesOptions): HostFile[] {
+const file = (path: string, text: string, mode = 0o644): HostFile => ({ path, text, mode });
+
+export function hostFiles(options: HostFilesOptions): HostFile[] {
+  const { host, hosts, gateway, pki, cgroupRoot, staticPodMounts, resolvConf } = options;
   const isMaster = host.role === 'control-plane';
-  const file = (path: string, text: string, mode = 0o644): HostFile => ({ path, text, mode });
   return [
     ...[...pki].map(([path, text]) => file(path, text, /\.(key|conf)$/.test(path) ? 0o600 : 0o644)),
     file('/etc/hostname', `${host.name}\n`),
@@ -50,7 +61,7 @@ export function hostFiles({ host, hosts, gateway, pki, cgroupRoot, staticPodMoun
     file('/etc/resolv.conf', `nameserver ${gateway}\n`),
     file('/etc/hosts', hostsText(hosts)),
     file('/etc/sysctl.d/99-kubernetes.conf', 'net.bridge.bridge-nf-call-iptables = 1\nnet.bridge.bridge-nf-call-ip6tables = 1\nnet.ipv4.ip_forward = 1\n'),
-    file('/etc/kubreak/node.json', JSON.stringify(nodeConfig(host, { gateway, foreignTables }, host.name === hosts.find(({ role }) => role === 'control-plane')?.name), null, 2)),
+    ...serviceFiles(options),
     file('/var/lib/kubelet/config.yaml', kubeletConfiguration({ isControlPlane: isMaster, cgroupRoot, ...(resolvConf === undefined ? {} : { resolvConf }) })),
     ...hostToolFiles(),
     ...(isMaster ? [...controlPlaneManifests(host, staticPodMounts)].map(([name, text]) => file(`/etc/kubernetes/manifests/${name}`, text, 0o600)) : []),
@@ -68,19 +79,39 @@ export function hostsText(hosts: readonly HostLayout[]): string {
   return ['127.0.0.1 localhost', '::1 localhost ip6-localhost ip6-loopback', ...hosts.map(({ name, address }) => `${address} ${name}`), ''].join('\n');
 }
 
-function nodeConfig(host: HostLayout, network: { gateway: string; foreignTables: readonly string[] }, isFirstMaster: boolean): unknown {
+/** What runs on the host beside pods. */
+export function serviceFiles(options: ServiceFilesOptions): HostFile[] {
+  return [
+    file('/etc/kubreak/node.json', JSON.stringify(nodeConfig(options), null, 2)),
+    ...(options.containerRuntime === 'containerd' ? realContainerdFiles() : []),
+  ];
+}
+
+/** Only for hosts on which it runs: the built-in runtime would read its registries, too. */
+export const realContainerdFiles = (): HostFile[] =>
+  containerdFiles({ socket: SOCKET, metricsAddress: RUNTIME_METRICS, registry: `127.0.0.1:${IMAGE_REGISTRY_PORT}` }).map(({ path, text }) => file(path, text));
+
+const SOCKET = '/run/containerd/containerd.sock';
+const RUNTIME_METRICS = '127.0.0.1:1338';
+const IMAGE_REGISTRY_PORT = 1339;
+
+function nodeConfig({ host, hosts, gateway, foreignTables = [], containerRuntime = 'kubreak' }: ServiceFilesOptions): unknown {
+  const isFirstMaster = host.name === hosts.find(({ role }) => role === 'control-plane')?.name;
   const program = (name: string, ...args: string[]) => ['node', `${BUNDLE_FOLDER}/dist/${name}.js`, ...args];
   const environment = { ...LEAN, HOME: '/root' };
-  const socket = '/run/containerd/containerd.sock';
+  const runtime = { name: 'containerd', description: 'containerd container runtime', restartSeconds: 5, environment };
   return {
     hostName: host.name,
-    network: { device: 'eth0', address: `${host.address}/${SUBNET_PREFIX_LENGTH}`, ...network },
+    network: { device: 'eth0', address: `${host.address}/${SUBNET_PREFIX_LENGTH}`, gateway, foreignTables },
     modules: ['overlay', 'br_netfilter'],
     units: [
-      { name: 'containerd', description: 'containerd container runtime', restartSeconds: 5, environment, command: program('containerd', `--address=${socket}`, '--root=/var/lib/containerd', '--state=/run/containerd', '--metrics-address=127.0.0.1:1338', `--emulator-catalogue=${BUNDLE_FOLDER}/dist/images`) },
+      ...(containerRuntime === 'containerd' ? [
+        { name: 'image-registry', description: 'registry of the built-in images', restartSeconds: 5, environment, command: program('image-registry', `--port=${IMAGE_REGISTRY_PORT}`) },
+        { ...runtime, environment: { HOME: '/root' }, command: ['containerd', `--config=${CONTAINERD_CONFIG}`] },
+      ] : [{ ...runtime, command: program('containerd', `--address=${SOCKET}`, '--root=/var/lib/containerd', '--state=/run/containerd', `--metrics-address=${RUNTIME_METRICS}`, `--emulator-catalogue=${BUNDLE_FOLDER}/dist/images`) }]),
       {
         name: 'kubelet', description: 'kubelet: The Kubernetes Node Agent', restartSeconds: 10, environment,
-        command: program('kubelet', '--config=/var/lib/kubelet/config.yaml', '--kubeconfig=/etc/kubernetes/kubelet.conf', `--container-runtime-endpoint=unix://${socket}`,
+        command: program('kubelet', '--config=/var/lib/kubelet/config.yaml', '--kubeconfig=/etc/kubernetes/kubelet.conf', `--container-runtime-endpoint=unix://${SOCKET}`,
           `--hostname-override=${host.name}`, `--node-ip=${host.address}`,
           ...(host.cpu === undefined ? [] : [`--emulator-capacity-cpu=${host.cpu}`]), ...(host.memory === undefined ? [] : [`--emulator-capacity-memory=${host.memory}`])),
       },

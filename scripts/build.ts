@@ -25,6 +25,7 @@ for (const service of readdirSync(`${root}services`)) {
 }
 entryPoints['hostctl'] = `${root}services/node/hostctl.ts`;
 entryPoints['cni'] = `${root}services/calico-node/cni.ts`;
+entryPoints['image-registry'] = `${root}services/container-runtime/image-registry.ts`;
 entryPoints['ctr'] = `${root}services/container-runtime/ctr.ts`;
 entryPoints['stand-in-server'] = `${root}images/servers/main.ts`;
 entryPoints['kubreak'] = `${root}cli/main.ts`;
@@ -39,7 +40,7 @@ const written = new Set<string>();
 const LEAN_FLAGS = ['--max-semi-space-size=1'];
 const FLAGS: Readonly<Record<string, readonly string[]>> = { kubreak: [], 'compose-host': [] };
 /** Too small for a code cache to pay, and without help to print. */
-const UNCACHED = new Set(['hostctl', 'lab', 'compose-agent', 'stand-in-server', 'ctr']);
+const UNCACHED = new Set(['hostctl', 'lab', 'compose-agent', 'stand-in-server', 'ctr', 'cni']);
 
 /**
  * A running cluster has this folder mounted: files change one at a time and in one step, and only when they differ.

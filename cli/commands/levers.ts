@@ -26,7 +26,7 @@ export function addLeverCommands(program: Command): void {
   lever('kill', 'SIGKILL; who supervises it starts it again', (instances) => signalAll(instances, 'SIGKILL', 'killed'));
   lever('pause', 'freeze the process (SIGSTOP): it hangs, connections to it stay open', (instances) => signalAll(instances, 'SIGSTOP', 'paused'));
   lever('resume', 'let a frozen process go on (SIGCONT)', (instances) => signalAll(instances, 'SIGCONT', 'resumed'));
-  lever('stop', 'end it and keep it down until it is started', async (instances, folder, labPid) => {
+  lever('stop', 'end it and keep it down until it, or the whole cluster, is started', async (instances, folder, labPid) => {
     for (const instance of instances) {
       await stopInstance(instance, folder, labPid);
       say(instance, 'stopped');

@@ -18,7 +18,7 @@ shared=$disk/control-plane
 mount --make-rshared /
 
 # Folders of the host that outlive the container.
-for path in /etc/cni /etc/kubernetes /etc/kubreak /etc/sysctl.d /home /media /mnt /root /srv /var/log; do
+for path in /etc/cni /etc/containerd /etc/kubernetes /etc/kubreak /etc/sysctl.d /home /media /mnt /root /srv /var/log; do
   mountpoint -q $path && continue
   mkdir -p $path
   [ -e $disk/data$path ] || { mkdir -p $disk/data$path && cp -a $path/. $disk/data$path/; }
@@ -48,6 +48,11 @@ fi
 if [ "$(cat /etc/kubreak/installed)" != "${K8S_SUBNET:-}" ]; then
   echo "the data of this cluster are for the network $(cat /etc/kubreak/installed).0/24: set K8S_SUBNET to that, or delete them with: docker compose down -v" >&2
   exit 1
+fi
+runtime=${CONTAINER_RUNTIME:-kubreak}
+if [ "$(cat /etc/kubreak/runtime 2>/dev/null || echo kubreak)" != "$runtime" ]; then
+  node /opt/kubreak/dist/compose-host.js runtime "$host" "$runtime"
+  echo "$runtime" >/etc/kubreak/runtime
 fi
 cp /etc/kubreak/machine-id /etc/machine-id
 grep -q "# cluster" /etc/hosts || { echo "# cluster"; grep -v "	$host\$" /etc/kubreak/hosts; } >>/etc/hosts # bound by Docker: no replacing

@@ -1,6 +1,6 @@
 // Keeping a component down and starting it again, by the means that fit who supervises it: the host's systemctl, the
 // manifest of a static pod, or for pods a hold that the container runtime of the host respects.
-import { existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { systemClock } from '#lib/environment/clock.ts';
 import { connectToApiserver, TransportError } from '#lib/api-client/client.ts';
 import { podKind } from '#lib/kinds/core/pod.ts';
@@ -75,6 +75,15 @@ export async function startInstance(instance: Instance, folder: ClusterFolder, l
   const inits = host === '' ? [...hostInits(labPid).values()] : [hostOf(instance, labPid)];
   for (const init of inits) rmSync(`/proc/${init}/root${HOLD_FOLDER}/${component.processTitle}`, { force: true });
   await replaceWaitingPods(instance, folder.kubeconfig);
+}
+
+/** A cluster starts whole: what `kubreak stop` keeps down is down until `kubreak start`, or until the cluster is stopped. */
+export function putBackManifests(folder: ClusterFolder): void {
+  for (const { name } of folder.hosts) {
+    const stopped = folder.hostData(name, STOPPED_MANIFESTS);
+    if (!existsSync(stopped)) continue;
+    for (const file of readdirSync(stopped)) renameSync(`${stopped}/${file}`, `${folder.hostData(name, MANIFESTS)}/${file}`);
+  }
 }
 
 /** Its pods wait out a crash back-off of up to five minutes by now: new ones start at once. */

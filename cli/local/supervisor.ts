@@ -5,6 +5,7 @@ import { connect, createServer, type Server } from 'node:net';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { systemClock } from '#lib/environment/clock.ts';
+import { withDeadline } from '#lib/service/abort.ts';
 import { GATEWAY, MASTER, SUBNET_PREFIX_LENGTH } from '../cluster-layout.ts';
 import { UserError } from '../user-error.ts';
 import type { ClusterFolder } from './cluster-folder.ts';
@@ -18,6 +19,7 @@ import { allProcesses } from './proc.ts';
 import { adminKubeconfig, HOST_DATA_FOLDERS, labHost, MASTER_ENDPOINT, provision, type WantedHosts } from './provision.ts';
 import { isRootless, startAsClusterRoot } from './rootless.ts';
 import { waitUntilReady } from './readiness.ts';
+import { putBackManifests } from './start-stop.ts';
 
 export interface Progress {
   /** A step that has ended, and how long it took since the last one; milliseconds. */
@@ -54,6 +56,7 @@ export async function superviseCluster(folder: ClusterFolder, { port, hostRoutes
     sweepCgroups(folder);
     progress.waitingFor('certificates and disks of the hosts');
     await provision(folder, wanted, systemClock.nowMs());
+    putBackManifests(folder);
     writeFileSync(folder.kubeconfig, adminKubeconfig(readFileSync(folder.hostData(MASTER.name, '/etc/kubernetes/admin.conf'), 'utf8'), port), { mode: 0o600 });
     progress.step('certificates and disks of the hosts');
     lab = await startLab(folder);
@@ -64,8 +67,7 @@ export async function superviseCluster(folder: ClusterFolder, { port, hostRoutes
     relay(server, labPid);
     if (hostRoutes) connectMachine(folder, labPid);
     progress.step(`network and ${folder.hosts.length} hosts`);
-    const starting = AbortSignal.any([signal, AbortSignal.timeout(START_DEADLINE_MS)]);
-    await Promise.race([waitUntilReady(folder, progress, starting), ended]);
+    await Promise.race([withDeadline(START_DEADLINE_MS, signal, (starting) => waitUntilReady(folder, progress, starting)), ended]);
     if (hostRoutes) routes = keepBlockRoutes(folder, labPid, signal);
     folder.updateRunning({ isReady: true });
     onReady();

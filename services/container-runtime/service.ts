@@ -1,4 +1,5 @@
 // Wires the runtime: what it knows, what it can do on this host, and the two servers that offer it.
+import type { ServerResponse } from 'node:http';
 import { join } from 'node:path';
 import { Gauge, type Registry } from 'prom-client';
 import { nanosecondsOfMs } from '#lib/cri/codec.ts';
@@ -35,7 +36,10 @@ export async function startContainerRuntime(flags: ContainerRuntimeFlags, { cloc
   const server = await serveCri(flags.address, { runtime, images, network, cgroups, execs, stats, streaming, now, log });
   if (flags.metricsAddress !== '') {
     const [host = '', port = ''] = flags.metricsAddress.split(/:(?=\d+$)/);
-    await startHealthServer({ host, port: Number(port), metrics: containerMetrics(runtime), signal });
+    const metrics = containerMetrics(runtime);
+    // Where containerd has them.
+    const routes = { '/v1/metrics': async (_: unknown, response: ServerResponse): Promise<void> => void response.writeHead(200, { 'content-type': metrics.contentType }).end(await metrics.metrics()) };
+    await startHealthServer({ host, port: Number(port), metrics, routes, signal });
   }
   log.info({ address: flags.address, streaming: streaming.address, cgroups: cgroups.controllers, cgroupVersion: cgroups.version }, 'serving');
   await aborted(signal);

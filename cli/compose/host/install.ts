@@ -1,11 +1,12 @@
 // What `kubeadm init` leaves on the master, and `kubeadm join` on a worker, written to the host's own disk. The master makes
 // the certificates of all and puts each worker's share on a volume that only the two have.
-import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { systemClock } from '#lib/environment/clock.ts';
 import { kubeadmPki } from '#lib/pki/kubeadm-pki.ts';
 import { SERVICE_CIDR, type HostLayout } from '../../cluster-layout.ts';
-import { HOST_TOOLS, hostFiles, type HostFile } from '../../host-files.ts';
+import { CONTAINER_RUNTIMES, HOST_TOOLS, hostFiles, realContainerdFiles, serviceFiles, type HostFile } from '../../host-files.ts';
+import { findProgram } from '../../local/find-program.ts';
 
 /** On the master: one folder a worker. On a worker: its own. */
 const JOIN_FOLDER = '/var/lib/kubreak/join';
@@ -21,6 +22,9 @@ const RESOLV_CONF_OF_PODS = '/etc/kubreak/resolv.conf';
 /** Not on the volume: kept where it is, and put in place by entrypoint.sh. */
 const KEPT_AT: Readonly<Record<string, string>> = { '/etc/hosts': '/etc/kubreak/hosts', '/etc/machine-id': '/etc/kubreak/machine-id', '/etc/resolv.conf': RESOLV_CONF_OF_PODS };
 
+/** Docker's name service. */
+const FOREIGN_TABLES = ['ip nat'];
+
 export interface Installation {
   readonly name: string;
   readonly hosts: readonly HostLayout[];
@@ -32,7 +36,7 @@ export async function installHost({ name, hosts, gateway }: Installation): Promi
   if (!host) throw new Error(`no host of the cluster is called ${name}`);
   const pki = host.role === 'control-plane' ? await initialize(host, hosts) : await joined();
   const files = hostFiles({
-    host, hosts, gateway, pki, cgroupRoot: '/', resolvConf: RESOLV_CONF_OF_PODS, foreignTables: ['ip nat'], // Docker's name service
+    host, hosts, gateway, pki, cgroupRoot: '/', resolvConf: RESOLV_CONF_OF_PODS, foreignTables: FOREIGN_TABLES,
     staticPodMounts: (component) => [{ hostPath: LINK, path: `/usr/local/bin/${component}`, type: 'File' }, { hostPath: CONTROL_PLANE_FOLDER, path: CONTROL_PLANE_FOLDER, type: 'Directory' }],
   });
   // Static pods last: the containers of the control plane start theirs as soon as they see the manifest.
@@ -42,6 +46,23 @@ export async function installHost({ name, hosts, gateway }: Installation): Promi
   }
   mkdirSync('/etc/kubernetes/manifests', { recursive: true });
   mkdirSync('/etc/cni/net.d', { recursive: true });
+}
+
+/** Which container runtime the host starts with from its next boot on. Throws when there is no such runtime. */
+export function chooseContainerRuntime({ name, hosts, gateway }: Installation, chosen: string): void {
+  const host = hosts.find((candidate) => candidate.name === name);
+  const containerRuntime = CONTAINER_RUNTIMES.find((runtime) => runtime === chosen);
+  if (!host) throw new Error(`no host of the cluster is called ${name}`);
+  if (!containerRuntime) throw new Error(`CONTAINER_RUNTIME must be one of ${CONTAINER_RUNTIMES.join(', ')}, not "${chosen}"`);
+  const missing = containerRuntime === 'containerd' ? ['containerd', 'runc'].filter((program) => findProgram(program) === undefined) : [];
+  if (missing.length > 0) throw new Error(`${missing.join(' and ')} not installed in this image: build it with EXTRA_PACKAGES="containerd runc"`);
+  for (const { path, text, mode } of serviceFiles({ host, hosts, gateway, foreignTables: FOREIGN_TABLES, containerRuntime })) write(path, text, mode);
+  if (containerRuntime === 'containerd') return;
+  for (const { path, text } of realContainerdFiles()) {
+    if (!existsSync(path) || readFileSync(path, 'utf8') !== text) continue;
+    rmSync(path);
+    if (readdirSync(dirname(path)).length === 0) rmdirSync(dirname(path));
+  }
 }
 
 async function initialize(master: HostLayout, hosts: readonly HostLayout[]): Promise<ReadonlyMap<string, string>> {

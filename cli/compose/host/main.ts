@@ -1,9 +1,9 @@
-// Run by entrypoint.sh on a host: `compose-host install HOST` before its first boot, `compose-host initialize` on the master
-// beside it; `tools` when the image is built; `kubeconfig` by people; the rest by `kubreak --compose`.
+// Run by entrypoint.sh on a host: `compose-host install HOST` before its first boot, `compose-host runtime HOST NAME` when another
+// container runtime is to run, `compose-host initialize` on the master beside its first boot; `tools` when the image is built; `kubeconfig` by people; the rest by `kubreak --compose`.
 import { readFileSync, writeFileSync } from 'node:fs';
 import { BUNDLE_FOLDER, hostToolFiles } from '../../host-files.ts';
 import { initializeCluster } from './initialize.ts';
-import { installHost } from './install.ts';
+import { chooseContainerRuntime, installHost } from './install.ts';
 import { hostsOf } from './layout.ts';
 import { keepDown, letUp, replacePods, reportContainer, signalComponent } from './processes.ts';
 
@@ -12,6 +12,9 @@ const { hosts, gateway } = hostsOf(process.env['K8S_SUBNET'] ?? '');
 switch (verb) {
   case 'install':
     void installHost({ name, hosts, gateway });
+    break;
+  case 'runtime':
+    chooseContainerRuntime({ name, hosts, gateway }, process.argv[4] ?? '');
     break;
   case 'initialize':
     void initializeCluster(hosts).then(() => writeFileSync('/etc/kubreak/initialized', ''));

@@ -21,6 +21,13 @@ test('a call tells what is to be done, for which pod, in which network', () => {
   assert.deepEqual(call.config.ipam?.blocks, ['172.16.1.0/26']);
 });
 
+test('ports are understood in any spelling', () => {
+  const read = (mapping: object) => parseCall(variables, JSON.stringify({ cniVersion: '1.0.0', name: 'net', runtimeConfig: { portMappings: [mapping] } })).config.runtimeConfig?.portMappings;
+  const expected = [{ hostPort: 8080, containerPort: 80, protocol: 'tcp', hostIP: '' }];
+  assert.deepEqual(read({ HostPort: 8080, ContainerPort: 80, Protocol: 'tcp', HostIP: '' }), expected);
+  assert.deepEqual(read({ hostPort: 8080, containerPort: 80, protocol: 'tcp' }), expected);
+});
+
 test('what is missing or malformed is refused with the code of the specification', () => {
   assert.equal(refused({ CNI_NETNS: '' }).message, 'required env variables [CNI_NETNS] missing');
   assert.equal(refused({ CNI_COMMAND: 'PLEASE' }).code, 4);

@@ -91,8 +91,15 @@ function parseConfig(input: string): NetworkConfig {
     throw new CniError(DECODING_FAILURE, `cannot decode the network configuration: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
   }
   if (typeof json !== 'object' || json === null || Array.isArray(json)) throw new CniError(DECODING_FAILURE, 'the network configuration is not an object');
-  const { cniVersion = '0.1.0', name = '', type = '', ...rest } = json as Partial<NetworkConfig>;
-  return { ...rest, cniVersion, name, type };
+  const { cniVersion = '0.1.0', name = '', type = '', runtimeConfig, ...rest } = json as Partial<NetworkConfig>;
+  const mappings = runtimeConfig?.portMappings?.map(portMapping);
+  return { ...rest, cniVersion, name, type, ...(mappings === undefined ? {} : { runtimeConfig: { portMappings: mappings } }) };
+}
+
+/** containerd writes HostPort, others hostPort: the programs written in Go do not mind. */
+function portMapping(given: object): PortMapping {
+  const values = new Map(Object.entries(given).map(([name, value]) => [name.toLowerCase(), value as unknown]));
+  return { hostPort: Number(values.get('hostport') ?? 0), containerPort: Number(values.get('containerport') ?? 0), protocol: String(values.get('protocol') ?? 'tcp'), hostIP: String(values.get('hostip') ?? '') };
 }
 
 /** `A=1;B=2` */

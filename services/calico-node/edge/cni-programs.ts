@@ -10,7 +10,7 @@ export async function installCniPrograms(folder: string): Promise<string[]> {
   await mkdir(folder, { recursive: true });
   const written: string[] = [];
   for (const name of PROGRAMS) {
-    const text = `#!/bin/sh\nexec node ${BUNDLE} ${name}\n`;
+    const text = `#!/bin/sh\nexec node --max-semi-space-size=1 ${BUNDLE} ${name}\n`;
     const path = `${folder}/${name}`;
     if ((await readFile(path, 'utf8').catch(absent)) === text) continue;
     const unfinished = `${folder}/.${name}.new`;

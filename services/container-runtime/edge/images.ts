@@ -6,9 +6,10 @@ import { join } from 'node:path';
 import type { Logger } from 'pino';
 import type { AuthConfig, Sent } from '#lib/cri/messages.ts';
 import type { UserNamespace } from '#lib/service/user-namespace.ts';
-import { findInCatalogue, imageNotFoundText, missingProgramText, type CatalogueEntry, type CatalogueFile } from '../core/catalogue.ts';
+import { findInCatalogue, imageNotFoundText, type CatalogueEntry, type CatalogueFile } from '../core/catalogue.ts';
 import type { ImageConfig } from '../core/container-plan.ts';
 import { formatImageReference, parseImageReference, type ImageReference } from '../core/image-reference.ts';
+import { builtInImage, MissingProgram, type BuiltInImage } from './built-in-image.ts';
 import type { ContentOptions, ImageRecord } from './content/image-content.ts';
 import { replaceFile } from './records.ts';
 import type { IsOpaque } from './root-filesystem.ts';
@@ -265,18 +266,12 @@ export class ImageStore {
     const text = formatImageReference(reference);
     if (!found) throw new ImageError('not-found', imageNotFoundText(text));
     const { entry, version } = found;
-    const missing = (entry.needs ?? []).find((path) => !nodeHas(path));
-    if (missing) throw new ImageError('not-found', missingProgramText(text, missing, entry.packages ?? []));
-    const fill = (value: string): string => value.replaceAll('{version}', version);
-    const definition = {
-      config: {
-        entrypoint: entry.entrypoint ?? [], command: entry.command ?? [], environment: (entry.environment ?? []).map(fill),
-        workingDirectory: entry.workingDirectory ?? '', user: entry.user ?? '', stopSignal: entry.stopSignal ?? '',
-      },
-      layers: entry.layers.map((layer) => join(this.#options.catalogue, 'layers', layer)).filter((path) => existsSync(path)),
-      files: (entry.files ?? []).map((file) => (file.text === undefined ? file : { ...file, text: fill(file.text) })),
-      usesBundles: entry.bundles ?? false,
-    };
+    let definition: BuiltInImage;
+    try {
+      definition = builtInImage(found, this.#options.catalogue);
+    } catch (error) {
+      throw error instanceof MissingProgram ? new ImageError('not-found', error.message, { cause: error }) : error;
+    }
     const id = `sha256:${createHash('sha256').update(JSON.stringify([entry.repositories, version, definition])).digest('hex')}`;
     this.#moveTag(text, id);
     const tags = [...new Set([...(this.#images.get(id)?.tags ?? []), text])];
@@ -314,11 +309,4 @@ export class ImageStore {
 function asImageError(error: unknown, prefix: string): ImageError {
   if (error instanceof ImageError) return new ImageError(error.reason, prefix + error.message, { cause: error });
   return new ImageError('failed', prefix + (error instanceof Error ? error.message : String(error)), { cause: error });
-}
-
-/** `*` in a path stands for any one name. */
-function nodeHas(path: string): boolean {
-  const [folder = '', below = ''] = path.split('/*');
-  if (!path.includes('/*')) return existsSync(path);
-  return existsSync(folder) && readdirSync(folder).some((name) => existsSync(join(folder, name, below)));
 }
