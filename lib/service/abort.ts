@@ -1,5 +1,6 @@
 // Waiting for a signal to abort, and signals that end with others.
-// AbortSignal.any is for parents that live no longer than what is made of them: Node 20 keeps an entry in the parent for each.
+// AbortSignal.any is for parents that live no longer than what is made of them (Node 20 keeps an entry in the parent for each) and
+// that somebody else holds: Node 20 forgets an AbortSignal.timeout that only AbortSignal.any refers to, and it never comes.
 
 /** Resolves when the signal aborts. */
 export function aborted(signal: AbortSignal): Promise<void> {

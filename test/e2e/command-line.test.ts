@@ -191,12 +191,14 @@ describe('with a running cluster', { timeout: 300_000 }, () => {
     assert.equal(await health(), 'healthy');
   });
 
-  test('data survives down and up', async () => {
+  test('data survives down and up, and what was stopped runs again', async () => {
     await cluster.kubectlOk('create', 'configmap', 'keepsake', '--from-literal=a=b');
+    for (const component of ['scheduler', 'etcd']) assert.equal((await cluster.kubreak(['stop', component])).code, 0);
     await cluster.down(false);
     assert.equal((await cluster.kubreak(['status'])).code, 3);
     await cluster.up();
     assert.equal(await cluster.kubectlOk('get', 'configmap', 'keepsake', '-o', 'jsonpath={.data.a}'), 'b');
+    await until('the scheduler runs', async () => /^scheduler +m-k8s +\d+ +healthy/m.test((await cluster.kubreak(['status'])).stdout));
   });
 });
 

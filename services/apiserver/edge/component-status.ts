@@ -1,6 +1,7 @@
 // Asks the other processes of the control plane how they are, for `kubectl get componentstatuses`.
 // Source: pkg/registry/core/componentstatus, pkg/registry/core/rest/storage_core.go.
 import { get } from 'node:https';
+import { withDeadline } from '#lib/service/abort.ts';
 import { componentStatusKind } from '#lib/kinds/core/component-status.ts';
 import type { ComponentCondition, ComponentStatus } from '#lib/kinds/types/core-v1.ts';
 import type { ApiserverExtension } from './extension.ts';
@@ -13,13 +14,13 @@ const COMPONENTS = { scheduler: 10_259, 'controller-manager': 10_257 } as const;
 async function askHealthz(port: number, signal: AbortSignal): Promise<ComponentCondition> {
   const url = `https://127.0.0.1:${port}/healthz`;
   try {
-    const answer = await new Promise<{ code: number; text: string }>((resolve, reject) => {
-      const request = get(url, { rejectUnauthorized: false, agent: false, signal: AbortSignal.any([signal, AbortSignal.timeout(TIMEOUT_MS)]) }, (response) => {
+    const answer = await withDeadline(TIMEOUT_MS, signal, (limited) => new Promise<{ code: number; text: string }>((resolve, reject) => {
+      const request = get(url, { rejectUnauthorized: false, agent: false, signal: limited }, (response) => {
         let text = '';
         response.setEncoding('utf8').on('data', (chunk: string) => (text = (text + chunk).slice(0, 1024))).on('end', () => resolve({ code: response.statusCode ?? 0, text })).on('error', reject);
       });
       request.on('error', reject);
-    });
+    }));
     return answer.code === 200 ? { type: 'Healthy', status: 'True', message: answer.text } : { type: 'Healthy', status: 'False', message: answer.text, error: '' };
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;

@@ -3,6 +3,7 @@
 import type { AnyKind } from '#lib/kinds/define-kind.ts';
 import { forbidden, notSupported } from '#lib/machinery/field-error.ts';
 import { badRequest, failure, invalidObject, tooLargeResourceVersion } from '#lib/machinery/status-error.ts';
+import { withDeadline } from '#lib/service/abort.ts';
 import { decodeContinue, encodeContinue } from '../core/continue-token.ts';
 import { keyPrefix } from '../core/codec.ts';
 import type { Selection } from '../core/selection.ts';
@@ -78,11 +79,10 @@ function checkMatch(match: string, { resourceVersion, continue: token }: ListQue
 
 /** Throws 504 when it does not come in time. */
 export async function waitForRevision(cache: WatchCache, revision: number, signal: AbortSignal): Promise<void> {
-  const deadline = AbortSignal.timeout(BLOCK_TIMEOUT_MS);
   try {
-    await cache.waitFor(revision, AbortSignal.any([signal, deadline]));
+    await withDeadline(BLOCK_TIMEOUT_MS, signal, (limited) => cache.waitFor(revision, limited));
   } catch (error) {
-    if (deadline.aborted) throw tooLargeResourceVersion(revision, cache.revision);
+    if (!signal.aborted) throw tooLargeResourceVersion(revision, cache.revision);
     throw error;
   }
 }
