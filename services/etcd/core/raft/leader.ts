@@ -24,7 +24,8 @@ export function tickLeader(state: RaftState): void {
   state.electionElapsed += 1;
   if (state.electionElapsed >= state.electionTicks) {
     state.electionElapsed = 0;
-    if (state.checksQuorum && !state.members.takeQuorumActive()) return state.becomeFollower(state.term, NO_MEMBER);
+    const isObeyed = state.members.takeQuorumActive() || !state.checksQuorum;
+    if (!isObeyed || !state.members.isVoter(state.id)) return state.becomeFollower(state.term, NO_MEMBER);
     state.leadTransferee = NO_MEMBER; // it had an election's time
   }
   if (state.heartbeatElapsed < state.heartbeatTicks) return;
@@ -36,7 +37,7 @@ export interface Proposal { readonly type: Entry['type']; readonly data: Uint8Ar
 
 /** Appends to the log. Throws ProposalDropped; then nothing was appended. */
 export function propose(state: RaftState, proposals: readonly Proposal[]): void {
-  if (state.members.get(state.id) === undefined) throw new ProposalDropped('this member was removed');
+  if (!state.members.isVoter(state.id)) throw new ProposalDropped('this member was removed');
   if (state.leadTransferee !== NO_MEMBER) throw new ProposalDropped('the leadership is being transferred');
   let size = 0;
   for (const { data } of proposals) size += data.length;
@@ -123,10 +124,21 @@ export function reportSnapshot(state: RaftState, id: bigint, isDelivered: boolea
 /** After a change of membership: another majority may hold more, and a new member waits to be sent something. */
 export function membershipChanged(state: RaftState): void {
   const { members } = state;
-  if (!members.isVoter(state.id)) return state.becomeFollower(state.term, NO_MEMBER);
+  if (!members.isVoter(state.id)) return retire(state);
   if (!commitAgreed(state)) state.appendIsDue = true;
   if (state.leadTransferee !== NO_MEMBER && !members.isVoter(state.leadTransferee)) state.leadTransferee = NO_MEMBER;
   for (const read of state.reads.takeConfirmed(members)) answerRead(state, read);
+}
+
+/**
+ * A leader that was removed tells the others of its removal and hands over to the one that has most of the log. An election's time later it
+ * steps down anyway. Stepping down at once would leave those that did not hear of the removal with a leader they wait for in vain.
+ */
+function retire(state: RaftState): void {
+  state.appendIsDue = true;
+  const voters = state.members.others.filter(({ isLearner }) => !isLearner);
+  const heir = voters.reduce<Progress | undefined>((best, voter) => (best === undefined || voter.match > best.match ? voter : best), undefined);
+  if (heir !== undefined) transferLeader(state, heir.id);
 }
 
 export function stepLeader(state: RaftState, message: RaftMessage): void {

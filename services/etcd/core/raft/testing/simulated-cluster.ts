@@ -1,6 +1,6 @@
 // A whole cluster in one seed: members, network, clients, and whatever goes wrong. The same seed gives the same run.
 import { integerBelow, seededRandom, type Random } from '#lib/environment/random.ts';
-import { confChange, type ConfChangeInput, type Entry } from '#lib/etcd-api/raft-messages.ts';
+import { confChange, type ConfChangeInput, type ConfState, type Entry } from '#lib/etcd-api/raft-messages.ts';
 import { Oracle } from './oracle.ts';
 import { SimulatedClients } from './simulated-clients.ts';
 import { SimulatedDisk, type DiskLies, type StoreImage } from './simulated-disk.ts';
@@ -10,6 +10,7 @@ import { GOOD_NETWORK, SimulatedNetwork, type NetworkQuality } from './simulated
 export interface SimulationOptions {
   readonly seed: number;
   readonly members: number;
+  readonly core?: Partial<CoreOptions>;
   readonly lies?: DiskLies;
   readonly faults?: DriverFaults;
 }
@@ -42,6 +43,7 @@ export class SimulatedCluster {
     this.core = {
       electionTicks: 6 + this.below(5), heartbeatTicks: 1, maxBytesPerMessage: this.pick([1, 100, 1000, 1 << 20]), maxInflightMessages: this.pick([1, 2, 5, 256]),
       maxUncommittedBytes: this.pick([100, 1 << 20]), preVote: random.fraction() < 0.85, checkQuorum: random.fraction() < 0.85,
+      ...options.core,
     };
     this.clients = new SimulatedClients(random, this.oracle, 1 + this.below(4));
     this.network = new SimulatedNetwork(random, options.seed % 8 === 0, {
@@ -94,6 +96,11 @@ export class SimulatedCluster {
     else if (!isDelivered && this.random.fraction() < 0.3) sender.raft.reportUnreachable(to);
   }
 
+  /** The membership as far as anybody knows. */
+  membership(): ConfState {
+    return this.members.reduce((latest, member) => (member.applied > latest.applied ? member : latest)).confState;
+  }
+
   get present(): SimulatedMember[] {
     return this.members.filter(({ isRemoved }) => !isRemoved);
   }
@@ -102,8 +109,10 @@ export class SimulatedCluster {
     return this.members.filter((member) => member.isRunning(this.now));
   }
 
+  /** Of the latest term: one cut off may take itself for a leader still. */
   leader(): SimulatedMember | undefined {
-    return this.running.find(({ raft }) => raft.role === 'leader');
+    const leaders = this.running.filter(({ raft }) => raft.role === 'leader');
+    return leaders.reduce<SimulatedMember | undefined>((latest, member) => (latest === undefined || member.raft.term > latest.raft.term ? member : latest), undefined);
   }
 
   /** One unit of time for everybody. */
@@ -146,13 +155,14 @@ export class SimulatedCluster {
   }
 
   /** After healing, every member must have everything, and take new commands, within a bounded time. */
-  recover(): void {
+  recover(eachStep: () => void = () => {}): void {
     this.heal();
     const limit = this.now + ELECTIONS_TO_RECOVER * this.core.electionTicks * TICK;
     const awaited = new Set<SimulatedMember>(this.members);
     while (!this.hasRecovered(awaited)) {
       if (this.now > limit) this.oracle.fail(`no progress after healing:\n${this.describe()}`);
       this.step();
+      eachStep();
       if (this.now % 16 === 0) for (const member of awaited) if (!member.isRemoved) this.clients.write(member, () => void awaited.delete(member));
     }
     for (const { id, store, applied } of this.participants()) this.oracle.compareContent(id, store, applied);

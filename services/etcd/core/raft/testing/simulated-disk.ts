@@ -87,7 +87,7 @@ export class SimulatedDisk implements RaftLog {
   /** Of everything applied, whether or not it is flushed. */
   snapshot(): Snapshot | 'unavailable' {
     const image = changed(this.image, this.unflushed);
-    if (image.applied < this.firstIndex() || this.random.fraction() < 0.1) return 'unavailable';
+    if (image.applied < this.firstIndex() - 1 || this.random.fraction() < 0.1) return 'unavailable';
     return { data: this.numberOf(image), metadata: { index: image.applied, term: this.term(image.applied), confState: image.confState } };
   }
 

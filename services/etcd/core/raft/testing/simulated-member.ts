@@ -23,6 +23,9 @@ export interface MemberEnvironment {
   readonly isEager: boolean;
 }
 
+/** How long a member goes on after it has learnt that it was removed. */
+const TIME_TO_STOP = 40;
+
 interface Read { readonly floor: number; readonly done: (revision: number) => void }
 
 /** Ways to break the driver on purpose, to prove that the simulation notices. */
@@ -37,8 +40,10 @@ export class SimulatedMember {
   store: Store;
   raft: Raft;
   applied: number;
-  /** Removed from the cluster: it has stopped for good. */
+  /** Removed from the cluster, and stopped for good. */
   isRemoved = false;
+  private stopsAt = Number.POSITIVE_INFINITY;
+  private now = 0;
   isUp = true;
   pausedUntil = 0;
   /** Time between its ticks: its clock is its own. */
@@ -46,7 +51,7 @@ export class SimulatedMember {
   private nextTick = 0;
   /** How long a write to the disk takes, at most. */
   diskDelay = 1;
-  private confState: ConfState;
+  confState: ConfState;
   private working: { readonly ready: Ready; readonly until: number } | undefined;
   /** Commands that a client waits for at this member, and reads: by context, then by the index to wait for. */
   readonly waiting = new Map<number, (revision: number, isRefused: boolean) => void>();
@@ -101,6 +106,11 @@ export class SimulatedMember {
 
   /** One unit of time. */
   run(now: number): void {
+    this.now = now;
+    if (now >= this.stopsAt) {
+      this.isRemoved = true;
+      return;
+    }
     if (now >= this.nextTick) {
       this.nextTick = now + this.tickEvery;
       this.raft.tick();
@@ -115,7 +125,6 @@ export class SimulatedMember {
       if (now < this.working.until) return false;
       this.finish(this.working.ready);
       this.working = undefined;
-      if (this.isRemoved) return false;
     }
     if (!this.raft.hasReady()) return false;
     const ready = this.raft.ready();
@@ -171,7 +180,7 @@ export class SimulatedMember {
       const change = confChange.decode(Buffer.from(entry.data));
       const isStale = oracle.isVoid(change, this.confState);
       this.confState = this.raft.applyConfChange(isStale ? undefined : change);
-      if (change.type === 'ConfChangeRemoveNode' && change.nodeId === id) this.isRemoved = true;
+      if (change.type === 'ConfChangeRemoveNode' && change.nodeId === id) this.stopsAt = this.now + TIME_TO_STOP; // etcd: a second
       this.disk.applied({ index: entry.index, confState: this.confState, revision: this.store.revision, writes: [] });
     } else if (entry.data.length === 0) this.disk.applied({ index: entry.index, confState: this.confState, revision: this.store.revision, writes: [] });
     else {
