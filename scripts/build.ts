@@ -36,9 +36,6 @@ entryPoints['compose-agent'] = `${root}cli/compose/agent/main.ts`;
 const dist = join(root, 'dist');
 const written = new Set<string>();
 
-/** V8 takes a code cache only under the flags it was made with: those with which the hosts and images start programs. */
-const LEAN_FLAGS = ['--max-semi-space-size=1'];
-const FLAGS: Readonly<Record<string, readonly string[]>> = { kubreak: [], 'compose-host': [] };
 /** Too small for a code cache to pay, and without help to print. */
 const UNCACHED = new Set(['hostctl', 'lab', 'compose-agent', 'stand-in-server', 'ctr', 'cni']);
 
@@ -57,12 +54,12 @@ function put(path: string, content: Uint8Array, mode: number): boolean {
 }
 
 /** Made by the program itself: a process of its own, started as it will be started. */
-function putCodeCache(program: string, start: string, bundle: string): void {
+function putCodeCache(start: string, bundle: string): void {
   const cache = codeCachePath(bundle);
   written.add(cache);
   if (existsSync(cache) && !areCachesStale) return;
   const call = `require(${JSON.stringify(join(dist, 'programs/start.js'))}).writeCodeCache(${JSON.stringify(start)}, ${JSON.stringify(bundle)})`;
-  execFileSync(process.execPath, [...(FLAGS[program] ?? LEAN_FLAGS), '--eval', call], { stdio: ['ignore', 'ignore', 'inherit'], env: { ...process.env, NODE_OPTIONS: '' } });
+  execFileSync(process.execPath, ['--eval', call], { stdio: ['ignore', 'ignore', 'inherit'], env: { ...process.env, NODE_OPTIONS: '' } });
   chmodSync(`${cache}.new`, 0o644);
   renameSync(`${cache}.new`, cache); // never seen half written
 }
@@ -97,7 +94,7 @@ for (const [output, { entryPoint }] of Object.entries(metafile.outputs)) {
   if (program === undefined) continue;
   const bundle = join(dist, 'programs', basename(output));
   const start = join(dist, `${program}.js`);
-  if (!UNCACHED.has(program)) putCodeCache(program, start, bundle);
+  if (!UNCACHED.has(program)) putCodeCache(start, bundle);
   put(start, Buffer.from(`#!/usr/bin/env node\nrequire('./programs/start.js').startProgram(__filename, \`\${__dirname}/programs/${basename(output)}\`);\n`), 0o755);
 }
 // The API server reads them when somebody asks for OpenAPI.

@@ -5,7 +5,7 @@
 set -eu
 here=/opt/kubreak/cli/compose
 case ${1:-} in
-  process) exec env MALLOC_ARENA_MAX=1 node --max-semi-space-size=1 /opt/kubreak/dist/compose-agent.js "$2" ;;
+  process) exec env MALLOC_ARENA_MAX=1 node --max-semi-space-size=1 --use-openssl-ca /opt/kubreak/dist/compose-agent.js "$2" ;;
   host) ;;
   *) exec "$@" ;;
 esac

@@ -21,9 +21,10 @@ const STOP_DEADLINE_MS = 10_000;
 const COLLECT_AFTER_MS = 8_000;
 
 function collectStartGarbage(): void {
-  setFlagsFromString('--expose-gc');
-  const collect = runInNewContext('gc') as () => void;
-  setTimeout(collect, COLLECT_AFTER_MS).unref();
+  setTimeout(() => {
+    setFlagsFromString('--expose-gc');
+    (runInNewContext('gc') as () => void)();
+  }, COLLECT_AFTER_MS).unref();
 }
 
 /**

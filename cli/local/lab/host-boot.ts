@@ -8,7 +8,7 @@ import { HOST_INIT_NAME, type LabConfig, type LabHost } from './lab-config.ts';
  */
 const INIT_LOOP = `trap 'exit 0' TERM INT
 while :; do
-  MALLOC_ARENA_MAX=1 MALLOC_TRIM_THRESHOLD_=131072 MALLOC_MMAP_THRESHOLD_=16384 node --max-semi-space-size=1 /opt/kubreak/dist/node.js >>/var/log/node.log 2>&1 & pid=$!
+  MALLOC_ARENA_MAX=1 MALLOC_TRIM_THRESHOLD_=131072 MALLOC_MMAP_THRESHOLD_=16384 node --max-semi-space-size=1 --use-openssl-ca /opt/kubreak/dist/node.js >>/var/log/node.log 2>&1 & pid=$!
   while kill -0 $pid 2>/dev/null; do wait $pid; done
   sleep 1 & wait $!
 done`;

@@ -3,6 +3,7 @@
 import type { IncomingMessage } from 'node:http';
 import { createSecureContext, type SecureContext } from 'node:tls';
 import type { APIService } from '#lib/kinds/types/apiregistration-v1.ts';
+import { systemAuthorities } from '#lib/pki/system-authorities.ts';
 import { withDeadline } from '#lib/service/abort.ts';
 import type { User } from '../core/access.ts';
 import { openRequest, answerOf } from '../access/proxy/http-proxy.ts';
@@ -23,7 +24,7 @@ const MAX_DOCUMENT_BYTES = 16 * 1024 * 1024;
 export function secureContextFor({ spec }: Readonly<APIService>, client: ProxyClient, trust: boolean): SecureContext {
   return createSecureContext({
     ...(client.certPem === '' ? {} : { cert: client.certPem, key: client.keyPem }),
-    ...(trust && spec.caBundle ? { ca: Buffer.from(spec.caBundle, 'base64') } : {}),
+    ...(trust && spec.caBundle ? { ca: Buffer.from(spec.caBundle, 'base64') } : trust && !spec.insecureSkipTLSVerify ? { ca: [...systemAuthorities()] } : {}),
   });
 }
 

@@ -3,8 +3,8 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { Agent as HttpAgent, request as requestHttp, type IncomingMessage } from 'node:http';
 import { Agent as HttpsAgent, request as requestHttps } from 'node:https';
 import { join } from 'node:path';
-import { rootCertificates } from 'node:tls';
 import type { AuthConfig, Sent } from '#lib/cri/messages.ts';
+import { systemAuthorities } from '#lib/pki/system-authorities.ts';
 import { parseHostsToml, type RegistryHost } from '../../core/hosts-toml.ts';
 import { readAll } from '../content/image-content.ts';
 import { ImageError } from '../images.ts';
@@ -15,7 +15,6 @@ const CONNECT_TIMEOUT_MS = 4_000;
 const IDLE_TIMEOUT_MS = 60_000;
 const REDIRECT_LIMIT = 5;
 const TOKEN_LIMIT_BYTES = 1024 * 1024;
-const SYSTEM_AUTHORITIES = '/etc/ssl/certs/ca-certificates.crt';
 
 /** Nobody answers: no name, no route, no listener, or silence. */
 export class RegistryUnreachable extends Error {
@@ -45,9 +44,8 @@ export function endpointsOf(host: string, folder: string): Endpoint[] {
 function agentOf({ url, ca, client, skipVerify }: RegistryHost, folder: string): HttpAgent | HttpsAgent {
   if (url.startsWith('http:')) return new HttpAgent({ keepAlive: true });
   const read = (path: string): string => readFileSync(path.startsWith('/') ? path : join(folder, path), 'utf8');
-  const system = existsSync(SYSTEM_AUTHORITIES) ? [readFileSync(SYSTEM_AUTHORITIES, 'utf8')] : rootCertificates;
   return new HttpsAgent({
-    keepAlive: true, rejectUnauthorized: !skipVerify, ca: [...system, ...ca.map(read)],
+    keepAlive: true, rejectUnauthorized: !skipVerify, ca: [...systemAuthorities(), ...ca.map(read)],
     ...(client.length > 0 ? { cert: client.map(({ certificate }) => read(certificate)), key: client.map(({ key }) => read(key)) } : {}),
   });
 }
