@@ -1,6 +1,7 @@
 // etcd's errors: gRPC code and exact text, by which clients tell them apart.
 // Source: etcd v3.6, api/v3rpc/rpctypes/error.go.
-import { Metadata, status, type ServiceError } from '@grpc/grpc-js';
+import type { ServiceError } from '@grpc/grpc-js';
+import { GrpcError, grpcStatus as status, type GrpcStatus } from '#lib/grpc/status.ts';
 
 const etcdErrors = {
   EmptyKey: [status.INVALID_ARGUMENT, 'etcdserver: key is not provided'],
@@ -76,22 +77,18 @@ const etcdErrors = {
 
   Canceled: [status.CANCELLED, 'etcdserver: request canceled'],
   DeadlineExceeded: [status.DEADLINE_EXCEEDED, 'etcdserver: context deadline exceeded'],
-} as const satisfies Record<string, readonly [status, string]>;
+} as const satisfies Record<string, readonly [GrpcStatus, string]>;
 
 export type EtcdErrorReason = keyof typeof etcdErrors;
 
 /** An error of etcd, or of the way to it. `reason` is undefined for what etcd's table does not know. */
-export class EtcdError extends Error {
+export class EtcdError extends GrpcError {
   override readonly name = 'EtcdError';
-  readonly code: status;
   readonly reason: EtcdErrorReason | undefined;
-  /** grpc-js sends these when a handler throws or calls back with the error. */
   readonly details: string;
-  readonly metadata = new Metadata();
 
-  constructor(code: status, details: string, options?: ErrorOptions) {
-    super(details, options);
-    this.code = code;
+  constructor(code: GrpcStatus, details: string, options?: ErrorOptions) {
+    super(code, details, options);
     this.details = details;
     this.reason = reasonByText.get(details);
   }
@@ -105,7 +102,7 @@ export function etcdError(reason: EtcdErrorReason): EtcdError {
 }
 
 export function fromServiceError(error: ServiceError): EtcdError {
-  return new EtcdError(error.code, error.details, { cause: error });
+  return new EtcdError(error.code as GrpcStatus, error.details, { cause: error });
 }
 
 /** The revision asked for is older than the last compaction: list again. */

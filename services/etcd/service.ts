@@ -1,10 +1,10 @@
 // Puts an etcd member together: data, leases, gRPC and HTTP on the client URLs, HTTP on the metrics URLs.
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
-import { Server as GrpcServer, ServerCredentials } from '@grpc/grpc-js';
 import type { Environment } from '#lib/environment/environment.ts';
 import { EtcdError } from '#lib/etcd-api/errors.ts';
 import { rangeRequest } from '#lib/etcd-api/messages.ts';
+import { GrpcServer } from '#lib/grpc/server.ts';
 import { aborted } from '#lib/service/abort.ts';
 import { FlagError, parseDurationMs } from '#lib/service/flags.ts';
 import { newMetrics } from '#lib/service/health-server.ts';
@@ -75,34 +75,31 @@ export async function startEtcd(flags: EtcdFlags, environment: Environment, sign
     progressIntervalMs: flags.experimentalWatchProgressNotifyIntervalMs || flags.watchProgressNotifyIntervalMs,
   });
   const grpc = new GrpcServer({
-    'grpc.max_receive_message_length': maxRequestBytes + GRPC_OVERHEAD_BYTES, 'grpc.max_send_message_length': -1,
-    // Source: etcd --grpc-keepalive-interval and --grpc-keepalive-timeout.
-    'grpc.keepalive_time_ms': 2 * 60 * 60_000, 'grpc.keepalive_timeout_ms': 20_000,
+    maxReceiveBytes: maxRequestBytes + GRPC_OVERHEAD_BYTES, maxConcurrentStreams: flags.maxConcurrentStreams,
+    minPingIntervalMs: flags.grpcKeepaliveMinTimeMs, keepAliveTimeMs: flags.grpcKeepaliveIntervalMs, keepAliveTimeoutMs: flags.grpcKeepaliveTimeoutMs,
   });
   const services = [
-    newKvService({ ...context, maxRequestBytes, maxTxnOps }), newLeaseService(leaseOptions), watch, newClusterService(maintenance),
+    newKvService({ ...context, maxRequestBytes, maxTxnOps }), newLeaseService(leaseOptions), watch.methods, newClusterService(maintenance),
     newMaintenanceService(maintenance), newAuthService({ ...context, clock, bcryptCost: flags.bcryptCost, tokenTtlMs, signer }), newHealthService(context),
   ];
-  for (const { definition, implementation } of services) grpc.addService(definition, implementation);
-  const injector = grpc.createConnectionInjector(ServerCredentials.createInsecure());
+  for (const method of services.flat()) grpc.add(method);
   const http = newHttpHandler({ registry, metrics, alarms: () => member.store.alarms.list(), read: () => member.range(rangeRequest.decode(HEALTH_READ)) });
 
   const listening: Listening[] = [];
   const loops: Promise<void>[] = [];
   try {
-    listening.push(await listen({ urls: flags.listenClientUrls, tls, http, log, onGrpcConnection: (connection) => injector.injectConnection(connection) }));
+    listening.push(await listen({ urls: flags.listenClientUrls, tls, http, log, onGrpcConnection: (connection) => grpc.accept(connection) }));
     listening.push(await listen({ urls: flags.listenMetricsUrls, tls, http, log }));
     loops.push(revokeExpiredLeases(leaseOptions, stopping));
     if (autoCompaction.mode !== 'off') loops.push(compactRegularly(new AutoCompactor(autoCompaction), member, environment, stopping));
     log.info({ urls: listening.flatMap(({ urls }) => urls), version: ETCD_VERSION }, 'ready to serve client requests');
     onListening?.(listening[0]?.urls ?? []);
     await aborted(stopping);
-    injector.drain(DRAIN_MS);
-    await member.settled();
+    await Promise.all([grpc.drain(DRAIN_MS), member.settled()]);
     if (failing.signal.aborted) throw failing.signal.reason;
   } finally {
     await Promise.all(listening.map(({ close }) => close()));
-    grpc.forceShutdown();
+    grpc.close();
     await Promise.all(loops);
     const checkpoints = lessor.allCheckpoints(clock.nowMs());
     await member.stop(checkpoints.length > 0 && !failing.signal.aborted ? { type: 'leaseCheckpoint', request: { checkpoints } } : undefined);

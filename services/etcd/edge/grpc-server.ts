@@ -1,19 +1,14 @@
 // How a handler becomes a gRPC method: answers are promises, errors are EtcdErrors, calls are counted.
-import { once } from 'node:events';
-import {
-  status, type handleUnaryCall, type sendUnaryData, type ServerUnaryCall, type ServerWritableStream, type ServiceDefinition, type UntypedServiceImplementation,
-} from '@grpc/grpc-js';
 import type { Logger } from 'pino';
 import { EtcdError } from '#lib/etcd-api/errors.ts';
 import type { EtcdMethod } from '#lib/etcd-api/services.ts';
+import type { CallContext as GrpcCall, Handler, StreamCall } from '#lib/grpc/call.ts';
+import { GrpcError, grpcStatus } from '#lib/grpc/status.ts';
 import type { Caller } from './caller.ts';
 import type { EtcdMetrics } from './metrics.ts';
-import type { ResponseSink } from './snapshot-stream.ts';
 
-export interface GrpcService {
-  readonly definition: ServiceDefinition;
-  readonly implementation: UntypedServiceImplementation;
-}
+/** The methods of a service, for `GrpcServer.add`. */
+export type GrpcService = readonly Handler[];
 
 export interface CallContext {
   readonly metrics: EtcdMetrics;
@@ -23,92 +18,88 @@ export interface CallContext {
 type Methods = Readonly<Record<string, EtcdMethod<unknown, never, unknown, never>>>;
 type RequestOf<M> = M extends { readonly requestDeserialize: (bytes: Buffer) => infer R } ? R : never;
 type ResponseOf<M> = M extends { readonly responseSerialize: (value: infer R) => Buffer } ? R : never;
-type UnaryHandlers<S> = { readonly [N in keyof S]: (request: RequestOf<S[N]>, sizeBytes: number, caller: Caller) => Promise<ResponseOf<S[N]>> };
-
 /** `sizeBytes`: of the request as received. */
-interface Received<R> {
-  readonly message: R;
-  readonly sizeBytes: number;
-}
-
-export function unaryService<S extends Methods>(methods: S, handlers: UnaryHandlers<S>, context: CallContext): GrpcService {
-  const definition: Record<string, unknown> = {};
-  const implementation: UntypedServiceImplementation = {};
-  for (const [name, method] of Object.entries(methods)) {
-    definition[name] = {
-      ...method,
-      requestDeserialize: (bytes: Buffer): Received<unknown> => ({ message: method.requestDeserialize(bytes), sizeBytes: bytes.length }),
-    };
-    implementation[name] = unary(method.path, handlers[name] as unknown as UnaryHandler, context);
-  }
-  return { definition: definition as ServiceDefinition, implementation };
-}
-
+type UnaryHandlers<S> = { readonly [N in keyof S]: (request: RequestOf<S[N]>, sizeBytes: number, caller: Caller) => Promise<ResponseOf<S[N]>> };
 type UnaryHandler = (request: unknown, sizeBytes: number, caller: Caller) => Promise<unknown>;
 
-function unary(path: string, handler: UnaryHandler, context: CallContext): handleUnaryCall<Received<unknown>, unknown> {
-  const [, service = '', method = ''] = path.split('/');
-  return (call: ServerUnaryCall<Received<unknown>, unknown>, callback: sendUnaryData<unknown>) => {
-    const finish = context.metrics.startCall('unary', service, method);
-    handler(call.request.message, call.request.sizeBytes, callerOf(call)).then(
-      (response) => {
-        finish(status.OK);
-        callback(null, response);
+export function unaryService<S extends Methods>(methods: S, handlers: UnaryHandlers<S>, context: CallContext): GrpcService {
+  return Object.entries(methods).map(([name, method]) => {
+    const handle = handlers[name] as unknown as UnaryHandler;
+    const count = counterOf('unary', method.path, context);
+    return {
+      kind: 'unary', method: asServed(method),
+      handle: (request, call) => {
+        const finish = count();
+        return handle(request, call.requestBytes, callerOf(call)).then(
+          (response) => {
+            finish(grpcStatus.OK);
+            return response;
+          },
+          (error: unknown) => {
+            const refusal = asRefusal(error, method.path, context.log);
+            finish(refusal.code);
+            throw refusal;
+          });
       },
-      (error: unknown) => {
-        const refusal = asEtcdError(error, path, context.log);
-        finish(refusal.code);
-        callback(refusal);
-      });
+    };
+  });
+}
+
+/** Request and response streams, both open as long as the client likes. */
+export function bidiMethod<Request, ResponseInput>(
+  method: EtcdMethod<Request, never, unknown, ResponseInput>, handle: (call: StreamCall<Request, ResponseInput>) => Promise<void>, context: CallContext,
+): Handler {
+  const count = counterOf('bidi_stream', method.path, context);
+  return {
+    kind: 'bidi', method: asServed(method),
+    handle: (call) => counted(handle(call as StreamCall<Request, ResponseInput>), call, method.path, count(), context.log),
   };
 }
 
-type StreamCall = ServerWritableStream<unknown, unknown>;
-
-/** A method whose answer is a stream. */
-export function serverStream<Request, Response>(
-  { path }: { readonly path: string }, handler: (request: Request, sink: ResponseSink<Response>, caller: Caller) => Promise<void>, { metrics, log }: CallContext,
-): (call: StreamCall) => void {
-  const [, service = '', method = ''] = path.split('/');
-  return (call) => {
-    const finish = metrics.startCall('server_stream', service, method);
-    const gone = new AbortController();
-    for (const event of ['cancelled', 'error', 'close']) call.on(event, () => gone.abort());
-    const sink: ResponseSink<Response> = {
-      send: (response) => gone.signal.aborted || call.write(response), signal: gone.signal,
-      drained: async () => {
-        await once(call, 'drain', { signal: gone.signal }).catch((error: unknown) => {
-          if (!gone.signal.aborted) throw error;
-        });
-      },
-    };
-    handler(call.request as Request, sink, callerOf(call)).then(
-      () => {
-        finish(call.cancelled ? status.CANCELLED : status.OK);
-        call.end();
-      },
-      (error: unknown) => {
-        const refusal = asEtcdError(error, path, log);
-        finish(refusal.code);
-        call.emit('error', refusal);
-      });
+/** One request, any number of responses. */
+export function serverStreamMethod<Request, ResponseInput>(
+  method: EtcdMethod<Request, never, unknown, ResponseInput>, handle: (request: Request, call: StreamCall<Request, ResponseInput>) => Promise<void>, context: CallContext,
+): Handler {
+  const count = counterOf('server_stream', method.path, context);
+  return {
+    kind: 'serverStream', method: asServed(method),
+    handle: (request, call) => counted(handle(request as Request, call as StreamCall<Request, ResponseInput>), call, method.path, count(), context.log),
   };
+}
+
+/** What it takes and gives is known to its handler; the server only passes it on. */
+const asServed = (method: unknown): Handler['method'] => method as Handler['method'];
+
+function counterOf(type: Parameters<EtcdMetrics['callCounter']>[0], path: string, { metrics }: CallContext): () => (code: number) => void {
+  const [, service = '', name = ''] = path.split('/');
+  return metrics.callCounter(type, service, name);
+}
+
+async function counted(running: Promise<void>, call: GrpcCall, path: string, finish: (code: number) => void, log: Logger): Promise<void> {
+  try {
+    await running;
+    finish(call.isCancelled ? grpcStatus.CANCELLED : grpcStatus.OK);
+  } catch (error) {
+    const refusal = asRefusal(error, path, log);
+    finish(refusal.code);
+    throw refusal;
+  }
 }
 
 /** Of any kind of call. */
-export function callerOf(call: Pick<ServerUnaryCall<unknown, unknown>, 'metadata' | 'getAuthContext'>): Caller {
+export function callerOf(call: GrpcCall): Caller {
   return {
-    header: (name) => call.metadata.get(name)[0]?.toString(),
+    header: (name) => call.metadata(name),
     get commonName() {
-      const { CN } = call.getAuthContext().sslPeerCertificate?.subject ?? {};
+      const { CN } = call.peer.certificate?.subject ?? {};
       return Array.isArray(CN) ? CN[0] : CN; // Node's types do not know that a name may stand there twice
     },
   };
 }
 
-/** What is no EtcdError is a defect: it is logged, and the client learns no more than that. */
-export function asEtcdError(error: unknown, path: string, log: Logger): EtcdError {
-  if (error instanceof EtcdError) return error;
+/** What is no error for a client is a defect: it is logged, and the client learns no more than that. */
+export function asRefusal(error: unknown, path: string, log: Logger): GrpcError {
+  if (error instanceof GrpcError) return error;
   log.error({ err: error, method: path }, 'call failed');
-  return new EtcdError(status.INTERNAL, 'etcdserver: internal error');
+  return new EtcdError(grpcStatus.INTERNAL, 'etcdserver: internal error');
 }

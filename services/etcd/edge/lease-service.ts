@@ -1,14 +1,14 @@
 // gRPC service Lease, and the loop that revokes what has expired.
 import { randomBytes } from 'node:crypto';
-import { status, type ServerDuplexStream } from '@grpc/grpc-js';
 import type { Clock } from '#lib/environment/clock.ts';
 import { EtcdError } from '#lib/etcd-api/errors.ts';
 import { leaseService } from '#lib/etcd-api/services.ts';
+import type { StreamCall } from '#lib/grpc/call.ts';
 import type { Lessor } from '../core/lessor.ts';
 import { bytesOf } from '../core/key-range.ts';
 import { newHeader } from '../core/store.ts';
 import type { Authenticator } from './authenticator.ts';
-import { asEtcdError, unaryService, type CallContext, type GrpcService } from './grpc-server.ts';
+import { bidiMethod, unaryService, type CallContext, type GrpcService } from './grpc-server.ts';
 import type { Member } from './member.ts';
 import type { Quota } from './quota.ts';
 
@@ -26,7 +26,7 @@ const EXPIRY_CHECK_MS = 500;
 export function newLeaseService(options: LeaseOptions): GrpcService {
   const { member, lessor, quota, authenticator, clock, metrics } = options;
   const { LeaseKeepAlive, ...unaryMethods } = leaseService;
-  const service = unaryService(unaryMethods, {
+  return [...unaryService(unaryMethods, {
     LeaseGrant: async ({ ID, TTL }, _, caller) => {
       await quota.admitLease();
       const response = await member.propose({ type: 'leaseGrant', request: { ID: ID === 0n ? newLeaseId() : ID, TTL }, by: await authenticator.identify(caller) });
@@ -51,39 +51,23 @@ export function newLeaseService(options: LeaseOptions): GrpcService {
       await member.settled();
       return { header: member.header(), leases: lessor.byExpiry().map((ID) => ({ ID })) };
     },
-  }, options);
-  return {
-    definition: { ...service.definition, LeaseKeepAlive: LeaseKeepAlive as unknown as typeof service.definition[string] },
-    implementation: { ...service.implementation, LeaseKeepAlive: (call: KeepAliveCall) => void keepAlive(call, options) },
-  };
+  }, options), bidiMethod(LeaseKeepAlive, (call) => keepAlive(call, options), options)];
 }
 
 /** Positive, as etcd's own. */
 const newLeaseId = (): bigint => randomBytes(8).readBigUInt64BE() & 0x7fffffffffffffffn || 1n;
 
-type KeepAliveCall = ServerDuplexStream<{ ID: bigint }, { header: ReturnType<typeof newHeader>; ID: bigint; TTL: number }>;
+type KeepAliveCall = StreamCall<{ ID: bigint }, { header: ReturnType<typeof newHeader>; ID: bigint; TTL: number }>;
 
-async function keepAlive(call: KeepAliveCall, { member, lessor, clock, metrics, log }: LeaseOptions): Promise<void> {
-  const finish = metrics.startCall('bidi_stream', 'etcdserverpb.Lease', 'LeaseKeepAlive');
-  call.on('error', () => undefined); // the loop below sees it too
-  try {
-    for await (const { ID } of call as AsyncIterable<{ ID: bigint }>) {
-      const header = member.header(); // from before the renewal: a client must not see a revision that revoked the lease
-      const TTL = lessor.renew(ID, clock.nowMs());
-      if (TTL !== undefined) {
-        metrics.countLease('renewed');
-        if (lessor.hasCheckpoint(ID)) await member.propose({ type: 'leaseCheckpoint', request: { checkpoints: [{ ID, remainingTTL: 0 }] } });
-      }
-      if (!call.writable) break;
-      call.write({ header, ID, TTL: TTL ?? 0 });
+async function keepAlive(call: KeepAliveCall, { member, lessor, clock, metrics }: LeaseOptions): Promise<void> {
+  for await (const { ID } of call.requests) {
+    const header = member.header(); // from before the renewal: a client must not see a revision that revoked the lease
+    const TTL = lessor.renew(ID, clock.nowMs());
+    if (TTL !== undefined) {
+      metrics.countLease('renewed');
+      if (lessor.hasCheckpoint(ID)) await member.propose({ type: 'leaseCheckpoint', request: { checkpoints: [{ ID, remainingTTL: 0 }] } });
     }
-    finish(status.OK);
-    call.end();
-  } catch (error) {
-    if (call.cancelled) return finish(status.CANCELLED);
-    const refusal = asEtcdError(error, leaseService.LeaseKeepAlive.path, log);
-    finish(refusal.code);
-    call.emit('error', refusal);
+    if (!call.send({ header, ID, TTL: TTL ?? 0 })) await call.drained();
   }
 }
 

@@ -3,9 +3,7 @@
 import { createServer as createHttpServer, type RequestListener, type Server as HttpServer } from 'node:http';
 import { createServer as createTcpServer, type AddressInfo, type Server as TcpServer, type Socket } from 'node:net';
 import { createServer as createTlsServer, type TlsOptions } from 'node:tls';
-import type { Duplex } from 'node:stream';
 import type { Logger } from 'pino';
-import { OPENING_BYTES, opensLikeGo, withPlainAuthority } from './authority.ts';
 
 export interface Tls {
   readonly cert: Buffer;
@@ -18,7 +16,7 @@ export interface ListenOptions {
   readonly urls: readonly string[];
   readonly tls: Tls | undefined;
   /** Absent where only HTTP is spoken. */
-  readonly onGrpcConnection?: (connection: Duplex) => void;
+  readonly onGrpcConnection?: (connection: Socket) => void;
   readonly http: RequestListener;
   readonly log: Logger;
 }
@@ -114,7 +112,7 @@ function tcpServer({ onGrpcConnection }: ListenOptions, http: HttpServer): TcpSe
 }
 
 /** Waits for the client's first bytes, which say what it speaks, and hands the connection on with nothing missing. */
-function route(socket: Socket, onGrpcConnection: (connection: Duplex) => void, http: HttpServer): void {
+function route(socket: Socket, onGrpcConnection: (connection: Socket) => void, http: HttpServer): void {
   const onError = (): void => void socket.destroy(); // a connection that breaks ends; HTTP/2 tells its streams
   const onTimeout = (): void => void socket.destroy();
   socket.on('error', onError).setTimeout(HANDSHAKE_TIMEOUT_MS).once('timeout', onTimeout);
@@ -122,12 +120,12 @@ function route(socket: Socket, onGrpcConnection: (connection: Duplex) => void, h
   const onData = (chunk: Buffer): void => {
     start = Buffer.concat([start, chunk]);
     const speaksHttp2 = start.toString('latin1', 0, HTTP2_PREFACE.length) === HTTP2_PREFACE.slice(0, start.length);
-    if (speaksHttp2 && start.length < OPENING_BYTES) return;
+    if (speaksHttp2 && start.length < HTTP2_PREFACE.length) return;
     socket.off('data', onData).pause();
     socket.setTimeout(0).off('timeout', onTimeout);
     if (speaksHttp2) {
       socket.unshift(start);
-      onGrpcConnection(opensLikeGo(start) ? withPlainAuthority(socket) : socket);
+      onGrpcConnection(socket);
     } else {
       socket.off('error', onError);
       http.emit('connection', socket);

@@ -1,14 +1,14 @@
 // gRPC services Cluster, Maintenance and grpc.health.v1.
-import type { ServerWritableStream } from '@grpc/grpc-js';
 import { etcdError } from '#lib/etcd-api/errors.ts';
 import type { Member as MemberInfo } from '#lib/etcd-api/messages.ts';
 import { clusterService, healthService, maintenanceService } from '#lib/etcd-api/services.ts';
+import { aborted } from '#lib/service/abort.ts';
 import type { Authenticator } from './authenticator.ts';
-import { serverStream, unaryService, type CallContext, type GrpcService } from './grpc-server.ts';
+import { callerOf, serverStreamMethod, unaryService, type CallContext, type GrpcService } from './grpc-server.ts';
 import { hashOf } from './hash.ts';
 import type { Database } from './database.ts';
 import type { Member } from './member.ts';
-import { streamSnapshot, type SnapshotResponse } from './snapshot-stream.ts';
+import { streamSnapshot } from './snapshot-stream.ts';
 import { ETCD_VERSION, STORAGE_VERSION } from './version.ts';
 
 export interface MaintenanceOptions extends CallContext {
@@ -31,7 +31,7 @@ export function newClusterService({ member, self, ...context }: MaintenanceOptio
 
 export function newMaintenanceService({ member, database, authenticator, quotaBytes, dataDir, self, ...context }: MaintenanceOptions): GrpcService {
   const { Snapshot, ...unaryMethods } = maintenanceService;
-  const service = unaryService(unaryMethods, {
+  const methods = unaryService(unaryMethods, {
     Alarm: async (request, _, caller) => {
       await (request.action === 'GET' ? authenticator.requireUser(caller) : authenticator.requireAdmin(caller));
       return member.propose({ type: 'alarm', request });
@@ -62,23 +62,22 @@ export function newMaintenanceService({ member, database, authenticator, quotaBy
       return { header: member.header(), hash: hashOf(member.store, at), compactRevision: member.store.compactRevision || -1, hashRevision: at };
     },
   }, context);
-  const snapshot = serverStream<unknown, SnapshotResponse>(Snapshot, async (_, sink, caller) => {
-    await authenticator.requireAdmin(caller);
+  const snapshot = serverStreamMethod(Snapshot, async (_, call) => {
+    await authenticator.requireAdmin(callerOf(call));
     const members = (): MemberInfo[] => [{ ID: member.memberId, name: self.name, peerURLs: [...self.peerUrls], clientURLs: [...self.clientUrls], isLearner: false }];
-    await streamSnapshot({ member, database, dataDir, members }, sink);
+    await streamSnapshot({ member, database, dataDir, members }, call);
   }, context);
-  return {
-    definition: { ...service.definition, Snapshot: Snapshot as unknown as typeof service.definition[string] },
-    implementation: { ...service.implementation, Snapshot: snapshot },
-  };
+  return [...methods, snapshot];
 }
 
 /** Serving for as long as it answers. */
 export function newHealthService(context: CallContext): GrpcService {
   const { Watch, ...unaryMethods } = healthService;
-  const service = unaryService(unaryMethods, { Check: async () => ({ status: 'SERVING' as const }) }, context);
-  return {
-    definition: { ...service.definition, Watch: Watch as unknown as typeof service.definition[string] },
-    implementation: { ...service.implementation, Watch: (call: ServerWritableStream<unknown, { status: 'SERVING' }>) => void call.write({ status: 'SERVING' }) },
-  };
+  return [
+    ...unaryService(unaryMethods, { Check: async () => ({ status: 'SERVING' as const }) }, context),
+    serverStreamMethod(Watch, async (_, call) => {
+      call.send({ status: 'SERVING' });
+      await aborted(call.signal);
+    }, context),
+  ];
 }

@@ -1,12 +1,12 @@
 // What /metrics tells, under etcd's names.
-import { status } from '@grpc/grpc-js';
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
+import { goNameOf } from '#lib/grpc/status.ts';
 
 type CallType = 'unary' | 'bidi_stream' | 'server_stream';
 
 export interface EtcdMetrics {
-  /** Returns what is to be called with the code when the call ends. */
-  readonly startCall: (type: CallType, service: string, method: string) => (code: status) => void;
+  /** For one method: to be called when a call starts, and what that returns, with the code, when it ends. */
+  readonly callCounter: (type: CallType, service: string, method: string) => () => (code: number) => void;
   readonly observeFsync: (seconds: number) => void;
   readonly countKv: (operation: 'range' | 'put' | 'delete' | 'txn') => void;
   readonly countEvents: (count: number) => void;
@@ -84,14 +84,32 @@ export function newEtcdMetrics(registry: Registry, source: MetricsSource): EtcdM
   const fsync = new Histogram({ name: 'etcd_disk_wal_fsync_duration_seconds', help: 'The latency distributions of fsync called by WAL.', buckets: DISK_BUCKETS, registers });
   const commit = new Histogram({ name: 'etcd_disk_backend_commit_duration_seconds', help: 'The latency distributions of commit called by backend.', buckets: DISK_BUCKETS, registers });
   const callLabels = ['grpc_type', 'grpc_service', 'grpc_method'] as const;
-  const started = new Counter({ name: 'grpc_server_started_total', help: 'Total number of RPCs started on the server.', labelNames: callLabels, registers });
-  const handled = new Counter({ name: 'grpc_server_handled_total', help: 'Total number of RPCs completed on the server, regardless of success or failure.', labelNames: [...callLabels, 'grpc_code'], registers });
+  // Counted in plain numbers, as there are many, and told when somebody asks.
+  const calls: { readonly labels: Readonly<Record<(typeof callLabels)[number], string>>; started: number; readonly handled: number[] }[] = [];
+  new Counter({
+    name: 'grpc_server_started_total', help: 'Total number of RPCs started on the server.', labelNames: callLabels, registers,
+    collect() {
+      this.reset();
+      for (const call of calls) this.inc(call.labels, call.started);
+    },
+  });
+  new Counter({
+    name: 'grpc_server_handled_total', help: 'Total number of RPCs completed on the server, regardless of success or failure.', labelNames: [...callLabels, 'grpc_code'], registers,
+    collect() {
+      this.reset();
+      for (const { labels, handled } of calls) handled.forEach((count, code) => this.inc({ ...labels, grpc_code: goNameOf(code) }, count));
+    },
+  });
 
   return {
-    startCall: (type, service, method) => {
-      const labels = { grpc_type: type, grpc_service: service, grpc_method: method };
-      started.inc(labels);
-      return (code) => handled.inc({ ...labels, grpc_code: codeName(code) });
+    callCounter: (type, service, method) => {
+      const call = { labels: { grpc_type: type, grpc_service: service, grpc_method: method }, started: 0, handled: [] as number[] };
+      calls.push(call);
+      const finish = (code: number): void => { call.handled[code] = (call.handled[code] ?? 0) + 1; };
+      return () => {
+        call.started += 1;
+        return finish;
+      };
     },
     // One batch of LevelDB is both: the log is synced, and the state is committed.
     observeFsync: (seconds) => {
@@ -104,10 +122,4 @@ export function newEtcdMetrics(registry: Registry, source: MetricsSource): EtcdM
     countHealth: (isHealthy) => (isHealthy ? healthy : unhealthy).inc(),
     proposalFailed: () => failed.inc(),
   };
-}
-
-/** `NOT_FOUND` as Go writes it: `NotFound`. */
-export function codeName(code: status): string {
-  if (code === status.OK) return 'OK';
-  return (status[code] ?? 'UNKNOWN').toLowerCase().replace(/(^|_)([a-z])/g, (_, __, letter: string) => letter.toUpperCase());
 }

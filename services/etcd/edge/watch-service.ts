@@ -1,17 +1,16 @@
 // gRPC service Watch: feeds each client's stream from its WatchStream, as fast as the client reads.
-import { once } from 'node:events';
-import { status, type ServerDuplexStream, type ServiceDefinition } from '@grpc/grpc-js';
 import type { Clock } from '#lib/environment/clock.ts';
 import { jitterMs, type Random } from '#lib/environment/random.ts';
 import type { WatchRequest, WatchResponse } from '#lib/etcd-api/messages.ts';
-import { EtcdError } from '#lib/etcd-api/errors.ts';
 import { watchService } from '#lib/etcd-api/services.ts';
+import type { StreamCall } from '#lib/grpc/call.ts';
+import { goNameOf } from '#lib/grpc/status.ts';
+import { withAbort } from '#lib/service/abort.ts';
 import { NOBODY } from '../core/auth/commands.ts';
 import { refusedWatch, WatchStream } from '../core/watch-stream.ts';
 import { inEtcdsWords, type Authenticator } from './authenticator.ts';
-import { asEtcdError, callerOf, type CallContext, type GrpcService } from './grpc-server.ts';
+import { asRefusal, bidiMethod, callerOf, type CallContext, type GrpcService } from './grpc-server.ts';
 import type { Member } from './member.ts';
-import { codeName } from './metrics.ts';
 
 export interface WatchOptions extends CallContext {
   readonly member: Member;
@@ -23,19 +22,19 @@ export interface WatchOptions extends CallContext {
   readonly signal: AbortSignal;
 }
 
-type WatchCall = ServerDuplexStream<WatchRequest, WatchResponse>;
+type WatchCall = StreamCall<WatchRequest, WatchResponse>;
 
 /** Source: etcd, minWatchProgressInterval. */
 const MIN_PROGRESS_INTERVAL_MS = 100;
 
-export class WatchService implements GrpcService {
-  readonly definition = watchService as unknown as ServiceDefinition;
-  readonly implementation = { Watch: (call: WatchCall): void => void this.serve(call) };
+export class WatchService {
+  readonly methods: GrpcService;
   private readonly options: WatchOptions;
   private readonly streams = new Set<WatchStream>();
 
   constructor(options: WatchOptions) {
     this.options = options;
+    this.methods = [bidiMethod(watchService.Watch, (call) => this.serve(call), options)];
   }
 
   counts(): { streams: number; watchers: number; slow: number } {
@@ -50,21 +49,15 @@ export class WatchService implements GrpcService {
   }
 
   private async serve(call: WatchCall): Promise<void> {
-    const { member, metrics, log, maxRequestBytes, signal } = this.options;
-    const finish = metrics.startCall('bidi_stream', 'etcdserverpb.Watch', 'Watch');
+    const { member, maxRequestBytes, signal } = this.options;
     const stream = new WatchStream(member.store, maxRequestBytes);
     this.streams.add(stream);
-    const ended = new AbortController();
-    const end = (): void => ended.abort();
-    for (const event of ['end', 'error', 'cancelled', 'close']) call.on(event, end);
     try {
-      await new StreamFeeder(call, stream, this.options, AbortSignal.any([ended.signal, signal])).run();
-      finish(call.cancelled ? status.CANCELLED : status.OK);
-      call.end();
-    } catch (error) {
-      const refusal = asEtcdError(error, watchService.Watch.path, log);
-      finish(refusal.code);
-      call.emit('error', refusal);
+      await withAbort(signal, async (ended) => {
+        const end = (): void => ended.abort();
+        call.signal.addEventListener('abort', end, { once: true });
+        await new StreamFeeder(call, stream, this.options, ended).run();
+      });
     } finally {
       this.streams.delete(stream);
     }
@@ -80,24 +73,23 @@ class StreamFeeder {
   private wake: () => void = () => undefined;
   private hasWork = false;
   private progressWanted = false;
-  /** Requests are taken up in their order, though some wait for their caller to be known. */
-  private received: Promise<void> = Promise.resolve();
+  private failure: unknown;
+  private readonly ended: AbortController;
 
-  constructor(call: WatchCall, stream: WatchStream, options: WatchOptions, signal: AbortSignal) {
+  /** `ended` aborts when the client or the service goes, and is aborted here when the client has no more to ask. */
+  constructor(call: WatchCall, stream: WatchStream, options: WatchOptions, ended: AbortController) {
     this.call = call;
     this.stream = stream;
     this.options = options;
-    this.signal = signal;
+    this.ended = ended;
+    this.signal = ended.signal;
   }
 
   async run(): Promise<void> {
     const { member } = this.options;
     const stopListening = member.onAdvance(() => this.poke());
     this.signal.addEventListener('abort', () => this.poke(), { once: true });
-    this.call.on('data', (request: WatchRequest) => {
-      if (!this.options.authenticator.isEnabled) this.receive(request);
-      else this.received = this.received.then(() => this.receiveFromUser(request));
-    });
+    void this.receiveAll();
     const notifying = this.notify();
     try {
       while (!this.signal.aborted) {
@@ -110,11 +102,28 @@ class StreamFeeder {
       stopListening();
       await notifying;
     }
+    if (this.failure !== undefined) throw this.failure;
   }
 
   private poke(): void {
     this.hasWork = true;
     this.wake();
+  }
+
+  /** Requests are taken up in their order, and none while the client does not read the answers. */
+  private async receiveAll(): Promise<void> {
+    try {
+      for await (const request of this.call.requests) {
+        if (this.options.authenticator.isEnabled) await this.receiveFromUser(request);
+        else this.receive(request);
+        await this.call.drained();
+        if (this.signal.aborted) return;
+      }
+    } catch (error) {
+      if (!this.call.isCancelled) this.failure = error;
+    } finally {
+      this.ended.abort();
+    }
   }
 
   /** A watch that its caller may not have is refused; the stream goes on. */
@@ -128,8 +137,8 @@ class StreamFeeder {
       }
       this.receive(request);
     } catch (error) {
-      const refusal = error instanceof EtcdError ? error : asEtcdError(error, watchService.Watch.path, log);
-      this.write(refusedWatch(member.revision, `rpc error: code = ${codeName(refusal.code)} desc = ${refusal.details}`));
+      const refusal = asRefusal(error, watchService.Watch.path, log);
+      this.write(refusedWatch(member.revision, `rpc error: code = ${goNameOf(refusal.code)} desc = ${refusal.message}`));
     }
   }
 
@@ -165,25 +174,14 @@ class StreamFeeder {
     for (const response of responses) {
       if (this.signal.aborted) return;
       this.options.metrics.countEvents(response.events.length);
-      if (!this.write(response)) await this.untilDrained();
+      if (!this.write(response)) await this.call.drained();
     }
   }
 
-  /** False when the client does not keep up: no more requests are taken from it either until it does. */
+  /** False when the client does not keep up. */
   private write(response: WatchResponse): boolean {
+    if (this.signal.aborted) return true;
     if (response.header !== undefined) this.options.member.complete(response.header);
-    if (this.signal.aborted || !this.call.writable) return true;
-    const hasRoom = this.call.write(response);
-    if (!hasRoom && !this.call.isPaused()) {
-      this.call.pause();
-      this.call.once('drain', () => this.call.resume());
-    }
-    return hasRoom;
-  }
-
-  private async untilDrained(): Promise<void> {
-    await once(this.call, 'drain', { signal: this.signal }).catch((error: unknown) => {
-      if (!this.signal.aborted) throw error;
-    });
+    return this.call.send(response);
   }
 }
