@@ -1,15 +1,15 @@
 // Measures a cluster on this machine: start, second start, a pod's birth, many pods, idle memory and CPU.
 // Run `npm run bench` on a quiet machine; it starts a cluster of its own in a temporary folder. Prints one JSON object.
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
-import { cpus, tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { cpus } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { connectToApiserver, type ApiClient } from '#lib/api-client/client.ts';
 import { deploymentKind } from '#lib/kinds/apps/deployment.ts';
 import { podKind } from '#lib/kinds/core/pod.ts';
 import { loadKubeconfig } from '#lib/pki/kubeconfig.ts';
+import { scratchFolder } from '#lib/testing/scratch-folder.ts';
 
 const KUBREAK = fileURLToPath(new URL('../dist/kubreak.js', import.meta.url));
 const ROUNDS = 15;
@@ -30,7 +30,7 @@ interface ProcessReport {
 }
 
 class Bench {
-  readonly #folder = mkdtempSync(join(tmpdir(), 'kubreak-bench-'));
+  readonly #folder = scratchFolder('kubreak-bench');
   readonly #port: number;
   constructor(port: number) {
     this.#port = port;

@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 
 /** Resolves with the first value that is neither undefined nor false. Throws after `deadlineMs`, with the last error if there was one. */
-export async function eventually<T>(attempt: () => T | Promise<T>, { deadlineMs = 5_000, pauseMs = 20, what = 'the condition' } = {}): Promise<Exclude<T, undefined | false>> {
+export async function eventually<T>(attempt: () => T | Promise<T>, { deadlineMs = 20_000, pauseMs = 20, what = 'the condition' } = {}): Promise<Exclude<T, undefined | false>> {
   const endMs = performance.now() + deadlineMs;
   let failure: unknown;
   do {

@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { writeFileSync } from 'node:fs';
 import { test } from 'node:test';
 import pino from 'pino';
 import { systemClock } from '#lib/environment/clock.ts';
@@ -8,13 +7,14 @@ import { systemRandom } from '#lib/environment/random.ts';
 import { parseFlags } from '#lib/service/flags.ts';
 import { eventually } from '#lib/testing/eventually.ts';
 import { ObjectServer } from '#lib/testing/object-server.ts';
+import { scratchFolder } from '#lib/testing/scratch-folder.ts';
 import { calicoKubeControllersFlags } from './flags.ts';
 import { startCalicoKubeControllers } from './service.ts';
 
 test('blocks of a deleted node are released, those of others stay', async () => {
   const api = new ObjectServer();
   const server = await api.start();
-  const kubeconfig = `${mkdtempSync(`${tmpdir()}/kube-controllers-`)}/kubeconfig`;
+  const kubeconfig = `${scratchFolder('kube-controllers')}/kubeconfig`;
   writeFileSync(kubeconfig, `current-context: c\nclusters: [{name: c, cluster: {server: "${server}"}}]\ncontexts: [{name: c, context: {cluster: c, user: u}}]\nusers: [{name: u, user: {}}]\n`);
   const affinities = '/apis/crd.projectcalico.org/v1/blockaffinities';
   for (const node of ['w1', 'w2']) {

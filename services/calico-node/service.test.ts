@@ -1,12 +1,12 @@
 // The whole agent on two hosts of a small network.
 import assert from 'node:assert/strict';
-import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { after, before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { eventually } from '#lib/testing/eventually.ts';
 import { inOwnNetwork, NetworkLab } from '#lib/testing/network-lab.ts';
 import { ObjectServer } from '#lib/testing/object-server.ts';
+import { scratchFolder } from '#lib/testing/scratch-folder.ts';
 
 const AFFINITIES = '/apis/crd.projectcalico.org/v1/blockaffinities';
 const W1_BLOCK = '172.16.221.128/26';
@@ -15,7 +15,7 @@ const W2_BLOCK = '172.16.103.128/26';
 inOwnNetwork(import.meta.url, () => {
   const lab = new NetworkLab();
   const api = new ObjectServer();
-  const folder = mkdtempSync(`${tmpdir()}/calico-node-`);
+  const folder = scratchFolder('calico-node');
   const agents = new Map<string, ReturnType<NetworkLab['start']>>();
 
   const startAgent = (node: string): void => {

@@ -1,9 +1,8 @@
 // The whole name server over real sockets, with another name server beside it that knows the rest of the world.
 import assert from 'node:assert/strict';
 import { createSocket } from 'node:dgram';
-import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
-import { tmpdir } from 'node:os';
 import { after, before, test } from 'node:test';
 import packet, { type DecodedPacket } from 'dns-packet';
 import pino from 'pino';
@@ -12,6 +11,7 @@ import { systemRandom } from '#lib/environment/random.ts';
 import { parseFlags } from '#lib/service/flags.ts';
 import { eventually } from '#lib/testing/eventually.ts';
 import { ObjectServer } from '#lib/testing/object-server.ts';
+import { scratchFolder } from '#lib/testing/scratch-folder.ts';
 import { Forwarder } from './edge/forwarder.ts';
 import { coreDnsFlags } from './flags.ts';
 import { startCoreDns } from './service.ts';
@@ -19,7 +19,7 @@ import { startCoreDns } from './service.ts';
 const HOST = '127.0.0.77';
 const PORT = 15_353;
 const api = new ObjectServer();
-const folder = mkdtempSync(`${tmpdir()}/coredns-`);
+const folder = scratchFolder('coredns');
 const stopping = new AbortController();
 let running: Promise<void>;
 const upstream = createSocket('udp4');

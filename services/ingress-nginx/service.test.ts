@@ -13,7 +13,6 @@ import { eventually } from '#lib/testing/eventually.ts';
 import { ObjectServer } from '#lib/testing/object-server.ts';
 
 /** For nginx to read a configuration anew, on a busy machine. */
-const DEADLINE_MS = 20_000;
 const INGRESSES = '/apis/networking.k8s.io/v1/namespaces/shop/ingresses';
 
 async function freePort(): Promise<number> {
@@ -53,7 +52,7 @@ describe('the controller', { timeout: 60_000 }, () => {
       '--publish-service=ingress-nginx/controller', `--emulator-folder=${folder}/nginx`,
     ], { stdio: ['ignore', 'pipe', 'pipe'] });
     for (const stream of [controller.stdout, controller.stderr]) stream?.on('data', (chunk: Buffer) => (output = (output + chunk.toString('utf8')).slice(-100_000)));
-    await eventually(async () => (await get('web.example')).endsWith(' 200'), { deadlineMs: DEADLINE_MS, what: 'the first answer' }).catch((error: unknown) => {
+    await eventually(async () => (await get('web.example')).endsWith(' 200'), { what: 'the first answer' }).catch((error: unknown) => {
       throw new Error(output, { cause: error });
     });
   });
@@ -75,13 +74,13 @@ describe('the controller', { timeout: 60_000 }, () => {
 
   test('an Ingress that comes is served, one that changes is followed, one that goes is gone', async () => {
     putIngress('more', rules('more.example', '/app'));
-    await eventually(async () => (await get('more.example', '/app/x')) === 'more.example /app/x http 200', { deadlineMs: DEADLINE_MS, what: 'the new host' });
+    await eventually(async () => (await get('more.example', '/app/x')) === 'more.example /app/x http 200', { what: 'the new host' });
     assert.match(await get('more.example', '/application'), / 404$/);
     putIngress('more', rules('more.example', '/new'));
     // nginx's workers of before answer until they have let go of the port
-    await eventually(async () => (await get('more.example', '/new')).endsWith(' 200') && (await get('more.example', '/app')).endsWith(' 404'), { deadlineMs: DEADLINE_MS, what: 'the new path in place of the old' });
+    await eventually(async () => (await get('more.example', '/new')).endsWith(' 200') && (await get('more.example', '/app')).endsWith(' 404'), { what: 'the new path in place of the old' });
     api.remove(`${INGRESSES}/more`);
-    await eventually(async () => (await get('more.example', '/new')).endsWith(' 404'), { deadlineMs: DEADLINE_MS, what: 'the end of the host' });
+    await eventually(async () => (await get('more.example', '/new')).endsWith(' 404'), { what: 'the end of the host' });
   });
 
   test('TLS: the certificate of the Secret, and HTTP is sent there', async () => {
@@ -92,7 +91,7 @@ describe('the controller', { timeout: 60_000 }, () => {
     api.put('/api/v1/namespaces/shop/secrets/tls', { type: 'kubernetes.io/tls', data: { 'tls.crt': Buffer.from(certPem).toString('base64'), 'tls.key': Buffer.from(keyPem).toString('base64') } });
     putIngress('tls', { ...rules('tls.example'), tls: [{ hosts: ['tls.example'], secretName: 'tls' }] });
     const secure = (): Promise<string> => runCommand('curl', ['-s', '--max-time', '5', '--cacert', `${folder}/ca.crt`, '--resolve', `tls.example:${https}:127.0.0.1`, `https://tls.example:${https}/`]).catch(() => '');
-    await eventually(async () => (await secure()) === `tls.example:${https} / https`, { deadlineMs: DEADLINE_MS, what: 'an answer over TLS with the certificate of the Secret' });
+    await eventually(async () => (await secure()) === `tls.example:${https} / https`, { what: 'an answer over TLS with the certificate of the Secret' });
     assert.match(await curl('-o', '/dev/null', '-w', '%{http_code} %{redirect_url}', '-H', 'Host: tls.example', `http://127.0.0.1:${http}/x`), /^308 https:\/\/tls\.example\/x$/);
   });
 
@@ -100,25 +99,25 @@ describe('the controller', { timeout: 60_000 }, () => {
     const path = '/apis/discovery.k8s.io/v1/namespaces/shop/endpointslices/web-1';
     const slice = api.get(path) as object;
     api.put(path, { ...slice, endpoints: [] });
-    await eventually(async () => (await get('web.example')).endsWith(' 503'), { deadlineMs: DEADLINE_MS, what: '503' });
+    await eventually(async () => (await get('web.example')).endsWith(' 503'), { what: '503' });
     api.put(path, slice);
-    await eventually(async () => (await get('web.example')).endsWith(' 200'), { deadlineMs: DEADLINE_MS, what: '200 again' });
+    await eventually(async () => (await get('web.example')).endsWith(' 200'), { what: '200 again' });
   });
 
   test('the status of an Ingress names where the Service in front is reached', async () => {
-    await eventually(() => (api.get(`${INGRESSES}/web`) as { status?: { loadBalancer?: unknown } }).status?.loadBalancer !== undefined, { deadlineMs: DEADLINE_MS, what: 'the status' });
+    await eventually(() => (api.get(`${INGRESSES}/web`) as { status?: { loadBalancer?: unknown } }).status?.loadBalancer !== undefined, { what: 'the status' });
     assert.deepEqual((api.get(`${INGRESSES}/web`) as { status?: unknown }).status, { loadBalancer: { ingress: [{ ip: '192.168.1.33' }] } });
   });
 
   test('a configuration that nginx refuses leaves the one before in force', async () => {
     api.put(`${INGRESSES}/bad`, { kind: 'Ingress', metadata: { annotations: { 'nginx.ingress.kubernetes.io/rewrite-target': '/$1' } }, spec: { ingressClassName: 'nginx', ...rules('bad.example', '/(') } });
-    await eventually(() => output.includes('cannot bring nginx up to date'), { deadlineMs: DEADLINE_MS, what: 'the complaint' });
+    await eventually(() => output.includes('cannot bring nginx up to date'), { what: 'the complaint' });
     // a worker of before, which knew no endpoints, may still answer
     let answer = '';
-    await eventually(async () => (answer = await get('web.example')).endsWith(' 200'), { deadlineMs: DEADLINE_MS, what: 'the configuration before' }).catch((error: unknown) => assert.fail(`${String(error)}: ${answer}\n${output.slice(-3000)}`));
+    await eventually(async () => (answer = await get('web.example')).endsWith(' 200'), { what: 'the configuration before' }).catch((error: unknown) => assert.fail(`${String(error)}: ${answer}\n${output.slice(-3000)}`));
     api.remove(`${INGRESSES}/bad`);
     putIngress('more', rules('more.example'));
-    await eventually(async () => (await get('more.example')).endsWith(' 200'), { deadlineMs: DEADLINE_MS, what: 'the next configuration' });
+    await eventually(async () => (await get('more.example')).endsWith(' 200'), { what: 'the next configuration' });
     assert.match(readFileSync(`${folder}/nginx/nginx.conf`, 'utf8'), /more\.example/);
   });
 });

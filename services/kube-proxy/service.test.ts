@@ -1,13 +1,13 @@
 // The whole proxy on two hosts with pods behind them.
 import assert from 'node:assert/strict';
-import { mkdtempSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { get } from 'node:http';
-import { tmpdir } from 'node:os';
 import { after, before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { eventually } from '#lib/testing/eventually.ts';
 import { inOwnNetwork, NetworkLab } from '#lib/testing/network-lab.ts';
 import { ObjectServer } from '#lib/testing/object-server.ts';
+import { scratchFolder } from '#lib/testing/scratch-folder.ts';
 
 /** Answers with its own name and the address that it sees as the client's. */
 const SERVER = `
@@ -27,7 +27,7 @@ const W2 = '192.168.1.102';
 inOwnNetwork(import.meta.url, () => {
   const lab = new NetworkLab();
   const api = new ObjectServer();
-  const folder = mkdtempSync(`${tmpdir()}/kube-proxy-`);
+  const folder = scratchFolder('kube-proxy');
   const proxies = new Map<string, ReturnType<NetworkLab['start']>>();
 
   const startProxy = (node: string): void => {

@@ -1,7 +1,7 @@
 // The cluster in containers (`docker compose up -d` has been given), broken by Docker's own commands.
-import { mkdtempSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { scratchFolder } from '#lib/testing/scratch-folder.ts';
 import { HOSTS } from '../../cli/cluster-layout.ts';
 import { runCommand } from '../e2e/cluster.ts';
 import type { BreakableCluster } from './run-rounds.ts';
@@ -23,7 +23,7 @@ export async function breakableComposeCluster(): Promise<BreakableCluster> {
   const network = Object.keys(networks)[0] ?? '';
   const addresses = new Map(await Promise.all(hosts.map(async (host): Promise<[string, string]> =>
     [host, (await read('inspect', '--format', '{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}', host)).trim()])));
-  const kubeconfig = join(mkdtempSync(join(tmpdir(), 'kubreak-chaos-')), 'admin.conf');
+  const kubeconfig = join(scratchFolder('kubreak-chaos'), 'admin.conf');
   writeFileSync(kubeconfig, config.replace(/server: .*/, `server: https://${published}`), { mode: 0o600 });
   return {
     kubeconfig,

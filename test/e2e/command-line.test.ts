@@ -2,17 +2,17 @@
 import assert from 'node:assert/strict';
 import { execFileSync, spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, mkdtempSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, readFileSync, statSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { scratchFolder } from '#lib/testing/scratch-folder.ts';
 import { freePort, runCommand, TestCluster, until } from './cluster.ts';
 
 const KUBREAK = fileURLToPath(new URL('../../dist/kubreak.js', import.meta.url));
 const kubreak = (...args: string[]) => runCommand(process.execPath, [KUBREAK, ...args]);
-const emptyFolder = () => join(mkdtempSync(join(tmpdir(), 'kubreak-cli-')), '.kubreak');
+const emptyFolder = () => join(scratchFolder('kubreak-cli'), '.kubreak');
 
 test('without a cluster the commands that need one say how to start it, with exit code 3', async () => {
   for (const command of [['status'], ['kill', 'etcd'], ['exec', 'm-k8s', '--', 'true'], ['logs', 'etcd'], ['reboot', 'w1-k8s']]) {
