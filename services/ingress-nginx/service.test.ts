@@ -12,7 +12,6 @@ import { runCommand } from '#lib/service/run-command.ts';
 import { eventually } from '#lib/testing/eventually.ts';
 import { ObjectServer } from '#lib/testing/object-server.ts';
 
-/** For nginx to read a configuration anew, on a busy machine. */
 const INGRESSES = '/apis/networking.k8s.io/v1/namespaces/shop/ingresses';
 
 async function freePort(): Promise<number> {
