@@ -1,7 +1,7 @@
 // What can be said about a request without looking at the data.
 // Source: etcd v3.6, server/etcdserver/api/v3rpc/key.go.
 import type { Compare, DeleteRangeRequest, PutRequest, RangeRequest, RequestOp, TxnRequest } from '#lib/etcd-api/messages.ts';
-import { contains, keyOf, keyRange, type KeyRange } from './key-range.ts';
+import { contains, keyOf, type KeyRange } from './key-range.ts';
 import { StoreError } from './store-error.ts';
 
 export function checkRange(request: RangeRequest): void {
@@ -43,6 +43,9 @@ function checkOps({ compare, success, failure }: TxnRequest, maxOps: number): vo
   }
 }
 
+/** As etcd takes it here: an end of "\0", which elsewhere means "no end", makes a range that is empty. */
+const literalRange = ({ key, rangeEnd }: DeleteRangeRequest): KeyRange => ({ start: keyOf(key), end: rangeEnd.length === 0 ? undefined : keyOf(rangeEnd) });
+
 interface Changes {
   readonly puts: Set<string>;
   readonly deletes: KeyRange[];
@@ -51,7 +54,7 @@ interface Changes {
 /** One transaction must not put a key twice, nor put a key that it deletes: both would share one revision. */
 function checkOverlaps(ops: readonly RequestOp[]): Changes {
   const puts = new Set<string>();
-  const deletes = ops.flatMap(({ requestDeleteRange }) => (requestDeleteRange ? [keyRange(requestDeleteRange)] : []));
+  const deletes = ops.flatMap(({ requestDeleteRange }) => (requestDeleteRange ? [literalRange(requestDeleteRange)] : []));
   const addPut = (key: string, isAlternative: boolean): void => {
     if ((puts.has(key) && !isAlternative) || deletes.some((range) => contains(range, key))) throw new StoreError('DuplicateKey');
     puts.add(key);

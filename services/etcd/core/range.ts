@@ -15,8 +15,9 @@ export function answerRange(request: RangeRequest, source: RangeSource): RangeRe
   const { limit, keysOnly, countOnly } = request;
   const order = orderOf(request);
   const isWanted = revisionFilter(request);
-  // In the natural order everything beyond the limit needs only to be counted.
-  const keep = limit > 0 && order === undefined && isWanted === undefined ? limit + 1 : Infinity;
+  // Beyond the limit there is only counting to do, unless the order decides on what comes first. With a target but no
+  // order etcd sorts what the limit has left.
+  const keep = limit > 0 && request.sortOrder === 'NONE' && isWanted === undefined ? limit + 1 : Infinity;
   const entries: Entry[] = [];
   let count = 0;
   source.forEachLive((entry) => {

@@ -162,14 +162,16 @@ function checkWatch(random: Random, store: Store, model: Model): void {
   const stream = new WatchStream(store, 1024);
   stream.create(watchOf({ key: EVERYTHING.key, rangeEnd: EVERYTHING.rangeEnd, startRevision: start, prevKv: true }), store.revision);
   const pairs = new Map([...(model.states[start - 1] ?? [])].map(([key, { value }]) => [key, value]));
+  let before = new Map(pairs); // as of the revision before: what happens within one is not told as previous
   let seen = start;
   for (const { events, canceled } of stream.takeResponses(store.revision)) {
     assert.equal(canceled, false);
     for (const { type, kv, prevKv } of events) {
       const key = kv?.key.toString('latin1') ?? '';
       assert.ok((kv?.modRevision ?? 0) >= seen);
+      if ((kv?.modRevision ?? 0) > seen) before = new Map(pairs);
       seen = kv?.modRevision ?? 0;
-      if (seen > model.compacted + 1) assert.equal(prevKv?.value.toString(), pairs.get(key));
+      if (seen > model.compacted + 1) assert.equal(prevKv?.value.toString(), kv?.version === 1 ? undefined : before.get(key));
       if (type === 'PUT') pairs.set(key, kv?.value.toString() ?? '');
       else pairs.delete(key);
     }

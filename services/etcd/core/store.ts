@@ -73,6 +73,7 @@ export interface StoredState {
   /** In order of revision. */
   readonly entries: Iterable<Entry>;
   readonly leases: Iterable<{ readonly id: bigint; readonly grantedTtl: number; readonly remainingTtl: number }>;
+  /** 0 or less: never compacted. */
   readonly compactRevision: number;
   /** At least this is the revision, even when compaction removed the last deletions. */
   readonly revision: number;
@@ -85,6 +86,8 @@ export type ReadValue = (entry: Entry) => Uint8Array;
 
 /** The revision of an empty store. Source: etcd, mvcc.NewStore. */
 const FIRST_REVISION = 1;
+/** Source: etcd, mvcc.NewStore compactMainRev. */
+const NOT_COMPACTED = -1;
 /** Seconds; about three lost heartbeats of the default election timeout. Source: etcd 3.6, etcdserver.NewServer minTTL. */
 const MIN_LEASE_TTL = 2;
 /** Seconds. Source: etcd, lease.MaxLeaseTTL. */
@@ -103,7 +106,7 @@ export class Store {
   private readonly leasesById = new Map<bigint, Lease>();
   private readonly readValue: ReadValue;
   private current = FIRST_REVISION;
-  private compacted = 0;
+  private compacted = NOT_COMPACTED;
   private totalBytes = 0;
   private bytesInMemory = 0;
 
@@ -119,7 +122,7 @@ export class Store {
     return this.current;
   }
 
-  /** Reads and watches below this revision are refused. */
+  /** Reads and watches below this revision are refused; -1 before the first compaction. */
   get compactRevision(): number {
     return this.compacted;
   }
@@ -170,7 +173,8 @@ export class Store {
   private execute(command: Command, change: Change, index: number): Responses[CommandType] {
     switch (command.type) {
       case 'put':
-        this.checkPut(command.request, this.current);
+        this.checkLease(command.request); // in a transaction this comes second: as etcd
+        this.checkPrevious(command.request, this.current);
         return this.put(command.request, change);
       case 'deleteRange': return this.deleteRange(command.request, change);
       case 'txn': return runTxn(this.txnTarget(change), command.request, this.current);
@@ -245,7 +249,24 @@ export class Store {
     return history === undefined || entry.version === 1 ? undefined : liveEntryAt(history, entry.modRevision - 1);
   }
 
-  /** The entries that make up the state at `revision`, with their history since the compaction, in order: for HashKV. */
+  /**
+   * What HashKV hashes for `revision`: history since the compaction, and of what is older only what still holds, as
+   * members may have removed the rest or not. Source: etcd v3.6, mvcc.kvHasher.
+   */
+  *hashedEntries(revision: number): Generator<Entry> {
+    const holds = new Set<Entry>();
+    this.index.forEach({ start: '', end: '' }, (history) => {
+      const entry = liveEntryAt(history, revision);
+      if (entry !== undefined) holds.add(entry);
+    });
+    for (const entry of this.entriesUpTo(revision)) {
+      const isDroppedDeletion = entry.deleted && entry.modRevision === this.compacted;
+      const isObsolete = entry.modRevision <= this.compacted && holds.size > 0 && !holds.has(entry);
+      if (!isDroppedDeletion && !isObsolete) yield entry;
+    }
+  }
+
+  /** The entries that make up the state at `revision`, with their history since the compaction, in order. */
   *entriesUpTo(revision: number): Generator<Entry> {
     const entries: Entry[] = [];
     this.index.forEach({ start: '', end: '' }, (history) => {
@@ -266,8 +287,15 @@ export class Store {
       range: (request) => this.range(request, change.readRevision),
       put: (request) => this.put(request, change),
       deleteRange: (request) => this.deleteRange(request, change),
-      checkPut: (request, at) => this.checkPut(request, at),
-      checkRevision: (revision, at) => this.checkRevision(revision, at),
+      checkPut: (request, at) => {
+        this.checkPrevious(request, at);
+        this.checkLease(request);
+      },
+      checkRevision: (revision, at) => {
+        // A negative revision stands for the newest one, but here only until the first compaction. As etcd's checkRange.
+        if (revision < 0 && revision < this.compacted) throw new StoreError('Compacted');
+        this.checkRevision(revision, at);
+      },
       liveEntries: (range, at) => {
         const entries: Entry[] = [];
         this.index.forEach(range, (history) => {
@@ -286,8 +314,11 @@ export class Store {
     return history === undefined ? undefined : liveEntryAt(history, at);
   }
 
-  private checkPut({ key, lease, ignoreLease, ignoreValue }: PutRequest, at: number): void {
+  private checkLease({ lease }: PutRequest): void {
     if (lease !== 0n && !this.leasesById.has(lease)) throw new StoreError('LeaseNotFound');
+  }
+
+  private checkPrevious({ key, ignoreLease, ignoreValue }: PutRequest, at: number): void {
     if ((ignoreLease || ignoreValue) && this.live(keyOf(key), at) === undefined) throw new StoreError('KeyNotFound');
   }
 
@@ -434,7 +465,7 @@ export class Store {
       if (entry.modRevision >= compactRevision) this.changes.push(entry);
       this.current = Math.max(this.current, entry.modRevision);
     }
-    this.compacted = compactRevision;
+    this.compacted = compactRevision > 0 ? compactRevision : NOT_COMPACTED;
     this.current = Math.max(this.current, revision, compactRevision);
     this.index.forEach({ start: '', end: '' }, (history) => {
       const entry = liveEntryAt(history, this.current);

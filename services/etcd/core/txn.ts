@@ -1,7 +1,7 @@
 // A transaction: compare, then run one of two lists of operations, all in one revision.
 // Source: etcd v3.6, server/etcdserver/txn/txn.go.
 import type {
-  Compare, DeleteRangeRequest, DeleteRangeResponse, PutRequest, PutResponse, RangeRequest, RangeResponse, RequestOp, ResponseOp, TxnRequest, TxnResponse,
+  Compare, DeleteRangeRequest, DeleteRangeResponse, PutRequest, PutResponse, RangeRequest, RangeResponse, RequestOp, ResponseHeader, ResponseOp, TxnRequest, TxnResponse,
 } from '#lib/etcd-api/messages.ts';
 import type { Entry } from './key-index.ts';
 import { keyRange, type KeyRange } from './key-range.ts';
@@ -30,7 +30,8 @@ interface Plan {
 export function runTxn(target: TxnTarget, request: TxnRequest, at: number): TxnResponse {
   const plan = planTxn(target, request, at);
   checkPlan(target, plan, at);
-  return execute(target, plan);
+  const outcome = execute(target, plan);
+  return { header: newHeader(target.revision()), ...outcome };
 }
 
 function planTxn(target: TxnTarget, { compare, success, failure }: TxnRequest, at: number): Plan {
@@ -49,15 +50,18 @@ function checkPlan(target: TxnTarget, plan: Plan, at: number): void {
   }
 }
 
-function execute(target: TxnTarget, plan: Plan): TxnResponse {
+function execute(target: TxnTarget, plan: Plan): Omit<TxnResponse, 'header'> {
   const responses = plan.ops.map(({ op, nested }): ResponseOp => {
     if (op.requestRange) return { responseRange: target.range(op.requestRange) };
     if (op.requestPut) return { responsePut: target.put(op.requestPut) };
     if (op.requestDeleteRange) return { responseDeleteRange: target.deleteRange(op.requestDeleteRange) };
-    return nested ? { responseTxn: execute(target, nested) } : {};
+    // As with etcd, the header of a nested answer says nothing.
+    return nested ? { responseTxn: { header: newHeader(0), ...execute(target, nested) } } : {};
   });
-  return { header: { clusterId: 0n, memberId: 0n, revision: target.revision(), raftTerm: 0 }, succeeded: plan.succeeded, responses };
+  return { succeeded: plan.succeeded, responses };
 }
+
+const newHeader = (revision: number): ResponseHeader => ({ clusterId: 0n, memberId: 0n, revision, raftTerm: 0 });
 
 const MISSING = { version: 0, createRevision: 0, modRevision: 0, lease: 0n };
 

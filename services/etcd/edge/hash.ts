@@ -18,8 +18,7 @@ export function crc32c(bytes: Uint8Array, previous = 0): number {
 
 export function hashOf(store: Store, revision: number): number {
   let hash = crc32c(Buffer.from('key')); // the name of etcd's bucket
-  for (const entry of store.entriesUpTo(revision)) {
-    if (entry.deleted && entry.modRevision === store.compactRevision) continue; // older members have removed it
+  for (const entry of store.hashedEntries(revision)) {
     hash = crc32c(entryKey(entry).subarray(1), hash);
     hash = crc32c(encodeEntry(entry, store.storedValueOf(entry)), hash);
   }

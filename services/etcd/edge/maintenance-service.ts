@@ -58,8 +58,7 @@ export function newMaintenanceService({ member, database, authenticator, quotaBy
       if (revision > member.revision) throw etcdError('FutureRevision');
       if (revision > 0 && revision < member.store.compactRevision) throw etcdError('Compacted');
       const at = revision > 0 ? revision : member.revision;
-      // etcd says -1 before the first compaction.
-      return { header: member.header(), hash: hashOf(member.store, at), compactRevision: member.store.compactRevision || -1, hashRevision: at };
+      return { header: member.header(), hash: hashOf(member.store, at), compactRevision: member.store.compactRevision, hashRevision: at };
     },
   }, context);
   const snapshot = serverStreamMethod(Snapshot, async (_, call) => {
