@@ -43,6 +43,13 @@ export interface Operation extends Interval {
   readonly revisions?: readonly number[];
 }
 
+/** Where the operation changed something, as far as is known. */
+export function writtenAt({ request, outcome, revisions }: Operation): number | undefined {
+  if (outcome === undefined) return revisions?.length === 1 ? revisions[0] : undefined;
+  const changes = outcome.succeeded ? request.success : request.failure;
+  return changes.some((change, at) => isWrite(change) && (change.type === 'put' || outcome.before[at] !== undefined)) ? outcome.revision : undefined;
+}
+
 export interface Store {
   readonly revision: number;
   readonly keys: ReadonlyMap<string, KeyState>;

@@ -1,0 +1,215 @@
+// Members as real processes, each in a network namespace of its own on a bridge of this one, with certificates for clients and peers;
+// and everything that can be done to them. Runs in the namespaces that isolate.ts makes.
+import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
+import { appendFileSync, existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { kvService, maintenanceService } from '#lib/etcd-api/services.ts';
+import type { StatusResponse } from '#lib/etcd-api/messages.ts';
+import { createCertificateAuthority, issueCertificate, type KeyAndCertificate } from '#lib/pki/certificate.ts';
+import { Connection, type ClientFiles } from './connection.ts';
+
+export interface ClusterOptions {
+  readonly folder: string;
+  readonly members: number;
+  /** The program and its first arguments: ours, a changed copy of ours, or a real etcd. */
+  readonly program: readonly string[];
+  readonly flags: readonly string[];
+  /** Has gofail's endpoint. */
+  readonly hasFailPoints: boolean;
+}
+
+const NETWORK = '10.99.0';
+const HERE = `${NETWORK}.254`;
+const FAIL_POINT_PORT = 2382;
+const START_DEADLINE_MS = 30_000;
+const addressOf = (member: number): string => `${NETWORK}.${member + 1}`;
+
+interface Member {
+  child: ChildProcess | undefined;
+  incarnation: number;
+  /** It was ended by us. */
+  isStopping: boolean;
+}
+
+export class Cluster {
+  readonly clientFiles: ClientFiles;
+  readonly endpoints: readonly string[];
+  /** Members that ended by themselves. */
+  readonly unexpected: string[] = [];
+  private readonly options: ClusterOptions;
+  private readonly members: Member[];
+
+  private constructor(options: ClusterOptions) {
+    this.options = options;
+    const file = (name: string): string => join(options.folder, name);
+    this.clientFiles = { caFile: file('ca.crt'), certFile: file('client.crt'), keyFile: file('client.key') };
+    this.endpoints = Array.from({ length: options.members }, (_, member) => `https://${addressOf(member)}:2379`);
+    this.members = this.endpoints.map(() => ({ child: undefined, incarnation: 0, isStopping: false }));
+  }
+
+  static async start(options: ClusterOptions): Promise<Cluster> {
+    const cluster = new Cluster(options);
+    mkdirSync(options.folder, { recursive: true });
+    await writeCertificates(options.folder, options.members);
+    makeNetwork(options.members);
+    cluster.members.forEach((_, member) => cluster.boot(member));
+    await cluster.healthy();
+    return cluster;
+  }
+
+  get size(): number {
+    return this.members.length;
+  }
+  incarnation(member: number): number {
+    return (this.members[member] as Member).incarnation;
+  }
+  isRunning(member: number): boolean {
+    return (this.members[member] as Member).child !== undefined;
+  }
+  logOf(member: number): string {
+    return join(this.options.folder, `m${member + 1}.log`);
+  }
+  dataOf(member: number): string {
+    return join(this.options.folder, `m${member + 1}`);
+  }
+
+  boot(at: number, environment: Readonly<Record<string, string>> = {}): void {
+    const member = this.members[at] as Member;
+    const { folder, members, program, flags, hasFailPoints } = this.options;
+    const address = addressOf(at);
+    const file = (name: string): string => join(folder, name);
+    const initial = Array.from({ length: members }, (_, other) => `m${other + 1}=https://${addressOf(other)}:2380`).join();
+    const child = spawn('ip', ['netns', 'exec', `m${at + 1}`, ...program, `--name=m${at + 1}`, `--data-dir=${this.dataOf(at)}`,
+      `--listen-client-urls=https://${address}:2379`, `--advertise-client-urls=https://${address}:2379`, `--listen-peer-urls=https://${address}:2380`,
+      `--initial-advertise-peer-urls=https://${address}:2380`, `--initial-cluster=${initial}`, '--initial-cluster-state=new',
+      '--client-cert-auth', `--trusted-ca-file=${file('ca.crt')}`, `--cert-file=${file(`m${at + 1}.crt`)}`, `--key-file=${file(`m${at + 1}.key`)}`,
+      '--peer-client-cert-auth', `--peer-trusted-ca-file=${file('ca.crt')}`, `--peer-cert-file=${file(`m${at + 1}.crt`)}`, `--peer-key-file=${file(`m${at + 1}.key`)}`, ...flags],
+    { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...(hasFailPoints ? { GOFAIL_HTTP: `${address}:${FAIL_POINT_PORT}` } : {}), ...environment } });
+    const log = this.logOf(at);
+    for (const output of [child.stdout, child.stderr]) output?.on('data', (text: Buffer) => appendFileSync(log, text));
+    member.child = child;
+    member.incarnation += 1;
+    member.isStopping = false;
+    child.once('exit', (code, signal) => {
+      if (member.child !== child) return;
+      member.child = undefined;
+      if (!member.isStopping) this.unexpected.push(`m${at + 1} ended by itself (${signal ?? code}); see ${log}`);
+    });
+  }
+
+  /** Resolves when it has ended. */
+  async end(at: number, signal: 'SIGKILL' | 'SIGTERM'): Promise<void> {
+    const member = this.members[at] as Member;
+    const { child } = member;
+    if (child === undefined) return;
+    member.isStopping = true;
+    const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()));
+    child.kill(signal);
+    if (signal === 'SIGTERM') child.kill('SIGCONT'); // one that is paused could not hear it
+    await ended;
+  }
+
+  /** It is about to be ended by a fail point. */
+  expectEnd(at: number): Promise<void> {
+    const member = this.members[at] as Member;
+    member.isStopping = true;
+    return new Promise((resolve) => (member.child === undefined ? resolve() : member.child.once('exit', () => resolve())));
+  }
+
+  signal(at: number, signal: 'SIGSTOP' | 'SIGCONT'): void {
+    this.members[at]?.child?.kill(signal);
+  }
+
+  /** Packets that do not arrive at `to` from `from`; 'clients': from here. */
+  cut(links: readonly { readonly from: number | 'clients'; readonly to: number }[]): void {
+    for (const { from, to } of links) nft(to, `add rule inet faults input ip saddr ${from === 'clients' ? HERE : addressOf(from)} drop`);
+  }
+  mend(): void {
+    this.members.forEach((_, member) => nft(member, 'flush chain inet faults input'));
+  }
+
+  /** As gofail's endpoint takes it: PUT /name with the terms as body. */
+  async setFailPoint(at: number, name: string, terms: string): Promise<void> {
+    const response = await fetch(`http://${addressOf(at)}:${FAIL_POINT_PORT}/${name}`, { method: 'PUT', body: terms, signal: AbortSignal.timeout(3_000) });
+    if (!response.ok) throw new Error(`fail point ${name}: ${response.status} ${await response.text()}`);
+  }
+
+  /** Resolves when every member serves linearizable reads, with a leader. */
+  async healthy(deadlineMs = START_DEADLINE_MS): Promise<void> {
+    const endMs = Date.now() + deadlineMs;
+    for (const [at, endpoint] of this.endpoints.entries()) {
+      const connection = new Connection(endpoint, this.clientFiles);
+      for (let last = ''; ; await new Promise((resolve) => setTimeout(resolve, 100))) {
+        if (Date.now() > endMs) throw new Error(`m${at + 1} does not serve: ${last}; see ${this.logOf(at)}`);
+        try {
+          const { leader } = await connection.call<object, StatusResponse>(maintenanceService.Status, {}, 1_000);
+          if (leader === 0n) continue;
+          await connection.call(kvService.Range, { key: 'health' }, 2_000);
+          break;
+        } catch (error) {
+          last = error instanceof Error ? error.message : String(error);
+        }
+      }
+      connection.close();
+    }
+  }
+
+  /** The member that is the leader now, as the first that answers sees it. */
+  async leader(): Promise<number | undefined> {
+    const statuses = await Promise.all(this.endpoints.map(async (endpoint) => {
+      const connection = new Connection(endpoint, this.clientFiles);
+      try {
+        return await connection.call<object, StatusResponse>(maintenanceService.Status, {}, 500);
+      } catch {
+        return undefined; // whoever is broken at the moment has no say
+      } finally {
+        connection.close();
+      }
+    }));
+    const at = statuses.findIndex((status) => status !== undefined && status.leader === status.header?.memberId);
+    return at < 0 ? undefined : at;
+  }
+
+  async stop(): Promise<void> {
+    await Promise.all(this.members.map((_, member) => this.end(member, 'SIGKILL')));
+  }
+  remove(): void {
+    if (existsSync(this.options.folder)) rmSync(this.options.folder, { recursive: true, force: true });
+  }
+}
+
+const run = (program: string, ...args: string[]): void => void execFileSync(program, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+
+function makeNetwork(members: number): void {
+  run('ip', 'link', 'set', 'lo', 'up');
+  run('ip', 'link', 'add', 'members', 'type', 'bridge');
+  run('ip', 'addr', 'add', `${HERE}/24`, 'dev', 'members');
+  run('ip', 'link', 'set', 'members', 'up');
+  for (let member = 0; member < members; member += 1) {
+    const name = `m${member + 1}`;
+    run('ip', 'netns', 'add', name);
+    run('ip', 'link', 'add', `${name}-port`, 'type', 'veth', 'peer', 'name', 'eth0', 'netns', name);
+    run('ip', 'link', 'set', `${name}-port`, 'master', 'members', 'up');
+    run('ip', '-n', name, 'addr', 'add', `${addressOf(member)}/24`, 'dev', 'eth0');
+    run('ip', '-n', name, 'link', 'set', 'lo', 'up');
+    run('ip', '-n', name, 'link', 'set', 'eth0', 'up');
+    nft(member, 'add table inet faults');
+    nft(member, 'add chain inet faults input { type filter hook input priority 0; policy accept; }');
+  }
+}
+
+const nft = (member: number, command: string): void => run('ip', 'netns', 'exec', `m${member + 1}`, 'nft', command);
+
+async function writeCertificates(folder: string, members: number): Promise<void> {
+  const nowMs = Date.now();
+  const write = (name: string, { certPem, keyPem }: KeyAndCertificate): void => {
+    writeFileSync(join(folder, `${name}.crt`), certPem);
+    writeFileSync(join(folder, `${name}.key`), keyPem);
+  };
+  const ca = await createCertificateAuthority({ commonName: 'etcd-ca', nowMs });
+  write('ca', ca);
+  write('client', await issueCertificate({ ca, commonName: 'client', usages: ['client'], nowMs }));
+  for (let member = 0; member < members; member += 1) {
+    write(`m${member + 1}`, await issueCertificate({ ca, commonName: `m${member + 1}`, dnsNames: ['localhost'], ipAddresses: [addressOf(member), '127.0.0.1'], usages: ['server', 'client'], nowMs }));
+  }
+}

@@ -1,0 +1,32 @@
+// npm run linearizability -- --seed N --members N --for 10m [--clients N] [--rate N] [--program "/path/to/etcd"] [--runs N]
+import { mkdtempSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { parseDurationMs } from '#lib/service/flags.ts';
+import { runIsolated } from './isolate.ts';
+import type { RunOptions } from './run.ts';
+
+const OWN_PROGRAM = [process.execPath, fileURLToPath(new URL('../../dist/etcd.js', import.meta.url))];
+const { values } = parseArgs({
+  options: {
+    seed: { type: 'string', default: String(Date.now() % 100_000) }, members: { type: 'string', default: '3' }, for: { type: 'string', default: '1m' },
+    clients: { type: 'string', default: '8' }, rate: { type: 'string', default: '200' }, runs: { type: 'string', default: '1' },
+    program: { type: 'string' }, flag: { type: 'string', multiple: true, default: [] }, 'without-fail-points': { type: 'boolean', default: false },
+  },
+});
+const [seed = 0, members = 0, clients = 0, rate = 0, runs = 0] = [values.seed, values.members, values.clients, values.rate, values.runs].map(Number);
+if (![seed, members, clients, rate, runs].every((number) => Number.isInteger(number) && number >= 0)) {
+  process.stderr.write('--seed, --members, --clients, --rate and --runs are whole numbers\n');
+  process.exit(2);
+}
+for (let run = 0; run < runs && process.exitCode === undefined; run += 1) {
+  const options: Omit<RunOptions, 'print'> = {
+    seed: seed + run, members, clients, forMs: parseDurationMs(values.for), requestsPerSecond: rate, checkLimitMs: 120_000,
+    program: values.program?.split(' ') ?? OWN_PROGRAM, flags: ['--watch-progress-notify-interval=1s', '--snapshot-count=1000', ...values.flag],
+    hasFailPoints: values.program === undefined && !values['without-fail-points'], folder: mkdtempSync(join(tmpdir(), 'kubreak-linearizability-')),
+  };
+  const code = await runIsolated(fileURLToPath(new URL('./isolated.ts', import.meta.url)), [JSON.stringify(options)], (line) => process.stdout.write(`${line}\n`));
+  if (code !== 0) process.exitCode = code;
+}
