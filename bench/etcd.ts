@@ -1,0 +1,200 @@
+// Our etcd and the real one, in turn on this machine with the same clients: `npm run bench:etcd`. Prints a table in Markdown.
+// Each load gets a new process with an empty data folder. The client runs beside it, on the same processors.
+import { execFileSync, spawn, spawnSync, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { createServer, type AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { kvService } from '#lib/etcd-api/services.ts';
+import { LeanClient } from './etcd-client.ts';
+
+const { values: options } = parseArgs({
+  options: {
+    'etcd': { type: 'string', default: 'etcd' }, // the real one
+    'dir': { type: 'string', default: tmpdir() }, // on the disk to be measured
+    'loads': { type: 'string', default: 's,m,l' }, // of etcdctl check perf; a minute each
+    'clients': { type: 'string', default: '1,64,256' },
+    'seconds': { type: 'string', default: '10' }, // of each mixed load
+  },
+});
+const OURS = fileURLToPath(new URL('../dist/etcd.js', import.meta.url));
+const TICKS_PER_SECOND = 100;
+const KEYS = 10_000;
+const VALUE_BYTES = 1024;
+const WARM_UP_MS = 2_000;
+
+interface Figures {
+  readonly perSecond: number;
+  readonly p50Ms?: number;
+  readonly p99Ms: number;
+  /** Of the server, for one call. */
+  readonly cpuMicros: number;
+  readonly rssMiB: number;
+  readonly pssMiB: number;
+}
+
+interface Server {
+  readonly name: 'ours' | 'etcd';
+  readonly command: readonly string[];
+}
+
+const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
+
+async function freePort(): Promise<number> {
+  const probe = createServer().listen(0, '127.0.0.1');
+  await once(probe, 'listening');
+  const { port } = probe.address() as AddressInfo;
+  probe.close();
+  await once(probe, 'close');
+  return port;
+}
+
+class Running {
+  readonly port: number;
+  private readonly process: ChildProcess;
+  private readonly folder: string;
+  private readonly pid: number;
+
+  private constructor(process: ChildProcess, port: number, folder: string) {
+    this.process = process;
+    this.port = port;
+    this.folder = folder;
+    this.pid = process.pid ?? 0;
+  }
+
+  static async start({ name, command: [program = '', ...args] }: Server): Promise<Running> {
+    const folder = mkdtempSync(join(options.dir, 'bench-etcd-'));
+    const [port, peerPort] = [await freePort(), await freePort()];
+    const [client, peer] = [`http://127.0.0.1:${port}`, `http://127.0.0.1:${peerPort}`];
+    const child = spawn(program, [
+      ...args, '--data-dir', folder, '--name', 'bench', '--listen-client-urls', client, '--advertise-client-urls', client,
+      '--listen-peer-urls', peer, '--initial-advertise-peer-urls', peer, '--initial-cluster', `bench=${peer}`, '--quota-backend-bytes', '8589934592',
+    ], { stdio: 'ignore' });
+    const running = new Running(child, port, folder);
+    for (let attempt = 0; ; attempt += 1) {
+      if (child.exitCode !== null || attempt > 100) throw new Error(`${name} does not start`);
+      await sleep(100);
+      if (spawnSync('etcdctl', ['--endpoints', client, 'endpoint', 'health'], { env: { ...process.env, ETCDCTL_API: '3' } }).status === 0) return running;
+    }
+  }
+
+  /** User and system time of all threads so far. */
+  cpuMicros(): number {
+    const fields = readFileSync(`/proc/${this.pid}/stat`, 'utf8').split(') ')[1]?.split(' ') ?? [];
+    return ((Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND) * 1e6;
+  }
+
+  memory(): { rssMiB: number; pssMiB: number } {
+    const rollup = readFileSync(`/proc/${this.pid}/smaps_rollup`, 'utf8');
+    const mebibytes = (name: string): number => Number(new RegExp(`^${name}:\\s+(\\d+)`, 'm').exec(rollup)?.[1]) / 1024;
+    return { rssMiB: mebibytes('Rss'), pssMiB: mebibytes('Pss') };
+  }
+
+  async stop(): Promise<void> {
+    if (this.process.exitCode === null) {
+      this.process.kill();
+      await once(this.process, 'exit');
+    }
+    rmSync(this.folder, { recursive: true });
+  }
+}
+
+/** As etcdctl's own verdict has it: throughput, and the slowest request in place of a percentile. */
+async function checkPerf(running: Running, load: string): Promise<Figures> {
+  const before = running.cpuMicros();
+  const check = spawn('etcdctl', ['--endpoints', `http://127.0.0.1:${running.port}`, 'check', 'perf', `--load=${load}`], { env: { ...process.env, ETCDCTL_API: '3' }, stdio: ['ignore', 'pipe', 'pipe'] });
+  let output = '';
+  check.stdout.on('data', (text) => { output += String(text); });
+  check.stderr.on('data', (text) => { output += String(text); });
+  await once(check, 'exit');
+  const perSecond = Number(/Throughput (?:is|too low:) (\d+) writes\/s/.exec(output)?.[1]);
+  const slowestS = Number(/Slowest request took(?: too long:)? ([\d.]+)s/.exec(output)?.[1]);
+  if (Number.isNaN(perSecond)) throw new Error(`etcdctl check perf: ${output.slice(-500)}`);
+  return { perSecond, p99Ms: slowestS * 1000, cpuMicros: (running.cpuMicros() - before) / (perSecond * 60), ...running.memory() };
+}
+
+/** Half puts, four in ten reads of one key, one in ten transactions that compare and put; each client waits for its answer. */
+async function mixed(running: Running, clients: number): Promise<Figures> {
+  const value = Buffer.alloc(VALUE_BYTES, 'v');
+  const latencies: number[] = [];
+  let isMeasuring = false;
+  let isDone = false;
+  const keyAt = (): string => `/bench/${Math.floor(Math.random() * KEYS)}`;
+  const run = async (): Promise<void> => {
+    const client = await LeanClient.open(running.port);
+    while (!isDone) {
+      const startMs = performance.now();
+      const dice = Math.random();
+      const key = keyAt();
+      if (dice < 0.5) await client.call(kvService.Put, { key, value });
+      else if (dice < 0.9) await client.call(kvService.Range, { key });
+      else {
+        await client.call(kvService.Txn, {
+          compare: [{ target: 'VERSION', result: 'GREATER', key, version: 0 }],
+          success: [{ requestPut: { key, value } }], failure: [{ requestPut: { key, value } }],
+        });
+      }
+      if (isMeasuring) latencies.push(performance.now() - startMs);
+    }
+    client.close();
+  };
+  const runs = Promise.all(Array.from({ length: clients }, run));
+  await sleep(WARM_UP_MS);
+  const [before, startMs] = [running.cpuMicros(), performance.now()];
+  isMeasuring = true;
+  await sleep(Number(options.seconds) * 1000);
+  isMeasuring = false;
+  const [elapsedMs, used] = [performance.now() - startMs, running.cpuMicros() - before];
+  const memory = running.memory();
+  isDone = true;
+  await runs;
+  latencies.sort((a, b) => a - b);
+  const quantile = (fraction: number): number => latencies[Math.floor(fraction * (latencies.length - 1))] ?? NaN;
+  return { perSecond: latencies.length / (elapsedMs / 1000), p50Ms: quantile(0.5), p99Ms: quantile(0.99), cpuMicros: used / latencies.length, ...memory };
+}
+
+function hasProgram(name: string): boolean {
+  try {
+    execFileSync(name, [name === 'etcdctl' ? 'version' : '--version'], { stdio: 'ignore', env: { ...process.env, ETCDCTL_API: '3' } });
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+const missing = [['etcdctl', 'etcd-client'], [options.etcd, 'etcd-server']].filter(([program = '']) => !hasProgram(program));
+if (missing.length > 0 || !existsSync(OURS)) {
+  for (const [program, debianPackage] of missing) console.error(`${program} is missing: apt-get install ${debianPackage}`);
+  if (!existsSync(OURS)) console.error('dist/etcd.js is missing: npm run build');
+  process.exit(1);
+}
+
+const servers: readonly Server[] = [{ name: 'ours', command: [process.execPath, OURS] }, { name: 'etcd', command: [options.etcd] }];
+const loads: [string, (running: Running) => Promise<Figures>][] = [
+  ...options.loads.split(',').filter(Boolean).map((load): [string, (running: Running) => Promise<Figures>] => [`check perf, load ${load}`, (running) => checkPerf(running, load)]),
+  ...options.clients.split(',').filter(Boolean).map((count): [string, (running: Running) => Promise<Figures>] => [`mixed, ${count} clients`, (running) => mixed(running, Number(count))]),
+];
+const digits = (value: number): string => (value >= 100 ? value.toFixed(0) : value >= 10 ? value.toFixed(1) : value.toFixed(2));
+console.log(`Real etcd: ${execFileSync(options.etcd, ['--version'], { encoding: 'utf8' }).split('\n')[0]}. Of check perf the slowest request stands in place of p99.\n`);
+console.log('| load | | calls/s | p50 ms | p99 ms | CPU µs a call | RSS MiB | PSS MiB |\n| --- | --- | --- | --- | --- | --- | --- | --- |');
+for (const [name, measure] of loads) {
+  const figures: Figures[] = [];
+  for (const server of servers) {
+    const running = await Running.start(server);
+    try {
+      const measured = await measure(running);
+      figures.push(measured);
+      const { perSecond, p50Ms, p99Ms, cpuMicros, rssMiB, pssMiB } = measured;
+      console.log(`| ${name} | ${server.name} | ${perSecond.toFixed(0)} | ${p50Ms === undefined ? '' : digits(p50Ms)} | ${[p99Ms, cpuMicros, rssMiB, pssMiB].map(digits).join(' | ')} |`);
+    } finally {
+      await running.stop();
+    }
+  }
+  const [ours, real] = figures;
+  if (ours === undefined || real === undefined) continue;
+  const ratio = (of: (figures: Figures) => number): string => (of(ours) / of(real)).toFixed(2);
+  console.log(`| | ours / etcd | ${ratio((f) => f.perSecond)} | ${ours.p50Ms === undefined ? '' : ratio((f) => f.p50Ms ?? NaN)} | ${[ratio((f) => f.p99Ms), ratio((f) => f.cpuMicros), ratio((f) => f.rssMiB), ratio((f) => f.pssMiB)].join(' | ')} |`);
+}
