@@ -7,6 +7,8 @@ export interface HostLayout {
   /** Quantities that the node declares instead of the machine's. */
   readonly cpu?: string;
   readonly memory?: string;
+  /** Of a master whose API server uses an etcd outside the cluster. */
+  readonly hasExternalEtcd?: boolean;
 }
 
 export const SUBNET_PREFIX_LENGTH = 24;

@@ -44,6 +44,8 @@ export interface HostFilesOptions extends ServiceFilesOptions {
   readonly cgroupRoot: string;
   /** See KubeletConfigOptions. */
   readonly resolvConf?: string;
+  /** URLs of an etcd outside the cluster, which gets no static pod then. */
+  readonly externalEtcd?: readonly string[];
   /** What a pod of the control plane gets to see beside what kubeadm gives it, by the pod's name. */
   readonly staticPodMounts?: (pod: string) => readonly StaticPodMount[];
 }
@@ -51,7 +53,7 @@ export interface HostFilesOptions extends ServiceFilesOptions {
 const file = (path: string, text: string, mode = 0o644): HostFile => ({ path, text, mode });
 
 export function hostFiles(options: HostFilesOptions): HostFile[] {
-  const { host, hosts, gateway, pki, cgroupRoot, staticPodMounts, resolvConf } = options;
+  const { host, hosts, gateway, pki, cgroupRoot, staticPodMounts, resolvConf, externalEtcd } = options;
   const isMaster = host.role === 'control-plane';
   return [
     ...[...pki].map(([path, text]) => file(path, text, /\.(key|conf)$/.test(path) ? 0o600 : 0o644)),
@@ -64,7 +66,7 @@ export function hostFiles(options: HostFilesOptions): HostFile[] {
     ...serviceFiles(options),
     file('/var/lib/kubelet/config.yaml', kubeletConfiguration({ isControlPlane: isMaster, cgroupRoot, ...(resolvConf === undefined ? {} : { resolvConf }) })),
     ...hostToolFiles(),
-    ...(isMaster ? [...controlPlaneManifests(host, staticPodMounts)].map(([name, text]) => file(`/etc/kubernetes/manifests/${name}`, text, 0o600)) : []),
+    ...(isMaster ? [...controlPlaneManifests(host, staticPodMounts, externalEtcd)].map(([name, text]) => file(`/etc/kubernetes/manifests/${name}`, text, 0o600)) : []),
     ...(isMaster ? [file('/root/.kube/config', pki.get('/etc/kubernetes/admin.conf') ?? '', 0o600)] : []),
   ];
 }

@@ -34,6 +34,10 @@ export function addUpCommand(program: Command): void {
     .option('--workers <number>', `how many worker nodes a new cluster has (default: ${DEFAULT_WORKERS})`, workerCount)
     .option('--node-cpu <quantity>', 'CPU that each node of a new cluster has, such as 2 or 1500m (default: what the machine has)', quantity('--node-cpu'))
     .option('--node-memory <quantity>', 'memory that each node of a new cluster has, such as 2Gi (default: what the machine has)', quantity('--node-memory'))
+    .option('--etcd-servers <urls>', 'keep the state of a new cluster in this etcd, https://ADDRESS:PORT,..., instead of one of its own')
+    .option('--etcd-cafile <path>', 'authority of its certificates')
+    .option('--etcd-certfile <path>', 'certificate that the API server shows it')
+    .option('--etcd-keyfile <path>', 'the key of that certificate')
     .option('--host-routes', 'let the machine itself reach hosts, pods and services (needs root)')
     .option('-d, --detach', 'return when the cluster is ready; stop it with: kubreak down')
     .action(async (options: UpOptions, command: Command) => {
@@ -97,10 +101,11 @@ async function runInForeground(folder: ClusterFolder, options: ClusterOptions): 
 const DETACHED_READY = '\0ready\n';
 
 /** Runs this same command in a session of its own and follows its words until the cluster is ready. */
-async function startDetached(folder: ClusterFolder, { port, workers, nodeCpu, nodeMemory, hostRoutes }: ClusterOptions): Promise<void> {
+async function startDetached(folder: ClusterFolder, { port, workers, nodeCpu, nodeMemory, etcdServers, etcdCafile, etcdCertfile, etcdKeyfile, hostRoutes }: ClusterOptions): Promise<void> {
   mkdirSync(folder.path, { recursive: true });
   const option = (name: string, value: string | number | undefined) => (value === undefined ? [] : [name, String(value)]);
-  const options = [...option('--port', port), ...option('--workers', workers), ...option('--node-cpu', nodeCpu), ...option('--node-memory', nodeMemory), ...(hostRoutes ? ['--host-routes'] : [])];
+  const options = [...option('--port', port), ...option('--workers', workers), ...option('--node-cpu', nodeCpu), ...option('--node-memory', nodeMemory), 
+    ...option('--etcd-servers', etcdServers), ...option('--etcd-cafile', etcdCafile), ...option('--etcd-certfile', etcdCertfile), ...option('--etcd-keyfile', etcdKeyfile), ...(hostRoutes ? ['--host-routes'] : [])];
   const child = spawn(process.execPath, [process.argv[1] ?? '', '--dir', folder.path, 'up', ...options],
     { detached: true, stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, KUBREAK_DETACHED: '1' } });
   let problem = '';

@@ -119,6 +119,8 @@ export interface ProvisionedFacts {
   /** Made by an ordinary user: the disks of the hosts are laid out differently. */
   readonly isRootless: boolean;
   readonly hosts: readonly HostLayout[];
+  /** URLs of an etcd that is not the cluster's own. */
+  readonly externalEtcd?: readonly string[];
 }
 
 function writeAtomically(path: string, text: string): void {

@@ -44,8 +44,8 @@ export function findInstances(labPid: number, hosts: readonly HostLayout[]): Ins
     }
   }
   for (const component of COMPONENTS) {
-    for (const { name: host, role } of hosts) {
-      const isOfHost = component.hosts === 'every' || (component.hosts === 'control-plane' && role === 'control-plane');
+    for (const { name: host, role, hasExternalEtcd } of hosts) {
+      const isOfHost = component.hosts === 'every' || (component.hosts === 'control-plane' && role === 'control-plane' && !(hasExternalEtcd && component.name === 'etcd'));
       const isExpected = isOfHost && (component.startsAfterSeconds === undefined || ageOf(inits.get(host) ?? 0) > component.startsAfterSeconds + START_SECONDS);
       if (isExpected && !found.some((instance) => instance.component === component && instance.host === host)) found.push({ component, host, process: undefined });
     }

@@ -6,6 +6,7 @@ import { API_PORT, DEFAULT_WORKERS, hostsWith, MASTER, SERVICE_CIDR, GATEWAY, ty
 import { HOST_TOOLS, hostFiles, type HostFile } from '../host-files.ts';
 import { UserError } from '../user-error.ts';
 import type { ClusterFolder } from './cluster-folder.ts';
+import type { ExternalEtcd } from './external-etcd.ts';
 import type { LabHost } from './lab/lab-config.ts';
 import { isRootless, removeClusterFolder } from './rootless.ts';
 import { checkRootlessHosts, makeBase } from './rootless-base.ts';
@@ -24,13 +25,16 @@ export interface WantedHosts {
   readonly workers?: number;
   readonly nodeCpu?: string;
   readonly nodeMemory?: string;
+  readonly externalEtcd?: ExternalEtcd;
 }
 
-function checkExisting(folder: ClusterFolder, { workers, nodeCpu, nodeMemory }: WantedHosts): void {
+function checkExisting(folder: ClusterFolder, { workers, nodeCpu, nodeMemory, externalEtcd }: WantedHosts): void {
   const { hosts, path } = folder;
   folder.requireOwner();
   const present = hosts.filter(({ role }) => role === 'worker').length;
   if (workers !== undefined && workers !== present) throw new UserError(`the cluster in ${path} has ${present} workers: start it without --workers, then use kubreak node add or kubreak node remove`);
+  const servers = folder.provisioned.externalEtcd?.join();
+  if (externalEtcd !== undefined && externalEtcd.servers.join() !== servers) throw new UserError(`the cluster in ${path} keeps its state ${servers === undefined ? 'in its own etcd' : `in ${servers}`}: start it without --etcd-servers`);
   if (hosts.some(({ cpu, memory }) => (nodeCpu ?? cpu) !== cpu || (nodeMemory ?? memory) !== memory)) {
     throw new UserError(`the nodes of the cluster in ${path} have their sizes already: start it without --node-cpu and --node-memory, or add nodes with kubreak node add --cpu --memory`);
   }
@@ -47,8 +51,8 @@ export async function provision(folder: ClusterFolder, wanted: WantedHosts, nowM
     checkExisting(folder, wanted);
     return removeStrayDisks(folder);
   }
-  const { workers = DEFAULT_WORKERS, nodeCpu: cpu, nodeMemory: memory } = wanted;
-  const hosts = hostsWith(workers).map((host) => ({ ...host, ...(cpu === undefined ? {} : { cpu }), ...(memory === undefined ? {} : { memory }) }));
+  const { workers = DEFAULT_WORKERS, nodeCpu: cpu, nodeMemory: memory, externalEtcd } = wanted;
+  const hosts = hostsWith(workers).map((host) => ({ ...host, ...(cpu === undefined ? {} : { cpu }), ...(memory === undefined ? {} : { memory }), ...(externalEtcd !== undefined && host.role === 'control-plane' ? { hasExternalEtcd: true } : {}) }));
   if (isRootless()) {
     await checkRootlessHosts(folder.path);
     await makeBase(folder.baseFolder);
@@ -58,8 +62,8 @@ export async function provision(folder: ClusterFolder, wanted: WantedHosts, nowM
     masters: hosts.filter(({ role }) => role === 'control-plane'), workers: hosts.filter(({ role }) => role === 'worker'),
     serviceCidr: SERVICE_CIDR, nowMs, extraDnsNames: ['localhost'], extraIpAddresses: ['127.0.0.1'],
   });
-  for (const host of hosts) provisionHost(folder, host, hosts, pki.get(host.name) ?? new Map());
-  folder.markProvisioned({ addonsApplied: false, isRootless: isRootless(), hosts });
+  for (const host of hosts) provisionHost(folder, host, hosts, filesOf(host, pki.get(host.name) ?? new Map(), externalEtcd), externalEtcd?.servers);
+  folder.markProvisioned({ addonsApplied: false, isRootless: isRootless(), hosts, ...(externalEtcd === undefined ? {} : { externalEtcd: externalEtcd.servers }) });
 }
 
 /** The admin kubeconfig for the machine itself, with the address that the supervisor listens on. */
@@ -77,7 +81,13 @@ export async function provisionWorker(folder: ClusterFolder, host: HostLayout, n
 
 export const labHost = (folder: ClusterFolder, { name, address }: HostLayout): LabHost => ({ name, address, folder: folder.hostFolder(name) });
 
-function provisionHost(folder: ClusterFolder, host: HostLayout, hosts: readonly HostLayout[], pki: ReadonlyMap<string, string>): void {
+/** With an etcd outside there are no members to have certificates, and the API server shows the one it was given. */
+function filesOf({ role }: HostLayout, pki: ReadonlyMap<string, string>, externalEtcd: ExternalEtcd | undefined): ReadonlyMap<string, string> {
+  if (externalEtcd === undefined || role !== 'control-plane') return pki;
+  return new Map([...[...pki].filter(([path]) => !path.includes('etcd')), ...externalEtcd.files]);
+}
+
+function provisionHost(folder: ClusterFolder, host: HostLayout, hosts: readonly HostLayout[], pki: ReadonlyMap<string, string>, externalEtcd?: readonly string[]): void {
   const data = (path: string) => folder.hostData(host.name, path);
   for (const path of HOST_DATA_FOLDERS) mkdirSync(data(path), { recursive: true });
   for (const part of ['upper', 'work', 'root', ...(isRootless() ? ['usr-upper', 'usr-work'] : [])]) mkdirSync(`${folder.hostFolder(host.name)}/${part}`, { recursive: true });
@@ -89,7 +99,7 @@ function provisionHost(folder: ClusterFolder, host: HostLayout, hosts: readonly 
     writeFileSync(target, text);
     chmodSync(target, mode);
   };
-  const files = hostFiles({ host, hosts, gateway: GATEWAY, pki, cgroupRoot: `/${folder.cgroup}/${host.name}` });
+  const files = hostFiles({ host, hosts, gateway: GATEWAY, pki, cgroupRoot: `/${folder.cgroup}/${host.name}`, ...(externalEtcd === undefined ? {} : { externalEtcd }) });
   for (const file of files) {
     write(file);
     // The machine's own systemctl and the like must not answer on a host.

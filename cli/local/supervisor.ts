@@ -9,6 +9,7 @@ import { withDeadline } from '#lib/service/abort.ts';
 import { GATEWAY, MASTER, SUBNET_PREFIX_LENGTH } from '../cluster-layout.ts';
 import { UserError } from '../user-error.ts';
 import type { ClusterFolder } from './cluster-folder.ts';
+import { etcdRelays, externalEtcdOf, relayToEtcd, type ExternalEtcdOptions } from './external-etcd.ts';
 import { joinSockets } from './join-sockets.ts';
 import { checkHostRoutes, connectMachine, keepBlockRoutes } from './host-routes.ts';
 import { CGROUP_CONTROLLERS } from './lab/host-boot.ts';
@@ -27,7 +28,7 @@ export interface Progress {
   waitingFor(text: string): void;
 }
 
-export interface ClusterOptions extends WantedHosts {
+export interface ClusterOptions extends Omit<WantedHosts, 'externalEtcd'>, ExternalEtcdOptions {
   /** Of the API server on 127.0.0.1. */
   readonly port: number;
   /** Whether the machine itself reaches hosts, pods and services. */
@@ -47,6 +48,7 @@ export async function superviseCluster(folder: ClusterFolder, { port, hostRoutes
   folder.claim(port);
   let lab: ChildProcess | undefined;
   let server: Server | undefined;
+  let etcdServers: Server[] = [];
   let routes: Promise<void> | undefined;
   try {
     ensureFolderIsUsable(folder.path);
@@ -55,7 +57,9 @@ export async function superviseCluster(folder: ClusterFolder, { port, hostRoutes
     server = await listen(port);
     sweepCgroups(folder);
     progress.waitingFor('certificates and disks of the hosts');
-    await provision(folder, wanted, systemClock.nowMs());
+    const externalEtcd = externalEtcdOf(wanted);
+    await provision(folder, { ...wanted, ...(externalEtcd === undefined ? {} : { externalEtcd }) }, systemClock.nowMs());
+    etcdServers = await relayToEtcd(etcdRelays(folder));
     putBackManifests(folder);
     writeFileSync(folder.kubeconfig, adminKubeconfig(readFileSync(folder.hostData(MASTER.name, '/etc/kubernetes/admin.conf'), 'utf8'), port), { mode: 0o600 });
     progress.step('certificates and disks of the hosts');
@@ -76,7 +80,7 @@ export async function superviseCluster(folder: ClusterFolder, { port, hostRoutes
     if (!signal.aborted) throw error;
   } finally {
     await stopLab(lab);
-    server?.close();
+    for (const each of [server, ...etcdServers]) each?.close();
     sweepCgroups(folder);
     folder.release();
   }
@@ -104,7 +108,7 @@ async function startLab(folder: ClusterFolder): Promise<ChildProcess> {
   const dist = dirname(fileURLToPath(import.meta.url));
   const config: LabConfig = {
     hosts: folder.hosts.map((host) => labHost(folder, host)),
-    gateway: GATEWAY, prefixLength: SUBNET_PREFIX_LENGTH, apiserver: MASTER_ENDPOINT, dataFolders: HOST_DATA_FOLDERS,
+    gateway: GATEWAY, prefixLength: SUBNET_PREFIX_LENGTH, apiserver: MASTER_ENDPOINT, etcd: etcdRelays(folder), dataFolders: HOST_DATA_FOLDERS,
     dist, nodeModules: nodeModulesBeside(dist), nodeExecutable: process.execPath, cgroup: folder.cgroup,
     ...(isRootless() ? { rootlessBase: folder.baseFolder } : {}),
   };

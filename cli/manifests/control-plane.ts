@@ -76,7 +76,7 @@ const flag = (name: string, value: string): string => `--${name}=${value}`;
 
 /** File name (without folder) to YAML. */
 export function controlPlaneManifests(
-  host: { readonly name: string; readonly address: string }, extraMounts: (pod: string) => readonly StaticPodMount[] = () => [],
+  host: { readonly name: string; readonly address: string }, extraMounts: (pod: string) => readonly StaticPodMount[] = () => [], externalEtcd: readonly string[] = [],
 ): ReadonlyMap<string, string> {
   const { name, address } = host;
   const apiserver: Endpoint = { host: address, path: '/livez', port: API_PORT, scheme: 'HTTPS' };
@@ -103,8 +103,10 @@ export function controlPlaneManifests(
       files: [{ path: PKI }],
       command: ['kube-apiserver',
         flag('advertise-address', address), flag('allow-privileged', 'true'), flag('authorization-mode', 'Node,RBAC'), flag('client-ca-file', `${PKI}/ca.crt`),
-        flag('enable-admission-plugins', 'NodeRestriction'), flag('enable-bootstrap-token-auth', 'true'), flag('etcd-cafile', `${PKI}/etcd/ca.crt`),
-        flag('etcd-certfile', `${PKI}/apiserver-etcd-client.crt`), flag('etcd-keyfile', `${PKI}/apiserver-etcd-client.key`), flag('etcd-servers', 'https://127.0.0.1:2379'),
+        flag('enable-admission-plugins', 'NodeRestriction'), flag('enable-bootstrap-token-auth', 'true'),
+        ...(externalEtcd.length > 0 && externalEtcd.every((server) => server.startsWith('http:')) ? []
+          : [flag('etcd-cafile', `${PKI}/etcd/ca.crt`), flag('etcd-certfile', `${PKI}/apiserver-etcd-client.crt`), flag('etcd-keyfile', `${PKI}/apiserver-etcd-client.key`)]),
+        flag('etcd-servers', externalEtcd.join() || 'https://127.0.0.1:2379'),
         flag('kubelet-client-certificate', `${PKI}/apiserver-kubelet-client.crt`), flag('kubelet-client-key', `${PKI}/apiserver-kubelet-client.key`),
         flag('kubelet-preferred-address-types', 'InternalIP,ExternalIP,Hostname'), flag('proxy-client-cert-file', `${PKI}/front-proxy-client.crt`),
         flag('proxy-client-key-file', `${PKI}/front-proxy-client.key`), flag('requestheader-allowed-names', 'front-proxy-client'),
@@ -136,5 +138,5 @@ export function controlPlaneManifests(
         flag('bind-address', '127.0.0.1'), flag('kubeconfig', '/etc/kubernetes/scheduler.conf'), flag('leader-elect', 'true')],
     },
   ];
-  return new Map(pods.map((pod) => [`${pod.name}.yaml`, stringify(podOf(pod, extraMounts(pod.name)), { lineWidth: 0 })]));
+  return new Map(pods.filter(({ name: pod }) => pod !== 'etcd' || externalEtcd.length === 0).map((pod) => [`${pod.name}.yaml`, stringify(podOf(pod, extraMounts(pod.name)), { lineWidth: 0 })]));
 }

@@ -7,12 +7,21 @@ export interface LabHost {
   readonly folder: string;
 }
 
+/** Connections of hosts to `address`:`port` go to the unix socket of the supervisor, who makes them on the machine. */
+export interface EtcdRelay {
+  readonly address: string;
+  readonly port: number;
+  readonly socket: string;
+}
+
 export interface LabConfig {
   readonly hosts: readonly LabHost[];
   readonly gateway: string;
   readonly prefixLength: number;
   /** `host:port` of the API server, inside. */
   readonly apiserver: string;
+  /** Of an etcd outside the cluster. */
+  readonly etcd: readonly EtcdRelay[];
   /** Folders of a host with a disk of their own. */
   readonly dataFolders: readonly string[];
   /** On the machine: the bundles, the native packages, the node executable. */

@@ -22,6 +22,7 @@ export async function runLab(config: LabConfig, signal: AbortSignal): Promise<vo
   const power = (host: LabHost): void => void hosts.set(host.name, powerOn(host, config));
   config.hosts.forEach(power);
   serveRelay(config.apiserver);
+  takeEtcdConnections(config);
   serveLabSocket({
     cycle: (name) => hosts.get(name)?.cycle(),
     add(host) {
@@ -153,6 +154,16 @@ function serveRelay(apiserver: string): void {
     const inside = connect({ host, port: Number(port), allowHalfOpen: true });
     joinSockets(outside, inside);
   }).listen(RELAY_SOCKET);
+}
+
+const FIRST_ETCD_PORT = 23_790;
+
+/** What hosts send to an etcd outside comes here, by way of their gateway, and goes to the supervisor. */
+function takeEtcdConnections({ etcd, gateway }: LabConfig): void {
+  if (etcd.length === 0) return;
+  const rules = etcd.map(({ address, port }, at) => `ip daddr ${address} tcp dport ${port} redirect to :${FIRST_ETCD_PORT + at}`);
+  sh(`nft -f - <<'E'\ntable ip kubreak-etcd {\n chain prerouting { type nat hook prerouting priority dstnat;\n  ${rules.join('\n  ')}\n }\n}\nE`);
+  etcd.forEach(({ socket }, at) => createServer({ allowHalfOpen: true, noDelay: true }, (inside) => joinSockets(inside, connect({ path: socket, allowHalfOpen: true }))).listen(FIRST_ETCD_PORT + at, gateway));
 }
 
 interface LabLevers {
