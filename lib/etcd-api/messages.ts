@@ -148,6 +148,14 @@ export type Member = Decoded<typeof member>;
 export const memberListRequest = message({ linearizable: boolean(1) });
 export const memberListResponse = message({ header, members: repeated(2, member) });
 export type MemberListResponse = Decoded<typeof memberListResponse>;
+export const memberAddRequest = message({ peerURLs: strings(1), isLearner: boolean(2) });
+export const memberAddResponse = message({ header, member: nested(2, member), members: repeated(3, member) });
+export const memberRemoveRequest = message({ ID: uint64Id(1) });
+export const memberRemoveResponse = memberListResponse;
+export const memberUpdateRequest = message({ ID: uint64Id(1), peerURLs: strings(2) });
+export const memberUpdateResponse = memberListResponse;
+export const memberPromoteRequest = message({ ID: uint64Id(1) });
+export const memberPromoteResponse = memberListResponse;
 
 // Maintenance
 
@@ -163,6 +171,8 @@ export const statusResponse = message({
   downgradeInfo: nested(13, message({ enabled: boolean(1), targetVersion: string(2) })),
 });
 export type StatusResponse = Decoded<typeof statusResponse>;
+export const moveLeaderRequest = message({ targetID: uint64Id(1) });
+export const moveLeaderResponse = headerOnly;
 export const defragmentRequest = empty;
 export const defragmentResponse = headerOnly;
 export const hashRequest = empty;

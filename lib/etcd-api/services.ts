@@ -44,14 +44,20 @@ export const leaseService = {
   LeaseLeases: method('/etcdserverpb.Lease/LeaseLeases', m.leaseLeasesRequest, m.leaseLeasesResponse),
 } as const;
 
-/** Changing the membership comes with Raft; until then those calls are UNIMPLEMENTED. */
-export const clusterService = { MemberList: method('/etcdserverpb.Cluster/MemberList', m.memberListRequest, m.memberListResponse) } as const;
+export const clusterService = {
+  MemberAdd: method('/etcdserverpb.Cluster/MemberAdd', m.memberAddRequest, m.memberAddResponse),
+  MemberRemove: method('/etcdserverpb.Cluster/MemberRemove', m.memberRemoveRequest, m.memberRemoveResponse),
+  MemberUpdate: method('/etcdserverpb.Cluster/MemberUpdate', m.memberUpdateRequest, m.memberUpdateResponse),
+  MemberList: method('/etcdserverpb.Cluster/MemberList', m.memberListRequest, m.memberListResponse),
+  MemberPromote: method('/etcdserverpb.Cluster/MemberPromote', m.memberPromoteRequest, m.memberPromoteResponse),
+} as const;
 
 export const maintenanceService = {
   Alarm: method('/etcdserverpb.Maintenance/Alarm', m.alarmRequest, m.alarmResponse),
   Status: method('/etcdserverpb.Maintenance/Status', m.statusRequest, m.statusResponse),
   Defragment: method('/etcdserverpb.Maintenance/Defragment', m.defragmentRequest, m.defragmentResponse),
   Hash: method('/etcdserverpb.Maintenance/Hash', m.hashRequest, m.hashResponse),
+  MoveLeader: method('/etcdserverpb.Maintenance/MoveLeader', m.moveLeaderRequest, m.moveLeaderResponse),
   HashKV: method('/etcdserverpb.Maintenance/HashKV', m.hashKVRequest, m.hashKVResponse),
   Snapshot: method('/etcdserverpb.Maintenance/Snapshot', m.snapshotRequest, m.snapshotResponse, 'serverStream'),
 } as const;

@@ -16,7 +16,7 @@ const serverFlags = (): string[] => [
   '--name=m-k8s', `--data-dir=${file('data')}`, '--advertise-client-urls=https://192.168.1.10:2379', '--initial-advertise-peer-urls=https://192.168.1.10:2380',
   '--initial-cluster=m-k8s=https://192.168.1.10:2380', '--client-cert-auth=true', `--cert-file=${file('server.crt')}`, `--key-file=${file('server.key')}`,
   `--trusted-ca-file=${file('ca.crt')}`, '--snapshot-count=10000', '--experimental-initial-corrupt-check=true', '--watch-progress-notify-interval=5s',
-  '--feature-gates=InitialCorruptCheck=true', '--listen-peer-urls=https://127.0.0.1:2380', '--peer-client-cert-auth=true', `--peer-cert-file=${file('server.crt')}`,
+  '--feature-gates=InitialCorruptCheck=true', '--listen-peer-urls=https://127.0.0.1:0', '--peer-client-cert-auth=true', `--peer-cert-file=${file('server.crt')}`,
   `--peer-key-file=${file('server.key')}`, `--peer-trusted-ca-file=${file('ca.crt')}`,
 ];
 const clientFlags = (name = 'client'): string[] =>
@@ -131,7 +131,10 @@ test('endpoint status and health, member list, alarms, defrag and hashes', async
   assert.equal(await ctl('alarm list'), '');
   assert.match(await ctl('defrag'), /^Finished defragmenting etcd member/);
   assert.match(await ctl('endpoint hashkv'), /, [1-9]\d*$/);
-  assert.match(await refusal('member add new --peer-urls=https://192.168.1.11:2380'), /Unimplemented/);
+  assert.match(await refusal('member add new --peer-urls=https://192.168.1.10:2380'), /etcdserver: Peer URLs already exists/);
+  assert.match(await refusal('member remove 1234'), /etcdserver: member not found/);
+  const [id = ''] = (await ctl('member list')).split(',');
+  assert.match(await refusal(`member remove ${id}`), /etcdserver: re-configuration failed due to not enough started members/);
 });
 
 test('requests that etcd refuses are refused in its words', async () => {

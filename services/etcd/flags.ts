@@ -1,7 +1,7 @@
 // etcd's flags, as its documentation and kubeadm's static pod have them.
 import { boolean, duration, integer, list, path, text, type Flag, type Flags } from '#lib/service/flags.ts';
 
-/** Accepted so that upstream's command lines work; what it governs comes with Raft or does not apply to LevelDB. */
+/** Accepted so that upstream's command lines work; what it governs does not apply here. */
 const accepted = (help: string, fallback: string): Flag<string> => text({ help: `${help} (accepted; no effect here)`, default: fallback });
 
 export const etcdFlags = {
@@ -10,9 +10,9 @@ export const etcdFlags = {
   'listen-client-urls': list({ help: 'URLs to listen on for client traffic.', default: ['http://localhost:2379'] }),
   'advertise-client-urls': list({ help: 'This member\'s client URLs to advertise.', default: ['http://localhost:2379'] }),
   'listen-metrics-urls': list({ help: 'URLs to listen on for /metrics and /health, besides the client URLs.', default: [] }),
-  'listen-peer-urls': list({ help: 'URLs to listen on for peer traffic (not opened while the cluster has one member).', default: ['http://localhost:2380'] }),
+  'listen-peer-urls': list({ help: 'URLs to listen on for peer traffic.', default: ['http://localhost:2380'] }),
   'initial-advertise-peer-urls': list({ help: 'This member\'s peer URLs to advertise.', default: ['http://localhost:2380'] }),
-  'initial-cluster': list({ help: 'Initial cluster configuration, name=peer-url,...; one member for now.', default: [] }),
+  'initial-cluster': list({ help: 'Initial cluster configuration, name=peer-url,... Default: this member alone.', default: [] }),
   'initial-cluster-state': text({ help: 'Initial cluster state (new or existing).', default: 'new' }),
   'initial-cluster-token': text({ help: 'Initial cluster token.', default: 'etcd-cluster' }),
   'cert-file': path({ help: 'Path to the client server TLS certificate file.' }),
@@ -37,14 +37,19 @@ export const etcdFlags = {
   'auto-compaction-mode': text({ help: 'periodic or revision.', default: 'periodic' }),
   'watch-progress-notify-interval': duration({ help: 'How often watchers that asked for it are told that nothing happened.', default: '10m' }),
   'experimental-watch-progress-notify-interval': duration({ help: 'As --watch-progress-notify-interval, by its name before 3.6. 0: not given.', default: '0' }),
-  'snapshot-count': accepted('Committed transactions after which a snapshot is made', '10000'),
-  'heartbeat-interval': accepted('Milliseconds between heartbeats', '100'),
-  'election-timeout': accepted('Milliseconds until an election', '1000'),
+  'snapshot-count': integer({ help: 'Entries of the log after which what is before them can be let go.', default: 10_000, min: 1 }),
+  'max-snapshots': accepted('Snapshot files to retain', '5'),
+  'max-wals': accepted('WAL files to retain; those that a snapshot covers are removed', '5'),
+  'heartbeat-interval': integer({ help: 'Milliseconds between heartbeats.', default: 100, min: 1 }),
+  'election-timeout': integer({ help: 'Milliseconds without a heartbeat until an election.', default: 1_000, min: 1, max: 50_000 }),
+  'initial-election-tick-advance': boolean({ help: 'Have the first election soon when no leader is heard of.', default: true }),
+  'pre-vote': boolean({ help: 'Ask whether an election could be won before standing for it.', default: true }),
+  'max-learners': integer({ help: 'Most learners in the cluster.', default: 1, min: 0 }),
   'experimental-initial-corrupt-check': { ...accepted('Check for corruption before serving', 'false'), isBoolean: true },
   'experimental-compact-hash-check-enabled': { ...accepted('Check hashes after compactions', 'false'), isBoolean: true },
-  'strict-reconfig-check': { ...accepted('Refuse reconfigurations that would lose quorum', 'true'), isBoolean: true },
+  'strict-reconfig-check': boolean({ help: 'Refuse changes of the membership that would lose the majority.', default: true }),
   'feature-gates': accepted('Feature gates', ''),
-  'wal-dir': accepted('Path to the WAL', ''),
+  'wal-dir': path({ help: 'Path to the write-ahead log. Default: member/wal in the data directory.' }),
   'logger': accepted('Kind of logger', 'zap'),
   'log-level': accepted('Log level; set LOG_LEVEL instead', 'info'),
   'log-outputs': accepted('Where logs go; here: standard output', 'default'),

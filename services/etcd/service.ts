@@ -1,5 +1,4 @@
 // Puts an etcd member together: data, leases, gRPC and HTTP on the client URLs, HTTP on the metrics URLs.
-import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import type { Environment } from '#lib/environment/environment.ts';
 import { EtcdError } from '#lib/etcd-api/errors.ts';
@@ -12,15 +11,22 @@ import { AutoCompactor, type AutoCompaction } from './core/auto-compaction.ts';
 import { Lessor } from './core/lessor.ts';
 import { Authenticator } from './edge/authenticator.ts';
 import { newAuthService } from './edge/auth-service.ts';
-import { Database, type Identity } from './edge/database.ts';
+import { bootstrap } from './edge/bootstrap.ts';
+import { newClusterService } from './edge/cluster-service.ts';
+import { Database } from './edge/database.ts';
 import { newHttpHandler } from './edge/http.ts';
 import { tokenSignerFor } from './edge/jwt.ts';
 import { newKvService } from './edge/kv-service.ts';
+import { LeaderLeases } from './edge/leader-leases.ts';
 import { newLeaseService, revokeExpiredLeases } from './edge/lease-service.ts';
 import { listen, type Listening, type Tls } from './edge/listen.ts';
-import { newClusterService, newHealthService, newMaintenanceService } from './edge/maintenance-service.ts';
-import { Member } from './edge/member.ts';
-import { newEtcdMetrics } from './edge/metrics.ts';
+import { newHealthService, newMaintenanceService } from './edge/maintenance-service.ts';
+import { Member, type MemberEvents } from './edge/member.ts';
+import { Membership } from './edge/membership.ts';
+import { newEtcdMetrics, type EtcdMetrics } from './edge/metrics.ts';
+import type { PeerTls } from './edge/peers/http-client.ts';
+import { newPeerHandler } from './edge/peers/peer-server.ts';
+import { monitorClusterVersion, publish } from './edge/publisher.ts';
 import { Quota } from './edge/quota.ts';
 import { ETCD_VERSION } from './edge/version.ts';
 import { WatchService } from './edge/watch-service.ts';
@@ -30,46 +36,66 @@ import type { EtcdFlags } from './flags.ts';
 const DEFAULT_QUOTA_BYTES = 2 * 1024 ** 3;
 /** What a message may be larger than a request, for gRPC to pass it on and etcd to refuse it. Source: etcd, grpcOverheadBytes. */
 const GRPC_OVERHEAD_BYTES = 512 * 1024;
+/** How long clients wait outside until the cluster is ready; then they are let in whatever its state. Source: etcd --wait-cluster-ready-timeout. */
+const READY_TIMEOUT_MS = 5_000;
+/** A member that was removed goes on for so long, so that the answer to its removal gets out. Source: etcd, EtcdServer.stopWithDelay. */
+const REMOVED_DELAY_MS = 1_000;
 /** Time that calls under way get to finish when the service stops. */
 const DRAIN_MS = 500;
 
 /** Runs until the signal aborts. `onListening` gets the URLs that clients can use. */
 export async function startEtcd(flags: EtcdFlags, environment: Environment, signal: AbortSignal, onListening?: (urls: readonly string[]) => void): Promise<void> {
   const { clock, random, log } = environment;
-  checkSingleMember(flags);
+  checkTimes(flags);
   const autoCompaction = autoCompactionOf(flags);
   const signer = tokenSignerFor(flags.authToken);
-  const tls = await loadTls(flags);
+  const [tls, peerTls] = await Promise.all([loadTls(flags), loadPeerTls(flags)]);
   const dataDir = flags.dataDir || `${flags.name}.etcd`;
   const database = await Database.open(dataDir);
   const failing = new AbortController();
-  const stopping = AbortSignal.any([signal, failing.signal]);
+  /** The cluster goes on without this member. */
+  const removed = new AbortController();
+  const ending = new AbortController();
+  const stopping = AbortSignal.any([signal, failing.signal, ending.signal]);
+  const observer: { metrics?: EtcdMetrics } = {};
   const registry = newMetrics();
-  const identity = await startTerm(database, flags);
-
-  const member: Member = await Member.start({
-    database, log, term: identity.term, clusterId: BigInt(identity.clusterId), memberId: BigInt(identity.memberId), maxValueBytes: flags.emulatorValueMemoryBytes,
-    onFatal: (error) => failing.abort(error), onFsync: (seconds) => metrics.observeFsync(seconds),
+  const { name, initialCluster, initialClusterState, initialClusterToken, initialAdvertisePeerUrls: peerUrls, advertiseClientUrls: clientUrls, walDir } = flags;
+  const { heartbeatInterval: heartbeatMs, electionTimeout: electionMs } = flags;
+  const bootstrapped = await bootstrap({
+    name, dataDir, walDir, initialCluster, initialClusterState, initialClusterToken, peerUrls, clientUrls, peerTls: peerTls?.client, database, log,
+    walOptions: { log, onSync: (seconds) => observer.metrics?.observeFsync(seconds) },
   });
+  const member: Member = await Member.open({
+    ...bootstrapped, database, dataDir, peerUrls, peerTls: peerTls?.client, heartbeatMs, electionMs, preVote: flags.preVote, snapshotCount: flags.snapshotCount,
+    maxLearners: flags.maxLearners, maxValueBytes: flags.emulatorValueMemoryBytes, log, clock, random,
+    onFatal: (error) => failing.abort(error), onRemoved: () => removed.abort(), onCommit: (seconds) => metrics.observeCommit(seconds), onProposalFailed: () => metrics.proposalFailed(),
+  });
+  const membership = new Membership({ member, clock, strictReconfigCheck: flags.strictReconfigCheck, heartbeatMs, electionMs });
   const quotaBytes = flags.quotaBackendBytes || DEFAULT_QUOTA_BYTES;
   const quota = new Quota({
     limitBytes: quotaBytes, sizeBytes: () => member.store.sizeBytes,
     raiseAlarm: () => member.propose({ type: 'alarm', request: { action: 'ACTIVATE', memberID: member.memberId, alarm: 'NOSPACE' } }),
   });
-  const lessor = new Lessor(member.store.leases, clock.nowMs());
+  const lessor = new Lessor(() => member.store.leases);
+  Object.assign(member.events, {
+    onPromoted: () => lessor.promote(clock.nowMs(), member.cluster.list().length > 1 ? electionMs : 0), onDemoted: () => lessor.demote(),
+    onLeaseGranted: (id) => lessor.start(id, clock.nowMs()), onStoreReplaced: () => watch.useStore(),
+  } satisfies MemberEvents);
+  const leases = new LeaderLeases({ member, membership, lessor, clock, metrics: () => metrics });
   const metrics = newEtcdMetrics(registry, {
-    serverId: () => member.memberId.toString(16), appliedIndex: () => member.appliedIndex, pending: () => member.pendingCount, revision: () => member.revision,
+    serverId: () => member.memberId.toString(16), hasLeader: () => member.leader !== 0n, isLeader: () => member.isLeader, isLearner: () => member.isLearner,
+    leaderChanges: () => member.leaderChanges, committedIndex: () => member.raftStatus().commit, appliedIndex: () => member.appliedIndex, pending: () => member.pendingCount, revision: () => member.revision,
     compactRevision: () => member.store.compactRevision, keys: () => member.store.keyCount, sizeInUse: () => member.store.sizeBytes,
     sizeOnDisk: () => database.sizeOnDisk(), quotaBytes, leases: () => member.store.leases.size, watchers: () => watch.counts(), version: ETCD_VERSION,
   });
-  log.info({ dataDir, revision: member.revision, keys: member.store.keyCount, leases: member.store.leases.size, member: member.memberId.toString(16) }, 'restored the store');
+  observer.metrics = metrics;
 
   const tokenTtlMs = flags.authTokenTtl * 1000;
   const authenticator = new Authenticator({ member, clock, tokenTtlMs, clientCertAuth: flags.clientCertAuth, signer });
   const context = { member, metrics, log, quota, authenticator };
   const { maxRequestBytes, maxTxnOps } = flags;
-  const leaseOptions = { ...context, lessor, clock };
-  const maintenance = { ...context, database, quotaBytes, dataDir, self: { name: flags.name, peerUrls: flags.initialAdvertisePeerUrls, clientUrls: flags.advertiseClientUrls } };
+  const leaseOptions = { ...context, lessor, leases, clock };
+  const maintenance = { ...context, database, quotaBytes, dataDir, membership };
   const watch = new WatchService({
     ...context, clock, random, maxRequestBytes, signal: stopping,
     progressIntervalMs: flags.experimentalWatchProgressNotifyIntervalMs || flags.watchProgressNotifyIntervalMs,
@@ -79,56 +105,63 @@ export async function startEtcd(flags: EtcdFlags, environment: Environment, sign
     minPingIntervalMs: flags.grpcKeepaliveMinTimeMs, keepAliveTimeMs: flags.grpcKeepaliveIntervalMs, keepAliveTimeoutMs: flags.grpcKeepaliveTimeoutMs,
   });
   const services = [
-    newKvService({ ...context, maxRequestBytes, maxTxnOps }), newLeaseService(leaseOptions), watch.methods, newClusterService(maintenance),
+    newKvService({ ...context, maxRequestBytes, maxTxnOps }), newLeaseService(leaseOptions), watch.methods, newClusterService({ ...context, membership }),
     newMaintenanceService(maintenance), newAuthService({ ...context, clock, bcryptCost: flags.bcryptCost, tokenTtlMs, signer }), newHealthService(context),
   ];
   for (const method of services.flat()) grpc.add(method);
-  const http = newHttpHandler({ registry, metrics, alarms: () => member.store.alarms.list(), read: () => member.range(rangeRequest.decode(HEALTH_READ)) });
+  const http = newHttpHandler({
+    registry, metrics, alarms: () => member.store.alarms.list(), hasLeader: () => member.leader !== 0n, isLearner: () => member.isLearner,
+    read: (serializable) => member.range({ ...rangeRequest.decode(HEALTH_READ), serializable }),
+  });
 
   const listening: Listening[] = [];
   const loops: Promise<void>[] = [];
+  const peers = await listen({ urls: flags.listenPeerUrls, tls: peerTls?.server, http: newPeerHandler({ member, membership, leases }), log });
+  const publishing = { member, name, clientUrls, clock, log };
   try {
-    listening.push(await listen({ urls: flags.listenClientUrls, tls, http, log, onGrpcConnection: (connection) => grpc.accept(connection) }));
+    await member.start();
+    log.info({ dataDir, revision: member.revision, keys: member.store.keyCount, leases: member.store.leases.size, member: member.memberId.toString(16) }, 'restored the store');
+    if (flags.initialElectionTickAdvance) loops.push(member.hastenFirstElection(stopping));
+    const published = publish(publishing, stopping);
+    loops.push(published, monitorClusterVersion(publishing, stopping));
     listening.push(await listen({ urls: flags.listenMetricsUrls, tls, http, log }));
+    await Promise.race([published, clock.sleep(READY_TIMEOUT_MS, stopping).catch(() => undefined)]);
+    listening.push(await listen({ urls: flags.listenClientUrls, tls, http, log, onGrpcConnection: (connection) => grpc.accept(connection) }));
     loops.push(revokeExpiredLeases(leaseOptions, stopping));
     if (autoCompaction.mode !== 'off') loops.push(compactRegularly(new AutoCompactor(autoCompaction), member, environment, stopping));
-    log.info({ urls: listening.flatMap(({ urls }) => urls), version: ETCD_VERSION }, 'ready to serve client requests');
-    onListening?.(listening[0]?.urls ?? []);
-    await aborted(stopping);
+    const [metricsUrls, clients] = listening.map(({ urls }) => urls);
+    log.info({ urls: [...(clients ?? []), ...(metricsUrls ?? [])], peerUrls: peers.urls, version: ETCD_VERSION }, 'ready to serve client requests');
+    onListening?.(clients ?? []);
+    await Promise.race([aborted(stopping), aborted(removed.signal).then(() => clock.sleep(REMOVED_DELAY_MS, stopping).catch(() => undefined))]);
+    ending.abort();
     await Promise.all([grpc.drain(DRAIN_MS), member.settled()]);
     if (failing.signal.aborted) throw failing.signal.reason;
   } finally {
+    ending.abort();
     await Promise.all(listening.map(({ close }) => close()));
     grpc.close();
     await Promise.all(loops);
     const checkpoints = lessor.allCheckpoints(clock.nowMs());
     await member.stop(checkpoints.length > 0 && !failing.signal.aborted ? { type: 'leaseCheckpoint', request: { checkpoints } } : undefined);
+    await peers.close(); // it took part in handing the leadership on
   }
 }
 
 const HEALTH_READ = rangeRequest.encode({ key: 'health', keysOnly: true, limit: 1 });
 
-/** Ids as etcd computes them. Source: etcd v3.6, membership.NewMember and RaftCluster.genID. */
-async function startTerm(database: Database, flags: EtcdFlags): Promise<Identity> {
-  const known = await database.readIdentity();
-  const identity = known === undefined ? { ...newIdentity(flags), term: 2 } : { ...known, term: known.term + 1 };
-  await database.writeIdentity(identity);
-  return identity;
+/** Source: etcd v3.6, config.Validate. */
+function checkTimes({ heartbeatInterval, electionTimeout, initialClusterState }: EtcdFlags): void {
+  if (5 * heartbeatInterval > electionTimeout) throw new FlagError(`--election-timeout[${electionTimeout}ms] should be at least as 5 times as --heartbeat-interval[${heartbeatInterval}ms]`);
+  if (initialClusterState !== 'new' && initialClusterState !== 'existing') throw new FlagError(`unexpected clusterState "${initialClusterState}"`);
 }
 
-function newIdentity(flags: EtcdFlags): { clusterId: string; memberId: string } {
-  const memberHash = createHash('sha1').update([...flags.initialAdvertisePeerUrls].sort().join('')).update(flags.initialClusterToken).digest();
-  const clusterHash = createHash('sha1').update(memberHash.subarray(0, 8)).digest();
-  return { memberId: String(memberHash.readBigUInt64BE()), clusterId: String(clusterHash.readBigUInt64BE()) };
+/** Members show the same certificate as servers and as clients. */
+async function loadPeerTls({ peerCertFile, peerKeyFile, peerClientCertAuth, peerTrustedCaFile }: EtcdFlags): Promise<{ server: Tls; client: PeerTls } | undefined> {
+  const server = await loadTls({ certFile: peerCertFile, keyFile: peerKeyFile, clientCertAuth: peerClientCertAuth, trustedCaFile: peerTrustedCaFile });
+  return server && { server, client: { cert: server.cert, key: server.key, ca: server.clientCa } };
 }
 
-function checkSingleMember({ initialCluster, name }: EtcdFlags): void {
-  const names = new Set(initialCluster.map((entry) => entry.split('=')[0]));
-  if (names.size > 1) throw new FlagError('--initial-cluster names several members: a cluster of one is all that is supported so far');
-  if (names.size === 1 && !names.has(name)) throw new FlagError(`couldn't find local name "${name}" in the initial cluster configuration`);
-}
-
-async function loadTls({ certFile, keyFile, clientCertAuth, trustedCaFile }: EtcdFlags): Promise<Tls | undefined> {
+async function loadTls({ certFile, keyFile, clientCertAuth, trustedCaFile }: Pick<EtcdFlags, 'certFile' | 'keyFile' | 'clientCertAuth' | 'trustedCaFile'>): Promise<Tls | undefined> {
   if (certFile === '' && keyFile === '') return undefined;
   if (certFile === '' || keyFile === '') throw new FlagError(`KeyFile and CertFile must both be present[key: ${keyFile}, cert: ${certFile}]`);
   if (clientCertAuth && trustedCaFile === '') throw new FlagError('--client-cert-auth needs --trusted-ca-file');

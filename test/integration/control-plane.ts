@@ -89,7 +89,7 @@ export async function startControlPlane({ authorizationMode = 'Node,RBAC' }: { r
   }
   const certificates = '/etc/kubernetes/pki';
   const etcd = launch('etcd', [
-    '--name=default', `--data-dir=${folder}/etcd`, `--listen-client-urls=https://${ADDRESS}:${etcdPort}`, `--advertise-client-urls=https://${ADDRESS}:${etcdPort}`,
+    '--name=default', `--data-dir=${folder}/etcd`, `--listen-client-urls=https://${ADDRESS}:${etcdPort}`, `--advertise-client-urls=https://${ADDRESS}:${etcdPort}`, `--listen-peer-urls=http://${ADDRESS}:0`,
     `--cert-file=${path(`${certificates}/etcd/server.crt`)}`, `--key-file=${path(`${certificates}/etcd/server.key`)}`, '--client-cert-auth=true', `--trusted-ca-file=${path(`${certificates}/etcd/ca.crt`)}`,
   ], join(folder, 'etcd.log'));
   const startApiserver = (): RunningProcess => launch('apiserver', [

@@ -1,7 +1,7 @@
 // What the store keeps besides keys and leases: records in etcd's own buckets, keys and values as etcd has them, so that
 // a snapshot is a copy. Source: etcd v3.6, server/storage/schema.
 
-export type Bucket = 'alarm' | 'auth' | 'authUsers' | 'authRoles';
+export type Bucket = 'alarm' | 'auth' | 'authUsers' | 'authRoles' | 'cluster' | 'members' | 'members_removed';
 
 export interface BucketRecord {
   readonly bucket: Bucket;

@@ -16,21 +16,44 @@ interface Deadline {
 }
 
 export class Lessor {
-  private readonly leases: ReadonlyMap<bigint, Lease>;
+  private readonly currentLeases: () => ReadonlyMap<bigint, Lease>;
   private readonly deadlines = new Map<bigint, Deadline>();
+  private primary = false;
 
-  /** `leases`: the store's, whose deadlines start to run at `nowMs`, from the last checkpoint. */
-  constructor(leases: ReadonlyMap<bigint, Lease>, nowMs: number) {
-    this.leases = leases;
-    for (const id of leases.keys()) this.start(id, nowMs);
+  /** `leases`: the store's, as it is when they are looked at. */
+  constructor(leases: () => ReadonlyMap<bigint, Lease>) {
+    this.currentLeases = leases;
+  }
+
+  private get leases(): ReadonlyMap<bigint, Lease> {
+    return this.currentLeases();
+  }
+
+  /** Only the leader knows how much time is left. */
+  get isPrimary(): boolean {
+    return this.primary;
+  }
+
+  /**
+   * This member leads: all deadlines start to run, from the last checkpoint. `extendMs`: for the time without a leader, when nobody could renew.
+   */
+  promote(nowMs: number, extendMs: number): void {
+    this.primary = true;
+    for (const id of this.leases.keys()) this.start(id, nowMs, extendMs);
+  }
+
+  /** Another member leads: no lease expires here. */
+  demote(): void {
+    this.primary = false;
+    this.deadlines.clear();
   }
 
   /** To be called when a lease was granted. */
-  start(id: bigint, nowMs: number): void {
+  start(id: bigint, nowMs: number, extendMs = 0): void {
     const lease = this.leases.get(id);
-    if (lease === undefined) return;
+    if (lease === undefined || !this.primary) return;
     const seconds = lease.remainingTtl > 0 ? lease.remainingTtl : lease.grantedTtl;
-    this.deadlines.set(id, { expiresAtMs: nowMs + seconds * 1000, checkpointAtMs: nowMs + CHECKPOINT_INTERVAL_MS });
+    this.deadlines.set(id, { expiresAtMs: nowMs + seconds * 1000 + extendMs, checkpointAtMs: nowMs + CHECKPOINT_INTERVAL_MS });
   }
 
   /** Starts the lease's time anew. Returns the seconds granted; undefined when there is no such lease any more. */
@@ -50,6 +73,11 @@ export class Lessor {
     if (!this.leases.has(id)) return undefined;
     const deadline = this.deadlines.get(id);
     return deadline === undefined ? undefined : deadline.expiresAtMs - nowMs;
+  }
+
+  hasExpired(nowMs: number): boolean {
+    for (const { expiresAtMs } of this.deadlines.values()) if (expiresAtMs <= nowMs) return true;
+    return false;
   }
 
   /** Leases to revoke now, those longest overdue first. */

@@ -97,6 +97,11 @@ export function isReadOnly({ success, failure }: TxnRequest): boolean {
   return [...success, ...failure].every(({ requestRange }) => requestRange !== undefined);
 }
 
+/** Reads only, and none of them needs to see the newest state. */
+export function isSerializable({ success, failure }: TxnRequest): boolean {
+  return [...success, ...failure].every(({ requestRange }) => requestRange?.serializable === true);
+}
+
 /** Whether either branch may take space, also in nested transactions. */
 export function hasPut({ success, failure }: TxnRequest): boolean {
   return [...success, ...failure].some(({ requestPut, requestTxn }) => requestPut !== undefined || (requestTxn !== undefined && hasPut(requestTxn)));

@@ -35,7 +35,7 @@ export const refusedWatch = (revision: number, cancelReason: string): WatchRespo
   response(revision, NO_WATCH, { created: true, canceled: true, cancelReason });
 
 export class WatchStream {
-  private readonly store: Store;
+  private store: Store;
   private readonly maxFragmentBytes: number;
   private readonly watches = new Map<number, Watch>();
   private nextId = 0;
@@ -48,6 +48,11 @@ export class WatchStream {
 
   get size(): number {
     return this.watches.size;
+  }
+
+  /** Another store with the same history took the place of the one before; it may have compacted more of it. */
+  useStore(store: Store): void {
+    this.store = store;
   }
 
   /** Watches that have not seen everything up to `revision`. */

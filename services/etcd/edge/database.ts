@@ -13,14 +13,15 @@ import type { StoredState, Write } from '../core/store.ts';
 /** Facts that change with every batch. */
 export interface Progress {
   readonly appliedIndex: number;
+  /** Of the entry at `appliedIndex`. */
+  readonly term?: number;
   readonly revision: number;
 }
 
-/** Facts about the member. */
-export interface Identity {
+/** What versions without a write-ahead log kept here about the member. */
+export interface FormerIdentity {
   readonly clusterId: string;
   readonly memberId: string;
-  /** Counts the starts of a lone member, as each one wins an election. */
   readonly term: number;
 }
 
@@ -33,6 +34,7 @@ type Operation = { type: 'put'; key: Buffer; value: Buffer } | { type: 'del'; ke
 const ENTRY_PREFIX = 0x6b; // 'k'
 const LEASE_PREFIX = 0x6c; // 'l'
 const RECORD_PREFIX = 0x62; // 'b'
+const ENTRY_PREFIX_BYTES = Buffer.from([ENTRY_PREFIX]);
 const TOMBSTONE = 0x74; // 't'
 const UNDERSCORE = 0x5f;
 const META_IDENTITY = Buffer.from('midentity');
@@ -48,6 +50,12 @@ const LEVEL_OPTIONS = {
 type ReadFrom = { readonly snapshot?: ReturnType<Level['snapshot']> };
 export interface StoredLease { readonly id: bigint; readonly grantedTtl: number; readonly remainingTtl: number }
 const NO_PROGRESS: Progress = { appliedIndex: 0, revision: 0 };
+
+/** Bytes of records that are written at once when the state is replaced. */
+const REPLACE_BATCH_BYTES = 1024 * 1024;
+
+/** Where a state comes from: a database, or a snapshot of one. */
+export type StateSource = Omit<DatabaseView, 'close'>;
 
 export interface DatabaseView {
   /** Key and value as in etcd's bucket, in order. */
@@ -90,23 +98,51 @@ export class Database {
   }
 
   /** Appends the batch durably: resolves after fsync. All of it or nothing is there after a crash. */
-  async write(writes: readonly Write[], progress: Progress): Promise<void> {
+  async write(writes: readonly Write[], progress?: Progress): Promise<void> {
     const operations: Operation[] = writes.map(operationFor);
-    operations.push({ type: 'put', key: META_PROGRESS, value: Buffer.from(JSON.stringify(progress)) });
+    if (progress !== undefined) operations.push({ type: 'put', key: META_PROGRESS, value: Buffer.from(JSON.stringify(progress)) });
     await this.level.batch(operations, { sync: true });
   }
 
-  async readIdentity(): Promise<Identity | undefined> {
-    return this.readMeta<Identity>(META_IDENTITY);
+  async readFormerIdentity(): Promise<FormerIdentity | undefined> {
+    return this.readMeta<FormerIdentity>(META_IDENTITY);
   }
 
-  async writeIdentity(identity: Identity): Promise<void> {
-    await this.level.batch([{ type: 'put', key: META_IDENTITY, value: Buffer.from(JSON.stringify(identity)) }], { sync: true });
+  async readProgress(): Promise<Progress> {
+    return (await this.readMeta<Progress>(META_PROGRESS)) ?? NO_PROGRESS;
+  }
+
+  async readRecords(): Promise<BucketRecord[]> {
+    return this.loadRecords();
+  }
+
+  /** Puts another state in place of this one. Until all of it is there the database counts as empty, so that after a crash it is done again. */
+  async replace(source: StateSource): Promise<Progress> {
+    await this.level.batch([{ type: 'del', key: META_PROGRESS }], { sync: true });
+    await this.level.clear();
+    let operations: Operation[] = [];
+    let bytes = 0;
+    for await (const [key, value] of source.entries()) {
+      operations.push({ type: 'put', key: Buffer.concat([ENTRY_PREFIX_BYTES, key]), value: Buffer.from(value) });
+      bytes += key.length + value.length;
+      if (bytes < REPLACE_BATCH_BYTES) continue;
+      await this.level.batch(operations, { sync: true });
+      operations = [];
+      bytes = 0;
+    }
+    for (const { id, grantedTtl, remainingTtl } of await source.leases()) operations.push({ type: 'put', key: leaseKey(id), value: leaseValue(grantedTtl, remainingTtl) });
+    for (const { bucket, key, value } of await source.records()) operations.push({ type: 'put', key: recordKey(bucket, key), value });
+    const compactRevision = await source.compactRevision();
+    if (compactRevision > 0) operations.push({ type: 'put', key: META_COMPACTED, value: Buffer.from(String(compactRevision)) });
+    const progress = await source.progress();
+    operations.push({ type: 'put', key: META_PROGRESS, value: Buffer.from(JSON.stringify(progress)) });
+    await this.level.batch(operations, { sync: true });
+    return progress;
   }
 
   /** Values are kept in memory up to `maxValueBytes`, the newest ones. */
   async load(maxValueBytes: number): Promise<StoredState & Progress> {
-    const progress = (await this.readMeta<Progress>(META_PROGRESS)) ?? NO_PROGRESS;
+    const progress = await this.readProgress();
     const compactRevision = (await this.readMeta<number>(META_COMPACTED)) ?? 0;
     return { entries: await this.loadEntries(maxValueBytes), leases: await this.loadLeases(), records: await this.loadRecords(), compactRevision, ...progress };
   }
@@ -205,7 +241,7 @@ function operationFor(write: Write): Operation {
     case 'delete-entry': return { type: 'del', key: entryKey(write.entry) };
     case 'put-lease': {
       const { id, grantedTtl, remainingTtl } = write.lease;
-      return { type: 'put', key: leaseKey(id), value: Buffer.from(JSON.stringify({ grantedTtl, remainingTtl })) };
+      return { type: 'put', key: leaseKey(id), value: leaseValue(grantedTtl, remainingTtl) };
     }
     case 'delete-lease': return { type: 'del', key: leaseKey(write.id) };
     case 'put-record': return { type: 'put', key: recordKey(write.record.bucket, write.record.key), value: write.record.value };
@@ -244,6 +280,8 @@ function entryFrom(key: Buffer, record: Buffer): Entry {
 }
 
 const recordKey = (bucket: Bucket, key: Buffer): Buffer => Buffer.concat([Buffer.from(`b${bucket}\0`), key]);
+
+const leaseValue = (grantedTtl: number, remainingTtl: number): Buffer => Buffer.from(JSON.stringify({ grantedTtl, remainingTtl }));
 
 function leaseKey(id: bigint): Buffer {
   const key = Buffer.allocUnsafe(9);

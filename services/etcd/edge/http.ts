@@ -10,28 +10,35 @@ export interface HttpOptions {
   readonly registry: Registry;
   readonly metrics: EtcdMetrics;
   readonly alarms: () => readonly { readonly alarm: string }[];
-  /** Rejects when the member cannot answer a read. */
-  readonly read: () => Promise<unknown>;
+  /** Rejects when the member cannot answer a read; a serializable one needs no other member. */
+  readonly read: (isSerializable: boolean) => Promise<unknown>;
+  readonly hasLeader: () => boolean;
+  readonly isLearner: () => boolean;
 }
 
 type Check = () => Promise<string | undefined>;
 
-export function newHttpHandler({ registry, metrics, alarms, read }: HttpOptions): RequestListener {
-  const readable: Check = () => read().then(() => undefined, (error: unknown) => (error instanceof Error ? error.message : String(error)));
-  const healthy: Check = () => Promise.resolve(undefined);
+export function newHttpHandler({ registry, metrics, alarms, read, hasLeader, isLearner }: HttpOptions): RequestListener {
+  const readable = (isSerializable: boolean): Check => () => read(isSerializable).then(() => undefined, (error: unknown) => (error instanceof Error ? error.message : String(error)));
+  const votes: Check = () => Promise.resolve(isLearner() ? 'not supported for learner' : undefined);
   const intact: Check = () => Promise.resolve(alarms().some(({ alarm }) => alarm === 'CORRUPT') ? 'alarm activated: CORRUPT' : undefined);
   const checks: Readonly<Record<string, Readonly<Record<string, Check>>>> = {
-    livez: { serializable_read: readable },
-    readyz: { data_corruption: intact, serializable_read: readable, linearizable_read: readable, non_learner: healthy },
+    livez: { serializable_read: readable(true) },
+    readyz: { data_corruption: intact, serializable_read: readable(true), linearizable_read: readable(false), non_learner: votes },
   };
 
   async function health(url: URL, response: ServerResponse): Promise<void> {
     const excluded = url.searchParams.getAll('exclude');
     const raised = alarms().find(({ alarm }) => !excluded.includes(alarm));
-    const failure = await readable();
-    const reason = raised !== undefined ? `ALARM ${raised.alarm}` : failure === undefined ? '' : `RANGE ERROR:${failure}`;
+    const isSerializable = url.searchParams.get('serializable') === 'true';
+    const reason = raised !== undefined ? `ALARM ${raised.alarm}` : !isSerializable && !hasLeader() ? 'RAFT NO LEADER' : await failureOf(isSerializable);
     metrics.countHealth(reason === '');
     response.writeHead(reason === '' ? 200 : 503, { 'content-type': 'text/plain; charset=utf-8' }).end(JSON.stringify({ health: String(reason === ''), reason }));
+  }
+
+  async function failureOf(isSerializable: boolean): Promise<string> {
+    const failure = await readable(isSerializable)();
+    return failure === undefined ? '' : `RANGE ERROR:${failure}`;
   }
 
   async function runChecks(chosen: Readonly<Record<string, Check>>, url: URL, response: ServerResponse): Promise<void> {

@@ -5,16 +5,17 @@ import { EtcdError } from '#lib/etcd-api/errors.ts';
 import { leaseService } from '#lib/etcd-api/services.ts';
 import type { StreamCall } from '#lib/grpc/call.ts';
 import type { Lessor } from '../core/lessor.ts';
-import { bytesOf } from '../core/key-range.ts';
 import { newHeader } from '../core/store.ts';
 import type { Authenticator } from './authenticator.ts';
 import { bidiMethod, unaryService, type CallContext, type GrpcService } from './grpc-server.ts';
+import type { LeaderLeases } from './leader-leases.ts';
 import type { Member } from './member.ts';
 import type { Quota } from './quota.ts';
 
 export interface LeaseOptions extends CallContext {
   readonly member: Member;
   readonly lessor: Lessor;
+  readonly leases: LeaderLeases;
   readonly quota: Quota;
   readonly authenticator: Authenticator;
   readonly clock: Clock;
@@ -24,13 +25,12 @@ export interface LeaseOptions extends CallContext {
 const EXPIRY_CHECK_MS = 500;
 
 export function newLeaseService(options: LeaseOptions): GrpcService {
-  const { member, lessor, quota, authenticator, clock, metrics } = options;
+  const { member, lessor, leases, quota, authenticator, metrics } = options;
   const { LeaseKeepAlive, ...unaryMethods } = leaseService;
   return [...unaryService(unaryMethods, {
     LeaseGrant: async ({ ID, TTL }, _, caller) => {
       await quota.admitLease();
       const response = await member.propose({ type: 'leaseGrant', request: { ID: ID === 0n ? newLeaseId() : ID, TTL }, by: await authenticator.identify(caller) });
-      lessor.start(response.ID, clock.nowMs());
       metrics.countLease('granted');
       return response;
     },
@@ -39,16 +39,13 @@ export function newLeaseService(options: LeaseOptions): GrpcService {
       metrics.countLease('revoked');
       return response;
     },
-    LeaseTimeToLive: async ({ ID, keys }, _, caller) => authenticator.read(caller, (by) => keys && member.store.guard.leaseKeys(by, ID), async () => {
-      await member.settled();
-      const lease = member.store.leases.get(ID);
-      const remainingMs = lessor.remainingMs(ID, clock.nowMs());
-      const header = member.header();
-      if (lease === undefined || remainingMs === undefined || remainingMs <= 0) return { header, ID, TTL: -1, grantedTTL: 0, keys: [] };
-      return { header, ID, TTL: Math.floor(remainingMs / 1000), grantedTTL: lease.grantedTtl, keys: keys ? [...lease.keys].sort().map(bytesOf) : [] };
-    }),
+    LeaseTimeToLive: async ({ ID, keys }, _, caller) =>
+      authenticator.read(caller, (by) => keys && member.store.guard.leaseKeys(by, ID), async () => {
+        const found = await leases.timeToLive(ID, keys);
+        return { header: member.header(), ...(found ?? { ID, TTL: -1, grantedTTL: 0, keys: [] }) };
+      }),
     LeaseLeases: async () => {
-      await member.settled();
+      await member.linearizable();
       return { header: member.header(), leases: lessor.byExpiry().map((ID) => ({ ID })) };
     },
   }, options), bidiMethod(LeaseKeepAlive, (call) => keepAlive(call, options), options)];
@@ -59,14 +56,10 @@ const newLeaseId = (): bigint => randomBytes(8).readBigUInt64BE() & 0x7fffffffff
 
 type KeepAliveCall = StreamCall<{ ID: bigint }, { header: ReturnType<typeof newHeader>; ID: bigint; TTL: number }>;
 
-async function keepAlive(call: KeepAliveCall, { member, lessor, clock, metrics }: LeaseOptions): Promise<void> {
+async function keepAlive(call: KeepAliveCall, { member, leases }: LeaseOptions): Promise<void> {
   for await (const { ID } of call.requests) {
     const header = member.header(); // from before the renewal: a client must not see a revision that revoked the lease
-    const TTL = lessor.renew(ID, clock.nowMs());
-    if (TTL !== undefined) {
-      metrics.countLease('renewed');
-      if (lessor.hasCheckpoint(ID)) await member.propose({ type: 'leaseCheckpoint', request: { checkpoints: [{ ID, remainingTTL: 0 }] } });
-    }
+    const TTL = await leases.renew(ID);
     if (!call.send({ header, ID, TTL: TTL ?? 0 })) await call.drained();
   }
 }
@@ -76,6 +69,8 @@ export async function revokeExpiredLeases({ member, lessor, clock, metrics, log 
   while (!signal.aborted) {
     await clock.sleep(EXPIRY_CHECK_MS, signal).catch(ignoreAbort(signal));
     if (signal.aborted) return;
+    // A leader that was held up may not lead any more; what it knows of leases is old then.
+    if (!lessor.isPrimary || (lessor.hasExpired(clock.nowMs()) && !(await member.isSurelyLeader().catch(falseWhenRefused)))) continue;
     const nowMs = clock.nowMs();
     const checkpoints = lessor.takeCheckpoints(nowMs);
     const commands = lessor.expired(nowMs).map(async (ID) => {
@@ -89,6 +84,11 @@ export async function revokeExpiredLeases({ member, lessor, clock, metrics, log 
       if (outcome.status === 'rejected') log.debug({ err: outcome.reason as EtcdError }, 'could not revoke an expired lease');
     }
   }
+}
+
+function falseWhenRefused(error: unknown): false {
+  if (!(error instanceof EtcdError)) throw error;
+  return false;
 }
 
 const ignoreAbort = (signal: AbortSignal) => (error: unknown): void => {

@@ -1,13 +1,13 @@
-// gRPC services Cluster, Maintenance and grpc.health.v1.
+// gRPC services Maintenance and grpc.health.v1.
 import { etcdError } from '#lib/etcd-api/errors.ts';
-import type { Member as MemberInfo } from '#lib/etcd-api/messages.ts';
-import { clusterService, healthService, maintenanceService } from '#lib/etcd-api/services.ts';
+import { healthService, maintenanceService } from '#lib/etcd-api/services.ts';
 import { aborted } from '#lib/service/abort.ts';
 import type { Authenticator } from './authenticator.ts';
 import { callerOf, serverStreamMethod, unaryService, type CallContext, type GrpcService } from './grpc-server.ts';
 import { hashOf } from './hash.ts';
 import type { Database } from './database.ts';
 import type { Member } from './member.ts';
+import { memberInfo, type Membership } from './membership.ts';
 import { streamSnapshot } from './snapshot-stream.ts';
 import { ETCD_VERSION, STORAGE_VERSION } from './version.ts';
 
@@ -17,31 +17,35 @@ export interface MaintenanceOptions extends CallContext {
   readonly authenticator: Authenticator;
   readonly quotaBytes: number;
   readonly dataDir: string;
-  readonly self: { readonly name: string; readonly peerUrls: readonly string[]; readonly clientUrls: readonly string[] };
+  readonly membership: Membership;
 }
 
-export function newClusterService({ member, self, ...context }: MaintenanceOptions): GrpcService {
-  return unaryService(clusterService, {
-    MemberList: async () => ({
-      header: member.header(),
-      members: [{ ID: member.memberId, name: self.name, peerURLs: self.peerUrls, clientURLs: self.clientUrls, isLearner: false }],
-    }),
-  }, context);
-}
-
-export function newMaintenanceService({ member, database, authenticator, quotaBytes, dataDir, self, ...context }: MaintenanceOptions): GrpcService {
+export function newMaintenanceService({ member, database, authenticator, quotaBytes, dataDir, membership, ...context }: MaintenanceOptions): GrpcService {
   const { Snapshot, ...unaryMethods } = maintenanceService;
   const methods = unaryService(unaryMethods, {
     Alarm: async (request, _, caller) => {
       await (request.action === 'GET' ? authenticator.requireUser(caller) : authenticator.requireAdmin(caller));
       return member.propose({ type: 'alarm', request });
     },
-    Status: async (_, __, caller) => authenticator.requireUser(caller).then(async () => ({
-      header: member.header(), version: ETCD_VERSION, dbSize: await database.sizeOnDisk(), dbSizeInUse: member.store.sizeBytes, leader: member.memberId,
-      raftIndex: member.appliedIndex, raftAppliedIndex: member.appliedIndex, raftTerm: member.term, isLearner: false,
-      storageVersion: STORAGE_VERSION, dbSizeQuota: quotaBytes, downgradeInfo: { enabled: false },
-      errors: member.store.alarms.list().map(({ memberID, alarm }) => `memberID:${memberID} alarm:${alarm} `),
-    })),
+    Status: async (_, __, caller) => {
+      await authenticator.requireUser(caller);
+      const { term, commit } = member.raftStatus();
+      const { enabled, targetVersion } = member.cluster.downgrade;
+      return {
+        header: member.header(), version: ETCD_VERSION, dbSize: await database.sizeOnDisk(), dbSizeInUse: member.store.sizeBytes, leader: member.leader,
+        raftIndex: commit, raftAppliedIndex: member.appliedIndex, raftTerm: term, isLearner: member.isLearner,
+        storageVersion: STORAGE_VERSION, dbSizeQuota: quotaBytes, downgradeInfo: { enabled, targetVersion },
+        errors: [
+          ...(member.leader === 0n ? ['etcdserver: no leader'] : []),
+          ...member.store.alarms.list().map(({ memberID, alarm }) => `memberID:${memberID} alarm:${alarm} `),
+        ],
+      };
+    },
+    MoveLeader: async ({ targetID }, _, caller) => {
+      await authenticator.requireAdmin(caller);
+      await membership.moveLeader(targetID);
+      return { header: member.header() };
+    },
     Defragment: async (_, __, caller) => {
       await authenticator.requireAdmin(caller);
       await database.defragment();
@@ -63,7 +67,7 @@ export function newMaintenanceService({ member, database, authenticator, quotaBy
   }, context);
   const snapshot = serverStreamMethod(Snapshot, async (_, call) => {
     await authenticator.requireAdmin(callerOf(call));
-    const members = (): MemberInfo[] => [{ ID: member.memberId, name: self.name, peerURLs: [...self.peerUrls], clientURLs: [...self.clientUrls], isLearner: false }];
+    const members = (): ReturnType<typeof memberInfo>[] => member.cluster.list().map(memberInfo);
     await streamSnapshot({ member, database, dataDir, members }, call);
   }, context);
   return [...methods, snapshot];

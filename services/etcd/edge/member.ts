@@ -1,88 +1,263 @@
-// The member: takes commands, applies them in order, makes them durable together, and only then answers. What is not
-// durable yet is not shown to anybody: reads and watches see the store as of the last durable revision.
-// With Raft, the log takes the place of the queue here: commands are appended, agreed on, and applied in the same way.
+// The member: proposes what clients ask for, applies what the members agree on, and answers. A write is answered once a majority has it on
+// disk and it is applied here; a linearizable read once everything acknowledged before it is applied here.
+// Read core/raft/raft.ts for how members agree, raft-driver.ts for the order of persisting, sending and applying.
+import type { Readable } from 'node:stream';
 import type { Logger } from 'pino';
-import { etcdError, type EtcdErrorReason } from '#lib/etcd-api/errors.ts';
+import type { Clock } from '#lib/environment/clock.ts';
+import type { Random } from '#lib/environment/random.ts';
+import { etcdError, EtcdError, type EtcdErrorReason } from '#lib/etcd-api/errors.ts';
 import type { RangeRequest, RangeResponse, ResponseHeader, TxnRequest, TxnResponse } from '#lib/etcd-api/messages.ts';
-import { Store, type Applied, type Command, type CommandType, type ResponseTo, type Write } from '../core/store.ts';
+import { confChange, type ConfChange, type ConfState, type Entry, type RaftMessage, type Snapshot } from '#lib/etcd-api/raft-messages.ts';
+import { WireError } from '#lib/etcd-api/wire.ts';
+import { ClusterMembers } from '../core/cluster-members.ts';
+import { decodeCommand, encodeCommand, isClusterCommand, type ClusterCommand, type LogCommand } from '../core/log-command.ts';
+import type { ReadState, SoftState } from '../core/raft/raft.ts';
+import { Store, type Command, type CommandType, type ResponseTo, type Write } from '../core/store.ts';
 import { StoreError } from '../core/store-error.ts';
+import { isSerializable } from '../core/txn.ts';
 import type { Database } from './database.ts';
+import type { PeerTls } from './peers/http-client.ts';
+import { hexId } from './peers/identity.ts';
+import { Transport } from './peers/transport.ts';
+import { RequestIds, Waiters } from './proposals.ts';
+import { RaftDriver } from './raft-driver.ts';
+import { MemoryLog } from './raft-log.ts';
+import { ReadIndex } from './read-index.ts';
+import { SnapshotTransfer } from './snapshot-transfer.ts';
+import { StateWriter } from './state-writer.ts';
+import type { Wal, WalContents } from './wal.ts';
 
 export interface MemberOptions {
   readonly database: Database;
-  readonly clusterId: bigint;
-  readonly memberId: bigint;
-  readonly term: number;
+  readonly wal: Wal;
+  readonly contents: WalContents;
+  readonly dataDir: string;
+  readonly peerUrls: readonly string[];
+  readonly peerTls: PeerTls | undefined;
+  /** Members of a cluster that this one joins, until it hears of them from the log. */
+  readonly remotes: readonly { readonly id: bigint; readonly urls: readonly string[] }[];
+  readonly heartbeatMs: number;
+  readonly electionMs: number;
+  readonly preVote: boolean;
+  readonly snapshotCount: number;
+  readonly maxLearners: number;
   /** Bytes of values held in memory; others are read from the disk. */
   readonly maxValueBytes: number;
   readonly log: Logger;
-  /** A batch could not be made durable: the process cannot go on, as memory is ahead of the disk. */
+  readonly clock: Clock;
+  readonly random: Random;
+  /** Something could not be made durable: the process cannot go on. */
   readonly onFatal: (error: Error) => void;
-  readonly onFsync: (seconds: number) => void;
+  /** The cluster goes on without this member. */
+  readonly onRemoved: () => void;
+  readonly onCommit: (seconds: number) => void;
+  readonly onProposalFailed: () => void;
 }
 
-/** Commands waiting or under way. Source: etcd, maxGapBetweenApplyAndCommitIndex. */
-const MAX_PENDING = 5000;
-/** Commands that share one fsync: bounds the batch and the time the event loop is held. */
-const MAX_BATCH = 512;
-
-interface Pending {
-  readonly command: Command;
-  readonly resolve: (response: ResponseTo<CommandType>) => void;
-  readonly reject: (error: Error) => void;
+/** What others of this process want to hear of. */
+export interface MemberEvents {
+  /** This member leads and has applied all that former leaders committed. */
+  onPromoted?: () => void;
+  onDemoted?: () => void;
+  onLeaseGranted?: (id: bigint) => void;
+  /** A snapshot of another member took the place of the store. */
+  onStoreReplaced?: () => void;
 }
+
+/** Requests that wait for their entry. */
+const MAX_PENDING = 16_384;
+/** What a request may take, besides two elections. Source: etcd, ServerConfig.ReqTimeout. */
+const REQUEST_TIMEOUT_MS = 5_000;
+/** Source: etcd, maxSizePerMsg and maxInflightMsgs. */
+const MAX_BYTES_PER_MESSAGE = 1024 * 1024;
+const MAX_INFLIGHT_MESSAGES = 512;
+/** Source: etcd, MaxUncommittedEntriesSize is unlimited there; here it bounds memory while there is no majority. */
+const MAX_UNCOMMITTED_BYTES = 256 * 1024 * 1024;
+/** Source: etcd, rafthttp.ConnReadTimeout. */
+const HASTEN_WITHIN_MS = 5_000;
+/** Entries kept for members that are a little behind. Source: etcd, DefaultSnapshotCatchUpEntries. */
+const CATCH_UP_ENTRIES = 5_000;
+/** However many those are. */
+const MAX_LOG_BYTES = 64 * 1024 * 1024;
+/** Entries are let go of this many at a time. */
+const FORGET_STEP = 500;
+/** Bytes in the write-ahead log after which a snapshot is noted, whatever the number of entries, so that a start has less to read. */
+const MAX_WAL_BYTES_PER_SNAPSHOT = 16 * 1024 * 1024;
+
+type Result = { readonly response: ResponseTo<CommandType> } | { readonly refused: EtcdErrorReason };
 
 export class Member {
-  readonly store: Store;
   readonly clusterId: bigint;
   readonly memberId: bigint;
-  readonly term: number;
+  readonly cluster: ClusterMembers;
+  readonly transport: Transport;
+  readonly events: MemberEvents = {};
+  readonly requestTimeoutMs: number;
+  /** Of the elections seen. */
+  leaderChanges = 0;
   private readonly options: MemberOptions;
+  private readonly driver: RaftDriver;
+  private readonly raftLog: MemoryLog;
+  private readonly writer: StateWriter;
+  private readonly snapshots: SnapshotTransfer;
+  private readonly reads: ReadIndex;
+  private readonly ids: RequestIds;
+  private readonly waiters: Waiters<Result>;
+  private readonly changeWaiters: Waiters<void>;
+  /** What was proposed here need not be decoded when it comes back. */
+  private readonly local = new WeakMap<Uint8Array, { readonly id: bigint; readonly command: LogCommand }>();
   private readonly listeners = new Set<() => void>();
-  private queue: Pending[] = [];
-  private flushing: Promise<void> | undefined;
-  private isStopping = false;
-  private durable: number;
+  private currentStore: Store;
   private index: number;
+  private indexTerm: number;
+  private softState: SoftState = { lead: 0n, role: 'follower' };
+  private leadSinceMs = -Infinity;
+  /** Nobody else can have acknowledged a write: what is applied here is all there is. */
+  private readsAlone = false;
+  private confStates: { readonly index: number; readonly confState: ConfState }[];
+  private noted: { index: number; walBytes: number };
+  private isStopping = false;
 
-  private constructor(options: MemberOptions, store: Store, appliedIndex: number) {
+  private constructor(options: MemberOptions, store: Store, cluster: ClusterMembers, stored: { appliedIndex: number; term?: number; revision: number }) {
+    const { contents, log, clock, heartbeatMs, electionMs } = options;
     this.options = options;
-    this.clusterId = options.clusterId;
-    this.memberId = options.memberId;
-    this.term = options.term;
-    this.store = store;
-    this.durable = store.revision;
-    this.index = appliedIndex;
+    this.clusterId = contents.clusterId;
+    this.memberId = contents.nodeId;
+    this.currentStore = store;
+    this.cluster = cluster;
+    this.index = stored.appliedIndex;
+    this.raftLog = new MemoryLog(contents.snapshot, contents.entries, () => ({ index: this.index, term: this.indexTerm, confState: cluster.confState() }));
+    this.indexTerm = stored.term ?? this.raftLog.term(this.index);
+    this.confStates = [{ index: this.index, confState: cluster.confState() }];
+    this.noted = { index: contents.snapshot.index, walBytes: 0 };
+    this.requestTimeoutMs = REQUEST_TIMEOUT_MS + 2 * electionMs;
+    this.ids = new RequestIds(this.memberId, clock.nowMs());
+    const waiting = { timeoutMs: this.requestTimeoutMs, timeoutError: (startedMs: number) => this.timeoutError(startedMs) };
+    this.waiters = new Waiters({ ...waiting, onTimeout: () => options.onProposalFailed() });
+    this.changeWaiters = new Waiters({ ...waiting, onTimeout: (id) => this.driver.withdrawChange(id) });
+    this.reads = new ReadIndex({
+      ask: (context) => this.driver.readIndex(context), appliedIndex: () => this.index, nextId: () => this.ids.next(), timeoutMs: this.requestTimeoutMs,
+      onSlow: () => log.warn('waiting for ReadIndex response took too long, retrying'),
+    });
+    this.writer = new StateWriter({
+      database: options.database, written: stored, onCommit: options.onCommit, onFatal: (error) => this.fail(error), onWritten: () => this.stateWritten(),
+    });
+    this.transport = new Transport({
+      local: { memberId: this.memberId, clusterId: this.clusterId, peerUrls: options.peerUrls }, tls: options.peerTls, log, isRemoved: (id) => cluster.isRemoved(id),
+      onMessage: (message) => this.driver.step(message), onUnreachable: (id) => this.driver.reportUnreachable(id),
+      onSnapshot: (message, state) => this.receiveSnapshot(message, state), onSelfRemoved: () => this.removed(),
+    });
+    this.snapshots = new SnapshotTransfer({ dataDir: options.dataDir, database: options.database, log });
+    this.driver = new RaftDriver({
+      raft: {
+        id: this.memberId, electionTicks: Math.max(2, Math.round(electionMs / heartbeatMs)), heartbeatTicks: 1, hardState: contents.hardState,
+        confState: cluster.confState(), applied: this.index, maxBytesPerMessage: MAX_BYTES_PER_MESSAGE, maxInflightMessages: MAX_INFLIGHT_MESSAGES,
+        maxUncommittedBytes: MAX_UNCOMMITTED_BYTES, preVote: options.preVote, checkQuorum: true, random: options.random,
+      },
+      log: this.raftLog, wal: options.wal, heartbeatMs, logger: log,
+      send: (messages) => this.send(messages), apply: (entries) => this.apply(entries), install: (snapshot) => this.install(snapshot),
+      isWanted: (data) => this.isWanted(data), onSoftState: (state) => this.onSoftState(state), onReadStates: (states: readonly ReadState[]) => this.reads.onReadStates(states),
+      onFatal: (error) => this.fail(error),
+    });
   }
 
-  static async start(options: MemberOptions): Promise<Member> {
-    const { database, maxValueBytes } = options;
+  /** With what is on disk; to be started. */
+  static async open(options: MemberOptions): Promise<Member> {
+    const { database, contents, maxValueBytes, dataDir, log } = options;
+    const { appliedIndex } = await database.readProgress();
+    if (appliedIndex < contents.snapshot.index) await new SnapshotTransfer({ dataDir, database, log }).recover(contents.snapshot.index, appliedIndex);
     const stored = await database.load(maxValueBytes);
-    return new Member(options, new Store((entry) => database.readValue(entry), stored), stored.appliedIndex);
+    const cluster = new ClusterMembers(options.maxLearners);
+    cluster.restore(stored.records ?? []);
+    return new Member(options, new Store((entry) => database.readValue(entry), stored), cluster, stored);
+  }
+
+  /** Resolves when what this member knows to be committed is applied; a lone one leads then. */
+  async start(): Promise<void> {
+    this.connect();
+    for (const { id, urls } of this.options.remotes) this.transport.addRemote(id, urls);
+    this.driver.start();
+    await this.driver.settled();
+    this.membersChanged();
+    if (!this.isLoneVoter) return;
+    this.driver.campaign();
+    await this.driver.settled();
+  }
+
+  /** At a start with several members: once enough of them are there to elect a leader, there is nothing left to wait for. Source: etcd, adjustTicks. */
+  async hastenFirstElection(signal: AbortSignal): Promise<void> {
+    const { clock, heartbeatMs, electionMs } = this.options;
+    if (this.isLoneVoter) return;
+    const ticks = Math.round(electionMs / heartbeatMs);
+    for (let waitedMs = 0; waitedMs < HASTEN_WITHIN_MS && !signal.aborted && this.leader === 0n; waitedMs += heartbeatMs) {
+      await clock.sleep(heartbeatMs, signal).catch(() => undefined);
+      const majority = Math.floor(this.cluster.voters().length / 2) + 1;
+      if (this.leader !== 0n || this.transport.activeCount + 1 < majority) continue;
+      await clock.sleep(2 * heartbeatMs, signal).catch(() => undefined); // a leader that there is would have been heard of
+      if (this.leader === 0n) this.driver.advanceTicks(ticks - 2);
+      return;
+    }
+  }
+
+  private connect(): void {
+    this.transport.setPeers(this.cluster.list().filter(({ id }) => id !== this.memberId).map(({ id, peerUrls }) => ({ id, urls: peerUrls })));
+  }
+
+  // What it is and knows
+
+  get store(): Store {
+    return this.currentStore;
   }
 
   /** The newest revision that may be shown. */
   get revision(): number {
-    return this.durable;
+    return this.currentStore.revision;
   }
 
   get appliedIndex(): number {
     return this.index;
   }
 
+  /** Of the entry applied last. */
+  get term(): number {
+    return this.indexTerm;
+  }
+
   get pendingCount(): number {
-    return this.queue.length;
+    return this.waiters.size;
+  }
+
+  /** 0n: none is known. */
+  get leader(): bigint {
+    return this.softState.lead;
+  }
+
+  get isLeader(): boolean {
+    return this.softState.lead === this.memberId;
+  }
+
+  get isLearner(): boolean {
+    return this.cluster.get(this.memberId)?.isLearner ?? false;
+  }
+
+  private get isLoneVoter(): boolean {
+    const voters = this.cluster.voters();
+    return voters.length === 1 && voters[0]?.id === this.memberId;
+  }
+
+  raftStatus(): ReturnType<RaftDriver['status']> {
+    return this.driver.status();
   }
 
   header(): ResponseHeader {
-    return this.complete({ clusterId: 0n, memberId: 0n, revision: this.durable, raftTerm: 0 });
+    return this.complete({ clusterId: 0n, memberId: 0n, revision: this.revision, raftTerm: 0 });
   }
 
   /** The store knows revisions only; who answered is for the member to say. */
   complete(header: ResponseHeader): ResponseHeader {
     header.clusterId = this.clusterId;
     header.memberId = this.memberId;
-    header.raftTerm = this.term;
+    header.raftTerm = this.indexTerm;
     return header;
   }
 
@@ -92,74 +267,101 @@ export class Member {
     return () => this.listeners.delete(listener);
   }
 
-  /** Resolves when the command is durable. Rejects with an EtcdError when it is refused. */
+  /** Whether this process was not held up so long that others may have elected another leader. */
+  async isSurelyLeader(): Promise<boolean> {
+    if (this.isLeader && this.driver.isTickingOnTime) return true;
+    await this.linearizable();
+    return this.isLeader;
+  }
+
+  // Writes
+
+  /** Resolves when the command is durable on a majority and applied here. Rejects with an EtcdError when it is refused, or when nobody knows. */
   async propose<T extends CommandType>(command: Command<T>): Promise<ResponseTo<T>> {
-    if (this.isStopping) throw etcdError('Stopped');
-    if (this.queue.length >= MAX_PENDING) throw etcdError('TooManyRequests');
-    const response = await new Promise<ResponseTo<CommandType>>((resolve, reject) => {
-      this.queue.push({ command: command as Command, resolve, reject });
-      this.flushing ??= this.flushQueue();
-    });
-    const { header } = response;
+    const result = await this.proposeToLog(command as Command);
+    if ('refused' in result) throw etcdError(result.refused);
+    const { header } = result.response;
     if (header !== undefined) this.complete(header);
-    return response as ResponseTo<T>;
+    return result.response as ResponseTo<T>;
   }
 
-  private async flushQueue(): Promise<void> {
-    await Promise.resolve(); // commands of the same turn share the first batch
-    while (this.queue.length > 0) await this.flushBatch(this.queue.splice(0, MAX_BATCH));
-    this.flushing = undefined;
+  async proposeClusterCommand(command: ClusterCommand): Promise<void> {
+    await this.proposeToLog(command);
   }
 
-  private async flushBatch(batch: readonly Pending[]): Promise<void> {
-    const writes: Write[] = [];
-    const results: Applied<CommandType>['result'][] = [];
-    try {
-      for (const { command } of batch) {
-        const applied = this.store.apply(command);
-        results.push(applied.result);
-        writes.push(...applied.writes);
-      }
-      this.index += batch.length;
-      if (writes.length > 0) await this.writeDurably(writes);
-    } catch (error) {
-      this.isStopping = true;
-      for (const { reject } of [...batch, ...this.queue.splice(0)]) reject(etcdError('Stopped'));
-      return this.options.onFatal(new Error('cannot make commands durable', { cause: error }));
-    }
-    const hasAdvanced = this.store.revision > this.durable;
-    this.durable = this.store.revision;
-    batch.forEach((pending, at) => settle(pending, results[at] as Applied<CommandType>['result']));
-    if (hasAdvanced) for (const listener of this.listeners) listener();
-    this.store.releaseValues(this.options.maxValueBytes, this.durable);
+  private proposeToLog(command: LogCommand): Promise<Result> {
+    if (this.isStopping) throw etcdError('Stopped');
+    if (this.waiters.size >= MAX_PENDING) throw etcdError('TooManyRequests');
+    const id = this.ids.next();
+    const data = encodeCommand(command, id);
+    this.local.set(data, { id, command });
+    const result = this.waiters.wait(id);
+    this.driver.propose(data);
+    return result;
   }
 
-  private async writeDurably(writes: readonly Write[]): Promise<void> {
-    const start = performance.now();
-    await this.options.database.write(writes, { appliedIndex: this.index, revision: this.store.revision });
-    this.options.onFsync((performance.now() - start) / 1000);
+  /** Nobody waits any more for what was not handed to Raft in time. */
+  private isWanted(data: Uint8Array): boolean {
+    const proposed = this.local.get(data);
+    return proposed === undefined || this.waiters.has(proposed.id);
   }
+
+  /** Resolves when the change of membership is applied here. Rejects with an EtcdError. */
+  async configure(change: Omit<ConfChange, 'id'>): Promise<void> {
+    if (this.isStopping) throw etcdError('Stopped');
+    const id = this.ids.next();
+    const done = this.changeWaiters.wait(id);
+    this.driver.proposeChange({ id, ...change });
+    await done;
+    this.options.log.info({ change: change.type, member: hexId(change.nodeId) }, 'applied a configuration change through raft');
+  }
+
+  transferLeadership(to: bigint): void {
+    this.driver.transferLeader(to);
+  }
+
+  /** Source: etcd v3.6, EtcdServer.parseProposeCtxErr. */
+  private timeoutError(startedMs: number): EtcdError {
+    const { electionMs } = this.options;
+    if (startedMs > this.leadSinceMs - 2 * electionMs && startedMs < this.leadSinceMs) return etcdError('TimeoutDueToLeaderFail');
+    if (this.leader === 0n) return etcdError('Timeout');
+    const isConnected = this.isLeader ? this.connectedVoters(startedMs) >= Math.floor(this.cluster.voters().length / 2) + 1 : this.isConnectedSince(this.leader, startedMs);
+    return etcdError(isConnected ? 'Timeout' : 'TimeoutDueToConnectionLost');
+  }
+
+  isConnectedSince(id: bigint, sinceMs: number): boolean {
+    return (this.transport.activeSince(id) ?? Infinity) < sinceMs;
+  }
+
+  /** This one included. */
+  connectedVoters(sinceMs: number): number {
+    return this.cluster.voters().filter(({ id }) => id === this.memberId || this.isConnectedSince(id, sinceMs)).length;
+  }
+
+  // Reads
 
   /** Throws EtcdError. */
   async range(request: RangeRequest): Promise<RangeResponse> {
-    await this.untilReadable();
-    return this.answer(() => this.store.range(request, this.durable));
+    if (!request.serializable && !this.readsAlone) await this.linearizable();
+    return this.answer(() => this.currentStore.range(request, this.revision));
   }
 
   /** Throws EtcdError. */
   async readOnlyTxn(request: TxnRequest): Promise<TxnResponse> {
-    await this.untilReadable();
-    return this.answer(() => this.store.readOnlyTxn(request, this.durable));
+    if (!this.readsAlone && !isSerializable(request)) await this.linearizable();
+    return this.answer(() => this.currentStore.readOnlyTxn(request, this.revision));
   }
 
-  /** A compaction that is not durable yet may already have removed what the durable revision shows. */
-  private async untilReadable(): Promise<void> {
-    if (this.store.compactRevision > this.durable) await this.settled();
+  /** Resolves when everything that was acknowledged before is applied here. Rejects with EtcdError. */
+  async linearizable(): Promise<void> {
+    if (this.readsAlone) return;
+    if (this.isStopping) throw etcdError('Stopped');
+    await this.reads.wait();
   }
 
-  /** Resolves when all commands applied so far are durable. */
+  /** Resolves when the database holds all that is applied. */
   async settled(): Promise<void> {
-    await this.flushing;
+    await this.writer.flush();
   }
 
   private answer<R extends { header: ResponseHeader | undefined }>(read: () => R): R {
@@ -172,16 +374,264 @@ export class Member {
     }
   }
 
-  /** Refuses new commands and waits for those under way. */
-  async stop(lastCommand?: Command): Promise<void> {
-    if (lastCommand !== undefined) await this.propose(lastCommand);
+  // What Raft decides
+
+  private onSoftState(state: SoftState): void {
+    const { log } = this.options;
+    const previous = this.softState;
+    this.softState = state;
+    if (state.role !== 'leader') {
+      this.readsAlone = false;
+      if (previous.role === 'leader') log.warn({ leader: hexId(state.lead) }, 'stepped down from leadership');
+      this.events.onDemoted?.();
+    }
+    if (state.lead === previous.lead) return;
+    if (state.lead === 0n) return log.warn({ previous: hexId(previous.lead) }, 'lost the leader');
+    this.leaderChanges += 1;
+    this.leadSinceMs = performance.now();
+    log.info({ leader: hexId(state.lead), isSelf: this.isLeader }, 'elected leader');
+    this.reads.askAgain();
+  }
+
+  private apply(entries: readonly Entry[]): void {
+    const revision = this.currentStore.revision;
+    const writes: Write[] = [];
+    for (const entry of entries) {
+      if (entry.index !== this.index + 1) throw new Error(`entry ${entry.index} does not follow ${this.index}, which was applied last`);
+      this.index = entry.index;
+      this.indexTerm = entry.term;
+      if (entry.type === 'EntryConfChange') this.applyChange(entry, writes);
+      else if (entry.data.length === 0) this.termBegun();
+      else this.applyCommand(entry, writes);
+    }
+    this.writer.add(writes, { appliedIndex: this.index, term: this.indexTerm, revision: this.currentStore.revision });
+    this.reads.onApplied(this.index);
+    this.forgetOldEntries();
+    if (this.currentStore.revision > revision) for (const listener of this.listeners) listener();
+  }
+
+  /** A leader's first entry is empty: all that former leaders committed is applied now. */
+  private termBegun(): void {
+    this.reads.askAgain();
+    if (this.softState.role !== 'leader') return;
+    this.readsAlone = this.isLoneVoter;
+    this.events.onPromoted?.();
+  }
+
+  private applyCommand(entry: Entry, writes: Write[]): void {
+    const { id, command } = this.local.get(entry.data) ?? this.decode(entry);
+    const waiter = this.waiters.take(id);
+    if (command === undefined) return waiter?.reject(etcdError('Corrupt'));
+    if (isClusterCommand(command)) {
+      writes.push(...this.applyClusterCommand(command));
+      return waiter?.resolve({ response: { header: this.header() } });
+    }
+    const applied = this.currentStore.apply(command, entry.index);
+    for (const write of applied.writes) writes.push(write);
+    if (command.type === 'leaseGrant' && 'response' in applied.result) this.events.onLeaseGranted?.(command.request.ID);
+    waiter?.resolve(applied.result);
+  }
+
+  private decode({ data, index }: Entry): { readonly id: bigint; readonly command: LogCommand | undefined } {
+    let decoded;
+    try {
+      decoded = decodeCommand(data);
+    } catch (error) {
+      if (!(error instanceof WireError)) throw error;
+    }
+    // All members see the same, and pass over it alike.
+    if (decoded?.command === undefined) this.options.log.error({ index }, 'passed over an entry of unknown content');
+    return decoded ?? { id: 0n, command: undefined };
+  }
+
+  private applyClusterCommand(command: ClusterCommand): Write[] {
+    switch (command.type) {
+      case 'clusterVersionSet':
+        this.options.log.info({ version: command.request.ver }, 'set the cluster version');
+        return this.cluster.setVersion(command.request.ver);
+      case 'clusterMemberAttrSet': {
+        const { memberID, memberAttributes } = command.request;
+        return this.cluster.setAttributes(memberID, memberAttributes ?? { name: '', clientUrls: [] });
+      }
+      case 'downgradeInfoSet': return this.cluster.setDowngrade({ enabled: command.request.enabled, targetVersion: command.request.ver });
+    }
+  }
+
+  private applyChange({ data }: Entry, writes: Write[]): void {
+    const change = confChange.decode(Buffer.from(data.buffer, data.byteOffset, data.length));
+    const waiter = this.changeWaiters.take(change.id);
+    const objection = this.objectionTo(change);
+    if (objection !== undefined) {
+      this.driver.applyConfChange(undefined);
+      return waiter?.reject(etcdError(objection));
+    }
+    this.driver.applyConfChange(change);
+    writes.push(...this.cluster.apply(change));
+    this.confStates.push({ index: this.index, confState: this.cluster.confState() });
+    this.membersChanged();
+    waiter?.resolve();
+    if (change.type === 'ConfChangeRemoveNode' && change.nodeId === this.memberId) this.removed();
+  }
+
+  private objectionTo(change: ConfChange): EtcdErrorReason | undefined {
+    try {
+      return this.cluster.objection(change);
+    } catch (error) {
+      if (error instanceof SyntaxError) return 'MemberBadUrls'; // of the JSON
+      throw error;
+    }
+  }
+
+  private membersChanged(): void {
+    this.connect();
+    if (!this.isLoneVoter) this.readsAlone = false;
+    else if (this.softState.role === 'leader') this.readsAlone = true; // it commits by itself, in its own term
+    // A lone voter without learners has nobody to send heartbeats to, and nobody to hear from.
+    if (this.isLoneVoter && this.cluster.list().length === 1) this.driver.stopTicking();
+    else this.driver.startTicking();
+  }
+
+  private removed(): void {
+    if (this.isStopping) return;
+    this.options.log.warn('the member has been permanently removed from the cluster; its data directory must be removed');
+    this.options.onRemoved();
+  }
+
+  private fail(error: Error): void {
+    if (this.isStopping) return;
     this.isStopping = true;
-    await this.flushing;
+    this.rejectAll();
+    this.options.onFatal(error);
+  }
+
+  private rejectAll(): void {
+    this.waiters.rejectAll();
+    this.changeWaiters.rejectAll();
+    this.reads.rejectAll();
+  }
+
+  // Snapshots
+
+  private send(messages: readonly RaftMessage[]): void {
+    if (messages.length === 0) return;
+    const rest: RaftMessage[] = [];
+    for (const message of messages) {
+      if (message.type === 'MsgSnap') void this.sendSnapshot(message);
+      else if (!this.cluster.isRemoved(message.to)) rest.push(message);
+    }
+    this.transport.send(rest);
+  }
+
+  private async sendSnapshot(message: RaftMessage): Promise<void> {
+    const { log } = this.options;
+    try {
+      await this.writer.flush();
+      await this.snapshots.send(message, { confStateAt: (index) => this.confStateAt(index), transport: this.transport });
+      this.driver.reportSnapshot(message.to, true);
+    } catch (error) {
+      log.warn({ err: error, to: hexId(message.to) }, 'failed to send database snapshot');
+      this.driver.reportUnreachable(message.to);
+      this.driver.reportSnapshot(message.to, false);
+    }
+  }
+
+  private async receiveSnapshot(message: RaftMessage, state: Readable): Promise<void> {
+    await this.snapshots.receive(message, state);
+    this.driver.step(message);
+  }
+
+  private async install({ metadata }: Snapshot): Promise<void> {
+    const { database, maxValueBytes, log } = this.options;
+    if (metadata === undefined) throw new Error('a snapshot without metadata');
+    log.info({ index: metadata.index, applied: this.index }, 'applying snapshot');
+    await this.writer.reset(() => this.snapshots.install(metadata.index));
+    const stored = await database.load(maxValueBytes);
+    this.currentStore = new Store((entry) => database.readValue(entry), stored);
+    this.cluster.restore(stored.records ?? []);
+    this.index = stored.appliedIndex;
+    this.indexTerm = metadata.term;
+    this.confStates = [{ index: this.index, confState: this.cluster.confState() }];
+    this.noted = { index: metadata.index, walBytes: this.options.wal.writtenBytes };
+    await this.options.wal.release(metadata.index);
+    this.membersChanged();
+    this.events.onStoreReplaced?.();
+    for (const listener of this.listeners) listener();
+    this.reads.onApplied(this.index);
+    log.info({ index: this.index, revision: this.revision }, 'applied snapshot');
+  }
+
+  private confStateAt(index: number): ConfState {
+    return this.confStates.findLast((known) => known.index <= index)?.confState ?? this.cluster.confState();
+  }
+
+  /** The database has caught up: values may leave memory, and the log may be cut. */
+  private stateWritten(): void {
+    const { written } = this.writer;
+    this.currentStore.releaseValues(this.options.maxValueBytes, written.revision);
+    const { snapshotCount, wal } = this.options;
+    const isDue = written.appliedIndex - this.noted.index > snapshotCount || wal.writtenBytes - this.noted.walBytes > MAX_WAL_BYTES_PER_SNAPSHOT;
+    if (isDue && !this.isStopping) void this.noteSnapshot(written.appliedIndex, written.term ?? 0);
+  }
+
+  private async noteSnapshot(index: number, term: number): Promise<void> {
+    const { wal, log } = this.options;
+    this.noted = { index, walBytes: wal.writtenBytes };
+    try {
+      await wal.saveSnapshot({ index, term, confState: this.confStateAt(index) });
+      await wal.release(index);
+      const older = this.confStates.findLastIndex((known) => known.index <= index);
+      if (older > 0) this.confStates.splice(0, older);
+      log.info({ index }, 'saved snapshot');
+    } catch (error) {
+      this.fail(new Error(`failed to save a snapshot: ${error instanceof Error ? error.message : String(error)}`, { cause: error }));
+    }
+  }
+
+  private forgetOldEntries(): void {
+    if (this.snapshots.isSending) return; // the entries after the snapshot will be needed
+    const keep = this.cluster.list().length > 1 && this.raftLog.sizeBytes < MAX_LOG_BYTES ? CATCH_UP_ENTRIES : 0;
+    const upTo = this.index - keep;
+    if (upTo - this.raftLog.firstIndex() >= (keep === 0 ? 0 : FORGET_STEP)) this.raftLog.forgetUpTo(upTo);
+  }
+
+  // The end
+
+  /** Hands the leadership on, refuses new commands, and brings everything to the disk. */
+  async stop(lastCommand?: Command): Promise<void> {
+    if (!this.isStopping && this.isLeader) await this.prepareStop(lastCommand);
+    const hasFailed = this.isStopping;
+    this.isStopping = true;
+    this.transport.stop();
+    await this.driver.stop();
+    this.rejectAll();
+    if (!hasFailed) {
+      await this.writer.flush();
+      await this.options.wal.close();
+    }
     await this.options.database.close();
+  }
+
+  private async prepareStop(lastCommand: Command | undefined): Promise<void> {
+    const { log, clock, heartbeatMs } = this.options;
+    if (this.cluster.voters().length === 1) {
+      if (lastCommand !== undefined) await this.propose(lastCommand).catch(ignoreEtcdError);
+      return;
+    }
+    const candidates = this.cluster.voters().flatMap(({ id }) => {
+      const since = this.transport.activeSince(id);
+      return since === undefined ? [] : [{ id, since }];
+    }).sort((a, b) => a.since - b.since);
+    const heir = candidates[0]?.id;
+    if (heir === undefined) return log.warn('leadership transfer failed: etcdserver: unhealthy cluster');
+    const deadlineMs = clock.nowMs() + this.requestTimeoutMs;
+    while (this.isLeader && clock.nowMs() < deadlineMs) {
+      this.transferLeadership(heir);
+      await clock.sleep(heartbeatMs);
+    }
+    log.info({ heir: hexId(heir), leader: hexId(this.leader) }, 'leadership transfer finished');
   }
 }
 
-function settle({ resolve, reject }: Pending, result: { response: ResponseTo<CommandType> } | { refused: EtcdErrorReason }): void {
-  if ('response' in result) resolve(result.response);
-  else reject(etcdError(result.refused));
+function ignoreEtcdError(error: unknown): void {
+  if (!(error instanceof EtcdError)) throw error;
 }

@@ -8,6 +8,7 @@ export interface EtcdMetrics {
   /** For one method: to be called when a call starts, and what that returns, with the code, when it ends. */
   readonly callCounter: (type: CallType, service: string, method: string) => () => (code: number) => void;
   readonly observeFsync: (seconds: number) => void;
+  readonly observeCommit: (seconds: number) => void;
   readonly countKv: (operation: 'range' | 'put' | 'delete' | 'txn') => void;
   readonly countEvents: (count: number) => void;
   readonly countLease: (what: 'granted' | 'revoked' | 'renewed' | 'expired') => void;
@@ -18,6 +19,11 @@ export interface EtcdMetrics {
 /** Read when somebody asks for the metrics. */
 export interface MetricsSource {
   readonly serverId: () => string;
+  readonly hasLeader: () => boolean;
+  readonly isLeader: () => boolean;
+  readonly isLearner: () => boolean;
+  readonly leaderChanges: () => number;
+  readonly committedIndex: () => number;
   readonly appliedIndex: () => number;
   readonly pending: () => number;
   readonly revision: () => number;
@@ -41,11 +47,11 @@ export function newEtcdMetrics(registry: Registry, source: MetricsSource): EtcdM
   };
   const counter = (name: string, help: string): Counter => new Counter({ name, help, registers });
 
-  gauge('etcd_server_has_leader', 'Whether or not a leader exists. 1 is existence, 0 is not.', () => 1);
-  gauge('etcd_server_is_leader', 'Whether or not this member is a leader. 1 if is, 0 otherwise.', () => 1);
-  gauge('etcd_server_is_learner', 'Whether or not this member is a learner. 1 if is, 0 otherwise.', () => 0);
-  gauge('etcd_server_leader_changes_seen_total', 'The number of leader changes seen.', () => 1);
-  gauge('etcd_server_proposals_committed_total', 'The total number of consensus proposals committed.', source.appliedIndex);
+  gauge('etcd_server_has_leader', 'Whether or not a leader exists. 1 is existence, 0 is not.', () => Number(source.hasLeader()));
+  gauge('etcd_server_is_leader', 'Whether or not this member is a leader. 1 if is, 0 otherwise.', () => Number(source.isLeader()));
+  gauge('etcd_server_is_learner', 'Whether or not this member is a learner. 1 if is, 0 otherwise.', () => Number(source.isLearner()));
+  gauge('etcd_server_leader_changes_seen_total', 'The number of leader changes seen.', source.leaderChanges);
+  gauge('etcd_server_proposals_committed_total', 'The total number of consensus proposals committed.', source.committedIndex);
   gauge('etcd_server_proposals_applied_total', 'The total number of consensus proposals applied.', source.appliedIndex);
   gauge('etcd_server_proposals_pending', 'The current number of pending proposals to commit.', source.pending);
   gauge('etcd_server_quota_backend_bytes', 'Current backend storage quota size in bytes.', () => source.quotaBytes);
@@ -111,11 +117,8 @@ export function newEtcdMetrics(registry: Registry, source: MetricsSource): EtcdM
         return finish;
       };
     },
-    // One batch of LevelDB is both: the log is synced, and the state is committed.
-    observeFsync: (seconds) => {
-      fsync.observe(seconds);
-      commit.observe(seconds);
-    },
+    observeFsync: (seconds) => fsync.observe(seconds),
+    observeCommit: (seconds) => commit.observe(seconds),
     countKv: (operation) => kv[operation].inc(),
     countEvents: (count) => events.inc(count),
     countLease: (what) => leases[what].inc(),

@@ -93,7 +93,9 @@ export class Wal {
   private allocated: number;
   /** Writes happen one after the other. */
   private queue: Promise<void> = Promise.resolve();
+  private writesUnderWay = 0;
   private cutAtNextWrite = false;
+  private written = 0;
 
   private constructor(folder: string, options: WalOptions, state: { metadata: Buffer; crc: number; segments: Segment[]; hardState: HardState; lastIndex: number; fd: number; position: number; allocated: number }) {
     this.folder = folder;
@@ -186,8 +188,14 @@ export class Wal {
     }
   }
 
+  /** Of the segment that is written to. */
   get sizeBytes(): number {
     return this.position;
+  }
+
+  /** Since the start. */
+  get writtenBytes(): number {
+    return this.written;
   }
 
   async close(): Promise<void> {
@@ -198,9 +206,11 @@ export class Wal {
 
   private flush(): Promise<void> {
     // After a failure nobody knows what is on the disk, so every later write fails with it.
-    this.queue = this.queue.then(() => this.write());
+    const done = this.writesUnderWay === 0 ? this.write() : this.queue.then(() => this.write());
+    this.writesUnderWay += 1;
+    this.queue = done.then(() => { this.writesUnderWay -= 1; });
     this.queue.catch(() => undefined); // told to those who wait for it
-    return this.queue;
+    return done;
   }
 
   private async write(): Promise<void> {
@@ -222,6 +232,7 @@ export class Wal {
     }
     this.disk.write(this.fd, bytes, this.position);
     this.position += bytes.length;
+    this.written += bytes.length;
     this.writer.trim(MAX_IDLE_BUFFER_BYTES);
   }
 

@@ -48,6 +48,11 @@ export class WatchService {
     return { streams: this.streams.size, watchers, slow };
   }
 
+  /** The member's store was replaced. */
+  useStore(): void {
+    for (const stream of this.streams) stream.useStore(this.options.member.store);
+  }
+
   private async serve(call: WatchCall): Promise<void> {
     const { member, maxRequestBytes, signal } = this.options;
     const stream = new WatchStream(member.store, maxRequestBytes);

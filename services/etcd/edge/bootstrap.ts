@@ -1,0 +1,160 @@
+// Where a member comes from: its own data, a new cluster that all its members start alike, or a cluster that it was added to.
+// Source: etcd v3.6, server/etcdserver/bootstrap.go and cluster_util.go.
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Logger } from 'pino';
+import { confChange, type Entry } from '#lib/etcd-api/raft-messages.ts';
+import { decodeMember, encodeMember, type ClusterMember } from '../core/cluster-members.ts';
+import { putRecord } from '../core/bucket-record.ts';
+import type { Database, FormerIdentity } from './database.ts';
+import { clusterIdOf, memberIdOf } from './membership.ts';
+import { PeerHttpClient, under, type PeerTls } from './peers/http-client.ts';
+import { hexId, parseId } from './peers/identity.ts';
+import { Wal, type WalContents, type WalOptions, type WalStart } from './wal.ts';
+
+export interface BootstrapOptions {
+  readonly name: string;
+  readonly dataDir: string;
+  /** Empty: within the data directory. */
+  readonly walDir: string;
+  readonly initialCluster: readonly string[];
+  readonly initialClusterState: string;
+  readonly initialClusterToken: string;
+  readonly peerUrls: readonly string[];
+  readonly clientUrls: readonly string[];
+  readonly peerTls: PeerTls | undefined;
+  readonly database: Database;
+  readonly log: Logger;
+  readonly walOptions: WalOptions;
+}
+
+export interface Bootstrapped {
+  readonly wal: Wal;
+  readonly contents: WalContents;
+  /** Of a cluster that is joined. */
+  readonly remotes: readonly { readonly id: bigint; readonly urls: readonly string[] }[];
+}
+
+export class BootstrapError extends Error {
+  override readonly name = 'BootstrapError';
+}
+
+interface NamedUrls { readonly name: string; readonly urls: readonly string[] }
+interface RemoteCluster { readonly clusterId: bigint; readonly members: readonly ClusterMember[] }
+
+/** Source: etcd, BootstrapTimeoutEffective. */
+const ASK_TIMEOUT_MS = 1_000;
+
+export async function bootstrap(options: BootstrapOptions): Promise<Bootstrapped> {
+  const folder = options.walDir || join(options.dataDir, 'member', 'wal');
+  if (await Wal.exists(folder)) return { ...(await Wal.open(folder, options.walOptions)), remotes: [] };
+  const former = await options.database.readFormerIdentity();
+  const records = await options.database.readRecords();
+  if (records.some(({ bucket }) => bucket === 'members')) {
+    throw new BootstrapError(`the write-ahead log of this data directory is missing: wal: file not found in ${folder}; restore a snapshot, or remove the data directory of a member whose cluster goes on without it`);
+  }
+  const begun = former === undefined ? await begin(options) : await takeOver(former, options);
+  const wal = await Wal.create(folder, begun.start, options.walOptions);
+  const { nodeId, clusterId, hardState, entries, snapshot } = begun.start;
+  return { wal, contents: { nodeId, clusterId, hardState, entries: [...entries], snapshot: { confState: undefined, ...snapshot } }, remotes: begun.remotes };
+}
+
+type Begun = { readonly start: WalStart; readonly remotes: Bootstrapped['remotes'] };
+const EMPTY = { index: 0, term: 0 };
+
+async function begin(options: BootstrapOptions): Promise<Begun> {
+  const cluster = initialClusterOf(options);
+  // What a process left that ended before its log was there says nothing.
+  await rm(join(options.dataDir, 'member', 'snap'), { recursive: true, force: true });
+  const client = new PeerHttpClient(options.peerTls);
+  try {
+    return options.initialClusterState === 'existing' ? await joinCluster(cluster, options, client) : await found(cluster, options, client);
+  } finally {
+    client.close();
+  }
+}
+
+/** `a=https://1:2380,a=https://2:2380,b=...`: a member may have several addresses. */
+function initialClusterOf({ initialCluster, name, peerUrls }: BootstrapOptions): readonly NamedUrls[] {
+  const byName = new Map<string, string[]>();
+  for (const item of initialCluster.length > 0 ? initialCluster : peerUrls.map((url) => `${name}=${url}`)) {
+    const at = item.indexOf('=');
+    if (at <= 0 || !URL.canParse(item.slice(at + 1))) throw new BootstrapError(`invalid --initial-cluster: ${item} must be formatted as name=url`);
+    byName.set(item.slice(0, at), [...(byName.get(item.slice(0, at)) ?? []), item.slice(at + 1)]);
+  }
+  const own = byName.get(name);
+  if (own === undefined) throw new BootstrapError(`couldn't find local name "${name}" in the initial cluster configuration`);
+  const all = [...byName.values()].flat();
+  if (new Set(all).size < all.length) throw new BootstrapError(`initial cluster ${initialCluster.join(',')} has duplicate url`);
+  const missing = own.filter((url) => !peerUrls.includes(url)).map((url) => `${name}=${url}`);
+  const surplus = peerUrls.filter((url) => !own.includes(url));
+  if (missing.length > 0) throw new BootstrapError(`--initial-cluster has ${missing.join(',')} but missing from --initial-advertise-peer-urls=${peerUrls.join(',')}`);
+  if (surplus.length > 0) throw new BootstrapError(`--initial-advertise-peer-urls has ${surplus.join(',')} but missing from --initial-cluster=${initialCluster.join(',')}`);
+  return [...byName].map(([memberName, urls]) => ({ name: memberName, urls: urls.sort() }));
+}
+
+/** All members begin with the same entries, one for each of them, as if they had agreed on them. */
+async function found(cluster: readonly NamedUrls[], options: BootstrapOptions, client: PeerHttpClient): Promise<Begun> {
+  const members = cluster
+    .map(({ name, urls }): ClusterMember => ({ id: memberIdOf(urls, options.initialClusterToken), name, peerUrls: urls, clientUrls: [], isLearner: false }))
+    .sort((a, b) => (a.id < b.id ? -1 : 1));
+  const self = members.find(({ name }) => name === options.name) as ClusterMember;
+  const clusterId = clusterIdOf(members.map(({ id }) => id));
+  const others = members.filter(({ id }) => id !== self.id).flatMap(({ peerUrls }) => peerUrls);
+  const answers = await Promise.all(others.map((url) => askForMembers(url, client)));
+  const isKnown = answers.some((answer) => answer?.clusterId === clusterId && (answer.members.find(({ id }) => id === self.id)?.clientUrls.length ?? 0) > 0);
+  if (isKnown) throw new BootstrapError(`member ${hexId(self.id)} has already been bootstrapped`);
+  const entries = members.map((member, at): Entry => ({
+    type: 'EntryConfChange', term: 1, index: at + 1, data: confChange.encode({ type: 'ConfChangeAddNode', nodeId: member.id, context: encodeMember(member) }),
+  }));
+  options.log.info({ member: hexId(self.id), cluster: hexId(clusterId), members: members.length }, 'starting local member');
+  return { start: { nodeId: self.id, clusterId, snapshot: EMPTY, hardState: { term: 1, vote: 0n, commit: entries.length }, entries }, remotes: [] };
+}
+
+/** The cluster tells who this member is; everything else comes through the log. */
+async function joinCluster(cluster: readonly NamedUrls[], options: BootstrapOptions, client: PeerHttpClient): Promise<Begun> {
+  const others = cluster.filter(({ name }) => name !== options.name).flatMap(({ urls }) => urls);
+  let existing: RemoteCluster | undefined;
+  for (const url of others) existing ??= await askForMembers(url, client);
+  if (existing === undefined) throw new BootstrapError('cannot fetch cluster info from peer urls: could not retrieve cluster information from the given URLs');
+  const { members, clusterId } = existing;
+  const described = JSON.stringify(members.map(({ id, peerUrls, name }) => ({ id: hexId(id), peerUrls, name })));
+  if (members.length !== cluster.length) throw new BootstrapError(`error validating peerURLs ${described}: member count is unequal`);
+  for (const { urls } of cluster) {
+    if (!members.some(({ peerUrls }) => haveSame(peerUrls, urls))) throw new BootstrapError(`error validating peerURLs ${described}: unmatched member while checking PeerURLs (${urls.join(',')})`);
+  }
+  const self = members.find(({ peerUrls }) => haveSame(peerUrls, options.peerUrls)) as ClusterMember;
+  options.log.info({ member: hexId(self.id), cluster: hexId(clusterId) }, 'joining an existing cluster');
+  return {
+    start: { nodeId: self.id, clusterId, snapshot: EMPTY, hardState: { term: 0, vote: 0n, commit: 0 }, entries: [] },
+    remotes: members.filter(({ id }) => id !== self.id).map(({ id, peerUrls }) => ({ id, urls: peerUrls })),
+  };
+}
+
+const haveSame = (a: readonly string[], b: readonly string[]): boolean => a.length === b.length && [...a].sort().join() === [...b].sort().join();
+
+/** undefined when it does not answer. */
+async function askForMembers(url: string, client: PeerHttpClient): Promise<RemoteCluster | undefined> {
+  try {
+    const { status, headers, body } = await client.send(under(url, '/members'), { method: 'GET', timeoutMs: ASK_TIMEOUT_MS });
+    const clusterId = parseId(String(headers['x-etcd-cluster-id']));
+    if (status !== 200 || clusterId === undefined) return undefined;
+    // Ids are numbers beyond what JSON.parse can read: each member is parsed by itself.
+    const members = [...body.toString().matchAll(/\{[^{}]*\}/g)].map(([text]) => decodeMember(text).member);
+    return { clusterId, members };
+  } catch {
+    return undefined; // not there yet, or not any more
+  }
+}
+
+/** Data of a version that had no write-ahead log: the database is all there is, and goes on from where it stands. */
+async function takeOver({ clusterId, memberId, term }: FormerIdentity, { name, peerUrls, clientUrls, database, log }: BootstrapOptions): Promise<Begun> {
+  const { appliedIndex, revision } = await database.readProgress();
+  const self: ClusterMember = { id: BigInt(memberId), name, peerUrls, clientUrls, isLearner: false };
+  // An index below 1 stands for a log that never had an entry.
+  const index = Math.max(appliedIndex, 1);
+  await database.write([putRecord('members', Buffer.from(hexId(self.id)), encodeMember(self))], { appliedIndex: index, term, revision });
+  log.info({ index, term, revision }, 'took over data without a write-ahead log');
+  const confState = { voters: [self.id], learners: [], votersOutgoing: [], learnersNext: [], autoLeave: false };
+  return { start: { nodeId: self.id, clusterId: BigInt(clusterId), snapshot: { index, term, confState }, hardState: { term, vote: 0n, commit: index }, entries: [] }, remotes: [] };
+}

@@ -1,0 +1,72 @@
+// Requests to other members, over TLS with this member's own certificate.
+import { Agent as HttpAgent, request as httpRequest, type ClientRequest, type IncomingMessage, type RequestOptions } from 'node:http';
+import { Agent as HttpsAgent, request as httpsRequest } from 'node:https';
+import type { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+
+export interface PeerTls {
+  readonly cert: Buffer;
+  readonly key: Buffer;
+  readonly ca: Buffer | undefined;
+}
+
+export interface PeerResponse {
+  readonly status: number;
+  readonly headers: IncomingMessage['headers'];
+  readonly body: Buffer;
+}
+
+export interface PeerRequest {
+  readonly method: 'GET' | 'POST';
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly body?: Uint8Array | { readonly stream: Readable; readonly sizeBytes: number };
+  /** Without a byte in either direction. */
+  readonly timeoutMs: number;
+}
+
+/** Answers are short, but for the keys of a lease. Source: etcd, maxLeaseHTTPResponseSize is 100 MiB. */
+const MAX_RESPONSE_BYTES = 16 * 1024 * 1024;
+
+export class PeerHttpClient {
+  private readonly agents: { readonly http: HttpAgent; readonly https: HttpsAgent };
+
+  constructor(tls: PeerTls | undefined) {
+    const options = { keepAlive: true, keepAliveMsecs: 5_000, noDelay: true };
+    this.agents = {
+      http: new HttpAgent(options),
+      https: new HttpsAgent({ ...options, minVersion: 'TLSv1.2', ...(tls === undefined ? {} : { cert: tls.cert, key: tls.key, ...(tls.ca === undefined ? {} : { ca: tls.ca }) }) }),
+    };
+  }
+
+  open(url: URL, options: RequestOptions): ClientRequest {
+    return url.protocol === 'https:' ? httpsRequest(url, { ...options, agent: this.agents.https }) : httpRequest(url, { ...options, agent: this.agents.http });
+  }
+
+  /** Rejects when the peer cannot be reached, or breaks off. */
+  async send(url: URL, { method, headers, body, timeoutMs }: PeerRequest): Promise<PeerResponse> {
+    const isStream = body !== undefined && !(body instanceof Uint8Array);
+    const length = body === undefined ? 0 : isStream ? body.sizeBytes : body.length;
+    const request = this.open(url, { method, headers: { ...headers, ...(method === 'POST' ? { 'content-length': length } : {}) } });
+    request.setTimeout(timeoutMs, () => request.destroy(new Error(`no answer from ${url.host} within ${timeoutMs / 1000} s`)));
+    const answered = new Promise<IncomingMessage>((resolve, reject) => request.once('response', resolve).on('error', reject));
+    answered.catch(() => undefined); // awaited below
+    if (isStream) await pipeline(body.stream, request);
+    else request.end(body);
+    const response = await answered;
+    const chunks: Buffer[] = [];
+    let size = 0;
+    for await (const chunk of response as AsyncIterable<Buffer>) {
+      if ((size += chunk.length) > MAX_RESPONSE_BYTES) throw new Error(`the answer from ${url.host} is too long`);
+      chunks.push(chunk);
+    }
+    return { status: response.statusCode ?? 0, headers: response.headers, body: Buffer.concat(chunks) };
+  }
+
+  close(): void {
+    this.agents.http.destroy();
+    this.agents.https.destroy();
+  }
+}
+
+/** `/path` under a peer URL. */
+export const under = (base: string, path: string): URL => new URL(`${base.replace(/\/$/, '')}${path}`);

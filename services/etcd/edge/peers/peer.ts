@@ -1,0 +1,144 @@
+// One other member: the streams to and from it, and requests where there is no stream. Source: etcd v3.6,
+// server/etcdserver/api/rafthttp/{peer,pipeline,peer_status}.go.
+import type { ServerResponse } from 'node:http';
+import type { Logger } from 'pino';
+import type { RaftMessage } from '#lib/etcd-api/raft-messages.ts';
+import { appendEncoder, encodeRaftMessage, messageEncoder } from './codec.ts';
+import { under, type PeerHttpClient, type PeerResponse } from './http-client.ts';
+import { headersOf, hexId, type LocalIdentity } from './identity.ts';
+import { StreamReader, type StreamKind } from './stream-reader.ts';
+import { StreamWriter } from './stream-writer.ts';
+
+export interface PeerOptions {
+  readonly id: bigint;
+  readonly local: LocalIdentity;
+  readonly client: PeerHttpClient;
+  readonly log: Logger;
+  readonly onMessage: (message: RaftMessage) => void;
+  readonly onUnreachable: (id: bigint) => void;
+  readonly onRemoved: () => void;
+}
+
+/** Source: etcd, connPerPipeline and pipelineBufSize. */
+const MAX_POSTS = 4;
+const MAX_WAITING_POSTS = 64;
+const POST_TIMEOUT_MS = 5_000;
+
+export class Peer {
+  private readonly options: PeerOptions;
+  private urls: readonly string[];
+  private picked = 0;
+  private readonly writers = new Map<StreamKind, StreamWriter>();
+  private readers: readonly StreamReader[] = [];
+  private waiting: RaftMessage[] = [];
+  private posts = 0;
+  private activeSinceMs: number | undefined;
+  private isStopped = false;
+
+  /** `isMember`: false for one that is only known from what it sent; it gets answers, but no stream is dialled. */
+  constructor(urls: readonly string[], isMember: boolean, options: PeerOptions) {
+    this.options = options;
+    this.urls = urls;
+    if (isMember) this.readers = (['msgapp', 'message'] as const).map((kind) => this.reader(kind));
+  }
+
+  private reader(kind: StreamKind): StreamReader {
+    const { id, local, client, log, onMessage, onRemoved } = this.options;
+    return new StreamReader({
+      kind, peerId: id, local, client, log, onMessage, onRemoved, pickUrl: () => this.pickUrl(),
+      onActive: () => this.activate(), onInactive: (reason) => this.deactivate(`stream ${kind}: ${reason}`),
+    });
+  }
+
+  /** Milliseconds of performance.now(); undefined while it cannot be reached. */
+  get activeSince(): number | undefined {
+    return this.activeSinceMs;
+  }
+
+  update(urls: readonly string[]): void {
+    this.urls = urls;
+    this.picked = 0;
+  }
+
+  pickUrl(): string {
+    return this.urls[this.picked % this.urls.length] ?? '';
+  }
+
+  private activate(): void {
+    if (this.activeSinceMs !== undefined || this.isStopped) return;
+    this.activeSinceMs = performance.now();
+    this.options.log.info({ peer: hexId(this.options.id) }, 'peer became active');
+  }
+
+  private deactivate(reason: string): void {
+    this.picked += 1;
+    if (this.isStopped) return;
+    const wasActive = this.activeSinceMs !== undefined;
+    this.activeSinceMs = undefined;
+    if (wasActive) this.options.log.warn({ peer: hexId(this.options.id), error: reason }, 'peer became inactive (message send to peer failed)');
+    else this.options.log.debug({ peer: hexId(this.options.id), error: reason }, 'cannot reach peer');
+  }
+
+  attach(kind: StreamKind, response: ServerResponse): void {
+    this.writers.get(kind)?.close();
+    const writer = new StreamWriter(response, kind === 'message' ? messageEncoder() : appendEncoder(), (closed) => {
+      if (this.writers.get(kind) !== closed) return;
+      this.writers.delete(kind);
+      if (this.isStopped) return;
+      this.options.onUnreachable(this.options.id); // what it had not sent is lost
+    });
+    this.writers.set(kind, writer);
+    this.activate();
+  }
+
+  /** May be lost; a loss that is noticed is told. */
+  send(message: RaftMessage): void {
+    const writer = (message.type === 'MsgApp' ? this.writers.get('msgapp') : undefined) ?? this.writers.get('message');
+    if (writer === undefined) return this.post(message);
+    if (!writer.send(message)) this.options.onUnreachable(this.options.id);
+  }
+
+  private post(message: RaftMessage): void {
+    if (this.posts >= MAX_POSTS) {
+      if (this.waiting.length < MAX_WAITING_POSTS) this.waiting.push(message);
+      else this.options.onUnreachable(this.options.id);
+      return;
+    }
+    this.posts += 1;
+    void this.postNow(message).finally(() => {
+      this.posts -= 1;
+      const next = this.waiting.shift();
+      if (next !== undefined && !this.isStopped) this.post(next);
+    });
+  }
+
+  private async postNow(message: RaftMessage): Promise<void> {
+    const { client, local, id, onUnreachable } = this.options;
+    try {
+      const response = await client.send(under(this.pickUrl(), '/raft'), {
+        method: 'POST', headers: { ...headersOf(local), 'Content-Type': 'application/protobuf' }, body: encodeRaftMessage(message), timeoutMs: POST_TIMEOUT_MS,
+      });
+      this.checkPosted(response);
+      this.activate();
+    } catch (error) {
+      this.waiting = []; // they would only wait for the same
+      this.deactivate(`pipeline: ${error instanceof Error ? error.message : String(error)}`);
+      onUnreachable(id);
+    }
+  }
+
+  /** Throws when it was not taken. */
+  checkPosted({ status, body }: PeerResponse): void {
+    if (status === 204) return;
+    const text = body.toString('latin1').trim();
+    if (status === 403 && text.includes('removed member')) this.options.onRemoved();
+    throw new Error(`unexpected http status ${status}: ${text}`);
+  }
+
+  stop(): void {
+    this.isStopped = true;
+    this.waiting = [];
+    for (const reader of this.readers) reader.stop();
+    for (const writer of this.writers.values()) writer.close();
+  }
+}

@@ -1,0 +1,87 @@
+// Requests that wait for their entry to be applied, by the id that the entry carries.
+import { etcdError, type EtcdError } from '#lib/etcd-api/errors.ts';
+
+export interface Waiter<T> {
+  readonly id: bigint;
+  readonly startedMs: number;
+  readonly resolve: (value: T) => void;
+  readonly reject: (error: Error) => void;
+}
+
+/** How often those that wait too long are looked for. */
+const SWEEP_MS = 100;
+
+/** Of one kind of answer. */
+export class Waiters<T> {
+  private readonly byId = new Map<bigint, Waiter<T>>();
+  private readonly timeoutMs: number;
+  private readonly timeoutError: (startedMs: number) => EtcdError;
+  private readonly onTimeout: (id: bigint) => void;
+  private sweeper: NodeJS.Timeout | undefined;
+
+  constructor(options: { readonly timeoutMs: number; readonly timeoutError: (startedMs: number) => EtcdError; readonly onTimeout: (id: bigint) => void }) {
+    this.timeoutMs = options.timeoutMs;
+    this.timeoutError = options.timeoutError;
+    this.onTimeout = options.onTimeout;
+  }
+
+  get size(): number {
+    return this.byId.size;
+  }
+
+  wait(id: bigint): Promise<T> {
+    this.sweeper ??= setInterval(() => this.sweep(), SWEEP_MS);
+    return new Promise<T>((resolve, reject) => {
+      this.byId.set(id, { id, startedMs: performance.now(), resolve, reject });
+    });
+  }
+
+  has(id: bigint): boolean {
+    return this.byId.has(id);
+  }
+
+  /** undefined when it is somebody else's, or nobody waits any more. */
+  take(id: bigint): Waiter<T> | undefined {
+    const waiter = this.byId.get(id);
+    if (waiter !== undefined) this.byId.delete(id);
+    return waiter;
+  }
+
+  /** Those that wait longest stand first. */
+  private sweep(): void {
+    const dueMs = performance.now() - this.timeoutMs;
+    for (const { id, startedMs, reject } of this.byId.values()) {
+      if (startedMs > dueMs) break;
+      this.byId.delete(id);
+      this.onTimeout(id);
+      reject(this.timeoutError(startedMs));
+    }
+    if (this.byId.size > 0) return;
+    clearInterval(this.sweeper);
+    this.sweeper = undefined;
+  }
+
+  rejectAll(): void {
+    clearInterval(this.sweeper);
+    this.sweeper = undefined;
+    for (const { reject } of this.byId.values()) reject(etcdError('Stopped'));
+    this.byId.clear();
+  }
+}
+
+/** Ids that no other member gives out, nor this one after a restart. Source: etcd v3.6, pkg/idutil. */
+export class RequestIds {
+  private readonly prefix: bigint;
+  private counter: number;
+
+  constructor(memberId: bigint, nowMs: number) {
+    this.prefix = (memberId & 0xffffn) << 48n;
+    // Milliseconds within some 35 years, and 256 ids for each.
+    this.counter = nowMs % 2 ** 40 * 256;
+  }
+
+  next(): bigint {
+    this.counter = (this.counter + 1) % 2 ** 48;
+    return this.prefix | BigInt(this.counter);
+  }
+}

@@ -1,0 +1,119 @@
+// Snapshots of the state between members: a bbolt file as etcd's own, sent after the Raft message that announces it, and put in place of
+// the database when Raft says so. Source: etcd v3.6, server/etcdserver/{snapshot_merge,api/rafthttp/snapshot_sender}.go, api/snap/db.go.
+import { createWriteStream } from 'node:fs';
+import { mkdir, open, readdir, rename, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import type { Logger } from 'pino';
+import type { ConfState, RaftMessage } from '#lib/etcd-api/raft-messages.ts';
+import { decodeMember } from '../core/cluster-members.ts';
+import type { Database, DatabaseView, Progress } from './database.ts';
+import type { Transport } from './peers/transport.ts';
+import { hexId } from './peers/identity.ts';
+import { openUnnamedFile, writeSnapshot } from './snapshot-file.ts';
+import { readSnapshotFile } from './snapshot-source.ts';
+
+export interface SnapshotTransferOptions {
+  readonly dataDir: string;
+  readonly database: Database;
+  readonly log: Logger;
+}
+
+/** After a snapshot was sent, how long the entries that follow it are kept for its receiver. Source: etcd, releaseDelayAfterSnapshot. */
+const RELEASE_DELAY_MS = 30_000;
+/** A bbolt file is read and written in pages; streams of it in pieces of this. */
+const PIECE_BYTES = 64 * 1024;
+
+const nameOf = (index: number): string => `${index.toString(16).padStart(16, '0')}.snap.db`;
+
+export class SnapshotTransfer {
+  private readonly options: SnapshotTransferOptions;
+  private readonly folder: string;
+  private sending = 0;
+  private received = 0;
+
+  constructor(options: SnapshotTransferOptions) {
+    this.options = options;
+    this.folder = join(options.dataDir, 'member', 'snap');
+  }
+
+  get isSending(): boolean {
+    return this.sending > 0;
+  }
+
+  /** Sends the state that the database holds, which is at least as new as the message says. Rejects when it does not arrive. */
+  async send(message: RaftMessage, { confStateAt, transport }: { readonly confStateAt: (index: number) => ConfState; readonly transport: Transport }): Promise<void> {
+    const { database, dataDir, log } = this.options;
+    this.sending += 1;
+    const view = database.view();
+    try {
+      const { appliedIndex, term = 0 } = await view.progress();
+      const file = await openUnnamedFile(dataDir);
+      try {
+        const sizeBytes = await writeSnapshot(file, { view, term, members: await membersOf(view) });
+        const metadata = { index: appliedIndex, term, confState: confStateAt(appliedIndex) };
+        log.info({ to: hexId(message.to), index: appliedIndex, bytes: sizeBytes }, 'sending database snapshot');
+        const stream = file.createReadStream({ start: 0, end: sizeBytes - 1, autoClose: false, highWaterMark: PIECE_BYTES });
+        await transport.sendSnapshot({ ...message, snapshot: { data: new Uint8Array(0), metadata } }, { stream, sizeBytes });
+        log.info({ to: hexId(message.to), index: appliedIndex }, 'sent database snapshot');
+      } finally {
+        await file.close();
+      }
+    } finally {
+      await view.close();
+      setTimeout(() => { this.sending -= 1; }, RELEASE_DELAY_MS).unref();
+    }
+  }
+
+  /** Keeps what follows the message, durably. */
+  async receive(message: RaftMessage, state: Readable): Promise<void> {
+    const index = message.snapshot?.metadata?.index ?? 0;
+    await mkdir(this.folder, { recursive: true, mode: 0o700 });
+    const part = join(this.folder, `${nameOf(index)}.${this.received++}.part`);
+    try {
+      await pipeline(state, createWriteStream(part, { mode: 0o600 }));
+      const file = await open(part, 'r+');
+      try {
+        await readSnapshotFile(file); // refused now rather than when it is needed
+        await file.sync();
+      } finally {
+        await file.close();
+      }
+      await rename(part, join(this.folder, nameOf(index)));
+    } finally {
+      await rm(part, { force: true });
+    }
+    this.options.log.info({ from: hexId(message.from), index }, 'received and saved database snapshot');
+  }
+
+  /** Puts the state that was received in place of the database. Can be done again after a crash. */
+  async install(index: number): Promise<Progress> {
+    const path = join(this.folder, nameOf(index));
+    const file = await open(path, 'r');
+    let progress: Progress;
+    try {
+      progress = await this.options.database.replace(await readSnapshotFile(file));
+    } finally {
+      await file.close();
+    }
+    if (progress.appliedIndex < index) throw new Error(`the snapshot of index ${index} holds only what was applied up to ${progress.appliedIndex}`);
+    for (const name of await readdir(this.folder)) if (name.endsWith('.snap.db')) await rm(join(this.folder, name), { force: true });
+    return progress;
+  }
+
+  /** A crash came between receiving a snapshot and having it in the database. */
+  async recover(index: number, appliedIndex: number): Promise<void> {
+    await this.install(index).catch((error: unknown) => {
+      throw new Error(`database (index ${appliedIndex}) does not match with snapshot (index ${index}), and that cannot be installed: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
+    });
+  }
+}
+
+async function membersOf(view: DatabaseView): Promise<Parameters<typeof writeSnapshot>[1]['members']> {
+  const records = await view.records();
+  return records.filter(({ bucket }) => bucket === 'members').map(({ value }) => {
+    const { id, name, peerUrls, clientUrls, isLearner } = decodeMember(value.toString()).member;
+    return { ID: id, name, peerURLs: [...peerUrls], clientURLs: [...clientUrls], isLearner };
+  });
+}
