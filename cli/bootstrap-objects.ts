@@ -7,7 +7,7 @@ import { clusterRoleBindingKind } from '#lib/kinds/rbac/cluster-role-binding.ts'
 import { allKinds } from '#lib/kinds/registry.ts';
 import { isAlreadyExists } from '#lib/machinery/status-error.ts';
 import { loadKubeconfig } from '#lib/pki/kubeconfig.ts';
-import { API_PORT, CLUSTER_DNS, loadBalancerCidr, POD_CIDR, type HostLayout } from './cluster-layout.ts';
+import { CLUSTER_DNS, controlPlaneEndpoint, loadBalancerCidr, MASTER, mastersOf, POD_CIDR, type HostLayout } from './cluster-layout.ts';
 import { addonManifests } from './manifests/addons.ts';
 
 async function createIfAbsent(api: ApiClient, object: KubernetesObject): Promise<void> {
@@ -39,15 +39,17 @@ export async function bindClusterAdmins(superAdminKubeconfig: string, server: st
   }
 }
 
-export async function applyAddons(api: ApiClient, master: HostLayout): Promise<void> {
+export async function applyAddons(api: ApiClient, hosts: readonly HostLayout[]): Promise<void> {
+  const [{ address } = MASTER] = mastersOf(hosts);
+  const endpoint = controlPlaneEndpoint(hosts);
   // The cluster's authority, which also vouches for metrics-server.
   const { data } = await api.get(configMapKind, 'kube-system', 'extension-apiserver-authentication');
   const caPem = data?.['client-ca-file'] ?? '';
   // The controller manager publishes it in every namespace; the first pods come before it has, and their kubelets would wait out a back-off.
   await createIfAbsent(api, { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'kube-root-ca.crt', namespace: 'kube-system' }, data: { 'ca.crt': caPem } } as KubernetesObject);
   const manifests = addonManifests({
-    metricsServer: { address: master.address, caPem },
-    apiServerHost: master.address, apiServerPort: API_PORT, podCidr: POD_CIDR, clusterDns: CLUSTER_DNS, loadBalancerCidr: loadBalancerCidr(master.address),
+    metricsServer: { address, caPem },
+    apiServerHost: endpoint.host, apiServerPort: endpoint.port, podCidr: POD_CIDR, clusterDns: CLUSTER_DNS, loadBalancerCidr: loadBalancerCidr(address),
   });
   // Namespaces first, for what is in them; workloads last, for their pods need the accounts and configuration.
   const stageOf = ({ kind }: KubernetesObject): number => (kind === 'Namespace' ? 0 : kind === 'DaemonSet' || kind === 'Deployment' ? 2 : 1);
@@ -59,6 +61,5 @@ export async function applyAddons(api: ApiClient, master: HostLayout): Promise<v
 /** Source: kubeadm phases/markcontrolplane. */
 export async function markControlPlane(api: ApiClient, hosts: readonly HostLayout[]): Promise<void> {
   const labels = { 'node-role.kubernetes.io/control-plane': '', 'node.kubernetes.io/exclude-from-external-load-balancers': '' };
-  const masters = hosts.filter(({ role }) => role === 'control-plane');
-  await Promise.all(masters.map(({ name }) => api.patch(nodeKind, undefined, name, { metadata: { labels } })));
+  await Promise.all(mastersOf(hosts).map(({ name }) => api.patch(nodeKind, undefined, name, { metadata: { labels } })));
 }

@@ -19,8 +19,15 @@ export const CLUSTER_DNS = '10.96.0.10';
 export const API_PORT = 6443;
 export const KUBERNETES_VERSION = 'v1.36.2';
 
-export const MASTER: HostLayout = { name: 'm-k8s', address: '192.168.1.10', role: 'control-plane' };
 const NETWORK = '192.168.1';
+const FIRST_MASTER = 10;
+const master = (number: number): HostLayout => ({ name: number === 1 ? 'm-k8s' : `m${number}-k8s`, address: `${NETWORK}.${FIRST_MASTER + number - 1}`, role: 'control-plane' });
+/** The first one, which every cluster has. */
+export const MASTER = master(1);
+/** A majority of two is two: a second master alone would only be one more that can fail. */
+export const MASTER_COUNTS: readonly number[] = [1, 3, 5];
+/** Of each host's own balancer in front of several API servers, on its loopback address. The port is that of Talos' KubePrism. */
+export const BALANCER_PORT = 7445;
 export const HOST_NETWORK = `${NETWORK}.0/${SUBNET_PREFIX_LENGTH}`;
 const FIRST_WORKER = 101;
 const LAST_ADDRESS = 254;
@@ -31,7 +38,25 @@ export const MAX_WORKERS = 100;
 
 const worker = (number: number): HostLayout => ({ name: `w${number}-k8s`, address: `${NETWORK}.${FIRST_WORKER + number - 1}`, role: 'worker' });
 
-export const hostsWith = (workers: number): HostLayout[] => [MASTER, ...Array.from({ length: workers }, (_, index) => worker(index + 1))];
+const numbered = (count: number, host: (number: number) => HostLayout): HostLayout[] => Array.from({ length: count }, (_, index) => host(index + 1));
+export const hostsWith = (workers: number, masters = 1): HostLayout[] => [...numbered(masters, master), ...numbered(workers, worker)];
+
+export const mastersOf = (hosts: readonly HostLayout[]): HostLayout[] => hosts.filter(({ role }) => role === 'control-plane');
+
+export interface Endpoint {
+  readonly host: string;
+  readonly port: number;
+}
+
+/** Every API server by its own address. */
+export const apiServersOf = (hosts: readonly HostLayout[]): Endpoint[] => mastersOf(hosts).map(({ address }) => ({ host: address, port: API_PORT }));
+
+/** Where clients on any host find an API server: the only one, or the host's own balancer. kubeadm's controlPlaneEndpoint. */
+export function controlPlaneEndpoint(hosts: readonly HostLayout[]): Endpoint {
+  const [first, ...more] = apiServersOf(hosts);
+  return more.length > 0 ? { host: '127.0.0.1', port: BALANCER_PORT } : first ?? { host: MASTER.address, port: API_PORT };
+}
+export const urlOf = ({ host, port }: Endpoint): string => `https://${host}:${port}`;
 
 /** The hosts of a cluster unless it was asked for others. */
 export const HOSTS: readonly HostLayout[] = hostsWith(DEFAULT_WORKERS);
@@ -59,7 +84,7 @@ export interface Component {
   readonly supervisedBy: 'host' | 'static-pod' | 'pod';
   /** The service of the host, the manifest's file name, or the label `k8s-app` of its pods. */
   readonly unit: string;
-  readonly hosts: 'every' | 'control-plane' | 'any';
+  readonly hosts: 'every' | 'control-plane' | 'first-master' | 'any';
   /** Started this long after its host; until then it is not missed. */
   readonly startsAfterSeconds?: number;
   /** Asked in the network namespace of the process; undefined: the process being there is all that can be told. */
@@ -76,9 +101,19 @@ export const COMPONENTS: readonly Component[] = [
   { name: 'scheduler', processTitle: 'kube-scheduler', supervisedBy: 'static-pod', unit: 'kube-scheduler', hosts: 'control-plane', healthUrl: 'https://127.0.0.1:10259/healthz' },
   { name: 'kubelet', processTitle: 'kubelet', supervisedBy: 'host', unit: 'kubelet', hosts: 'every', healthUrl: 'http://127.0.0.1:10248/healthz' },
   { name: 'container-runtime', processTitle: 'containerd', supervisedBy: 'host', unit: 'containerd', hosts: 'every', healthUrl: 'http://127.0.0.1:1338/v1/metrics' },
-  { name: 'metrics-server', processTitle: 'metrics-server', supervisedBy: 'host', unit: 'metrics-server', hosts: 'control-plane', startsAfterSeconds: METRICS_SERVER_DELAY_SECONDS, healthUrl: 'https://127.0.0.1:4443/livez' },
+  { name: 'metrics-server', processTitle: 'metrics-server', supervisedBy: 'host', unit: 'metrics-server', hosts: 'first-master', startsAfterSeconds: METRICS_SERVER_DELAY_SECONDS, healthUrl: 'https://127.0.0.1:4443/livez' },
   { name: 'kube-proxy', processTitle: 'kube-proxy', supervisedBy: 'pod', unit: 'kube-proxy', hosts: 'every', healthUrl: 'http://127.0.0.1:10256/healthz' },
   { name: 'calico-node', processTitle: 'calico-node', supervisedBy: 'pod', unit: 'calico-node', hosts: 'every', healthUrl: 'http://127.0.0.1:9099/liveness' },
   { name: 'coredns', processTitle: 'coredns', supervisedBy: 'pod', unit: 'kube-dns', hosts: 'any', healthUrl: 'http://127.0.0.1:8080/health' },
   { name: 'calico-kube-controllers', processTitle: 'calico-kube-controllers', supervisedBy: 'pod', unit: 'calico-kube-controllers', hosts: 'any' },
 ];
+
+/** Whether the component has to run on this host of a cluster; one that may run anywhere has to on none. */
+export function belongsOn({ name: component, hosts: places }: Component, { name, role, hasExternalEtcd }: HostLayout, hosts: readonly HostLayout[]): boolean {
+  switch (places) {
+    case 'every': return true;
+    case 'control-plane': return role === 'control-plane' && !(hasExternalEtcd && component === 'etcd');
+    case 'first-master': return name === mastersOf(hosts)[0]?.name;
+    case 'any': return false;
+  }
+}

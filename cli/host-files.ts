@@ -1,7 +1,7 @@
 // The files with which a host comes out of its installation and `kubeadm init` or `kubeadm join`: the same in local mode,
 // where `kubreak up` writes them to the hosts' disks, and in a container, which writes them to its own.
 import { randomBytes } from 'node:crypto';
-import { METRICS_SERVER_DELAY_SECONDS, SUBNET_PREFIX_LENGTH, type HostLayout } from './cluster-layout.ts';
+import { apiServersOf, controlPlaneEndpoint, mastersOf, METRICS_SERVER_DELAY_SECONDS, SUBNET_PREFIX_LENGTH, type HostLayout } from './cluster-layout.ts';
 import { CONTAINERD_CONFIG, containerdFiles } from './manifests/containerd-config.ts';
 import { controlPlaneManifests, type StaticPodMount } from './manifests/control-plane.ts';
 import { kubeletConfiguration } from './manifests/kubelet-config.ts';
@@ -66,7 +66,7 @@ export function hostFiles(options: HostFilesOptions): HostFile[] {
     ...serviceFiles(options),
     file('/var/lib/kubelet/config.yaml', kubeletConfiguration({ isControlPlane: isMaster, cgroupRoot, ...(resolvConf === undefined ? {} : { resolvConf }) })),
     ...hostToolFiles(),
-    ...(isMaster ? [...controlPlaneManifests(host, staticPodMounts, externalEtcd)].map(([name, text]) => file(`/etc/kubernetes/manifests/${name}`, text, 0o600)) : []),
+    ...(isMaster ? [...controlPlaneManifests(host, { masters: mastersOf(hosts), extraMounts: staticPodMounts, externalEtcd })].map(([name, text]) => file(`/etc/kubernetes/manifests/${name}`, text, 0o600)) : []),
     ...(isMaster ? [file('/root/.kube/config', pki.get('/etc/kubernetes/admin.conf') ?? '', 0o600)] : []),
   ];
 }
@@ -98,7 +98,8 @@ const RUNTIME_METRICS = '127.0.0.1:1338';
 const IMAGE_REGISTRY_PORT = 1339;
 
 function nodeConfig({ host, hosts, gateway, foreignTables = [], containerRuntime = 'kubreak' }: ServiceFilesOptions): unknown {
-  const isFirstMaster = host.name === hosts.find(({ role }) => role === 'control-plane')?.name;
+  const apiServers = apiServersOf(hosts);
+  const isFirstMaster = host.name === mastersOf(hosts)[0]?.name;
   const program = (name: string, ...args: string[]) => ['node', `${BUNDLE_FOLDER}/dist/${name}.js`, ...args];
   const environment = { ...LEAN, HOME: '/root' };
   const runtime = { name: 'containerd', description: 'containerd container runtime', restartSeconds: 5, environment };
@@ -106,6 +107,7 @@ function nodeConfig({ host, hosts, gateway, foreignTables = [], containerRuntime
     hostName: host.name,
     network: { device: 'eth0', address: `${host.address}/${SUBNET_PREFIX_LENGTH}`, gateway, foreignTables },
     modules: ['overlay', 'br_netfilter'],
+    ...(apiServers.length > 1 ? { balancer: { listen: controlPlaneEndpoint(hosts), servers: apiServers } } : {}),
     units: [
       ...(containerRuntime === 'containerd' ? [
         { name: 'image-registry', description: 'registry of the built-in images', restartSeconds: 5, environment, command: program('image-registry', `--port=${IMAGE_REGISTRY_PORT}`) },

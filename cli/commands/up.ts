@@ -1,9 +1,9 @@
 // kubreak up: starts the cluster, in the foreground or detached.
 import { spawn } from 'node:child_process';
 import { mkdirSync } from 'node:fs';
-import type { Command } from 'commander';
+import { Option, type Command } from 'commander';
 import { createInterface } from 'node:readline';
-import { API_PORT, DEFAULT_WORKERS, MAX_WORKERS } from '../cluster-layout.ts';
+import { API_PORT, DEFAULT_WORKERS, MASTER_COUNTS, MAX_WORKERS } from '../cluster-layout.ts';
 import type { ClusterFolder } from '../local/cluster-folder.ts';
 import { rootlessNotes } from '../local/rootless.ts';
 import { superviseCluster, type ClusterOptions, type Progress } from '../local/supervisor.ts';
@@ -21,6 +21,12 @@ function workerCount(text: string): number {
   return count;
 }
 
+function masterCount(text: string): number {
+  const count = Number(text);
+  if (!MASTER_COUNTS.includes(count)) throw new UserError(`--masters must be 1, 3 or 5, not "${text}": etcd needs a majority, so an even number stands no more failures than the odd one below it`, 2);
+  return count;
+}
+
 function portNumber(text: string): number {
   const port = Number(text);
   if (!/^\d+$/.test(text) || port < 1 || port > 65535) throw new UserError(`--port must be a number from 1 to 65535, not "${text}"`, 2);
@@ -31,6 +37,7 @@ export function addUpCommand(program: Command): void {
   program.command('up')
     .description('start the cluster of this folder (makes one when there is none) and wait until it is ready')
     .option('--port <number>', 'port of the API server on 127.0.0.1', portNumber, API_PORT)
+    .addOption(new Option('--masters <number>', 'how many masters a new cluster has: 1, 3 or 5 (default: 1)').argParser(masterCount).hideHelp()) // etcd has one member so far
     .option('--workers <number>', `how many worker nodes a new cluster has (default: ${DEFAULT_WORKERS})`, workerCount)
     .option('--node-cpu <quantity>', 'CPU that each node of a new cluster has, such as 2 or 1500m (default: what the machine has)', quantity('--node-cpu'))
     .option('--node-memory <quantity>', 'memory that each node of a new cluster has, such as 2Gi (default: what the machine has)', quantity('--node-memory'))
@@ -101,10 +108,10 @@ async function runInForeground(folder: ClusterFolder, options: ClusterOptions): 
 const DETACHED_READY = '\0ready\n';
 
 /** Runs this same command in a session of its own and follows its words until the cluster is ready. */
-async function startDetached(folder: ClusterFolder, { port, workers, nodeCpu, nodeMemory, etcdServers, etcdCafile, etcdCertfile, etcdKeyfile, hostRoutes }: ClusterOptions): Promise<void> {
+async function startDetached(folder: ClusterFolder, { port, masters, workers, nodeCpu, nodeMemory, etcdServers, etcdCafile, etcdCertfile, etcdKeyfile, hostRoutes }: ClusterOptions): Promise<void> {
   mkdirSync(folder.path, { recursive: true });
   const option = (name: string, value: string | number | undefined) => (value === undefined ? [] : [name, String(value)]);
-  const options = [...option('--port', port), ...option('--workers', workers), ...option('--node-cpu', nodeCpu), ...option('--node-memory', nodeMemory), 
+  const options = [...option('--port', port), ...option('--masters', masters), ...option('--workers', workers), ...option('--node-cpu', nodeCpu), ...option('--node-memory', nodeMemory),
     ...option('--etcd-servers', etcdServers), ...option('--etcd-cafile', etcdCafile), ...option('--etcd-certfile', etcdCertfile), ...option('--etcd-keyfile', etcdKeyfile), ...(hostRoutes ? ['--host-routes'] : [])];
   const child = spawn(process.execPath, [process.argv[1] ?? '', '--dir', folder.path, 'up', ...options],
     { detached: true, stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, KUBREAK_DETACHED: '1' } });

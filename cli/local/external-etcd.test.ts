@@ -20,9 +20,9 @@ test('an etcd outside is given by addresses that the hosts can tell from their o
 
 test('with an etcd outside there is no static pod of etcd, and the API server is told where it is', () => {
   const host = { name: 'm-k8s', address: '192.168.1.10' };
-  const manifests = controlPlaneManifests(host, () => [], ['https://10.1.2.3:2379']);
+  const manifests = controlPlaneManifests(host, { masters: [host], externalEtcd: ['https://10.1.2.3:2379'] });
   assert.deepEqual([...manifests.keys()], ['kube-apiserver.yaml', 'kube-controller-manager.yaml', 'kube-scheduler.yaml']);
   assert.match(manifests.get('kube-apiserver.yaml') ?? '', /--etcd-servers=https:\/\/10\.1\.2\.3:2379/);
-  assert.match(controlPlaneManifests(host).get('kube-apiserver.yaml') ?? '', /--etcd-servers=https:\/\/127\.0\.0\.1:2379/);
-  assert.doesNotMatch(controlPlaneManifests(host, () => [], ['http://10.1.2.3:2379']).get('kube-apiserver.yaml') ?? '', /etcd-cafile/);
+  assert.match(controlPlaneManifests(host, { masters: [host] }).get('kube-apiserver.yaml') ?? '', /--etcd-servers=https:\/\/127\.0\.0\.1:2379/);
+  assert.doesNotMatch(controlPlaneManifests(host, { masters: [host], externalEtcd: ['http://10.1.2.3:2379'] }).get('kube-apiserver.yaml') ?? '', /etcd-cafile/);
 });

@@ -7,7 +7,7 @@ import { parseIpv4, parseIpv4Cidr } from '#lib/machinery/ipv4.ts';
 import { HOST_NETWORK, POD_CIDR, SERVICE_CIDR } from '../cluster-layout.ts';
 import { UserError } from '../user-error.ts';
 import type { ClusterFolder } from './cluster-folder.ts';
-import { joinSockets } from './join-sockets.ts';
+import { joinSockets } from '#lib/balancer/join-sockets.ts';
 import type { EtcdRelay } from './lab/lab-config.ts';
 
 export interface ExternalEtcdOptions {

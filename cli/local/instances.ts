@@ -2,7 +2,7 @@
 import { execFile } from 'node:child_process';
 import { connect } from 'node:net';
 import { promisify } from 'node:util';
-import { COMPONENTS, type Component, type HostLayout } from '../cluster-layout.ts';
+import { belongsOn, COMPONENTS, type Component, type HostLayout } from '../cluster-layout.ts';
 import { HOST_INIT_NAME } from './lab/lab-config.ts';
 import { clusterRights } from './rootless.ts';
 import { ageOf, allProcesses, descendantsOf, pssBytesOf, type ProcessFacts } from './proc.ts';
@@ -44,9 +44,9 @@ export function findInstances(labPid: number, hosts: readonly HostLayout[]): Ins
     }
   }
   for (const component of COMPONENTS) {
-    for (const { name: host, role, hasExternalEtcd } of hosts) {
-      const isOfHost = component.hosts === 'every' || (component.hosts === 'control-plane' && role === 'control-plane' && !(hasExternalEtcd && component.name === 'etcd'));
-      const isExpected = isOfHost && (component.startsAfterSeconds === undefined || ageOf(inits.get(host) ?? 0) > component.startsAfterSeconds + START_SECONDS);
+    for (const layout of hosts) {
+      const { name: host } = layout;
+      const isExpected = belongsOn(component, layout, hosts) && (component.startsAfterSeconds === undefined || ageOf(inits.get(host) ?? 0) > component.startsAfterSeconds + START_SECONDS);
       if (isExpected && !found.some((instance) => instance.component === component && instance.host === host)) found.push({ component, host, process: undefined });
     }
     if (component.hosts === 'any' && !found.some((instance) => instance.component === component)) found.push({ component, host: '', process: undefined });

@@ -2,7 +2,7 @@
 import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { kubeadmPki, nodeFiles } from '#lib/pki/kubeadm-pki.ts';
-import { API_PORT, DEFAULT_WORKERS, hostsWith, MASTER, SERVICE_CIDR, GATEWAY, type HostLayout } from '../cluster-layout.ts';
+import { controlPlaneEndpoint, DEFAULT_WORKERS, hostsWith, MASTER, mastersOf, SERVICE_CIDR, GATEWAY, urlOf, type HostLayout } from '../cluster-layout.ts';
 import { HOST_TOOLS, hostFiles, type HostFile } from '../host-files.ts';
 import { UserError } from '../user-error.ts';
 import type { ClusterFolder } from './cluster-folder.ts';
@@ -22,15 +22,18 @@ export const HOST_DATA_FOLDERS = [
 
 /** What a new cluster is asked to have; nothing of it can be asked of one that is there. */
 export interface WantedHosts {
+  readonly masters?: number;
   readonly workers?: number;
   readonly nodeCpu?: string;
   readonly nodeMemory?: string;
   readonly externalEtcd?: ExternalEtcd;
 }
 
-function checkExisting(folder: ClusterFolder, { workers, nodeCpu, nodeMemory, externalEtcd }: WantedHosts): void {
+function checkExisting(folder: ClusterFolder, { masters, workers, nodeCpu, nodeMemory, externalEtcd }: WantedHosts): void {
   const { hosts, path } = folder;
   folder.requireOwner();
+  const presentMasters = mastersOf(hosts).length;
+  if (masters !== undefined && masters !== presentMasters) throw new UserError(`the cluster in ${path} has ${presentMasters === 1 ? 'one master' : `${presentMasters} masters`}, which cannot be changed: start it without --masters, or make another one with --dir`);
   const present = hosts.filter(({ role }) => role === 'worker').length;
   if (workers !== undefined && workers !== present) throw new UserError(`the cluster in ${path} has ${present} workers: start it without --workers, then use kubreak node add or kubreak node remove`);
   const servers = folder.provisioned.externalEtcd?.join();
@@ -51,15 +54,15 @@ export async function provision(folder: ClusterFolder, wanted: WantedHosts, nowM
     checkExisting(folder, wanted);
     return removeStrayDisks(folder);
   }
-  const { workers = DEFAULT_WORKERS, nodeCpu: cpu, nodeMemory: memory, externalEtcd } = wanted;
-  const hosts = hostsWith(workers).map((host) => ({ ...host, ...(cpu === undefined ? {} : { cpu }), ...(memory === undefined ? {} : { memory }), ...(externalEtcd !== undefined && host.role === 'control-plane' ? { hasExternalEtcd: true } : {}) }));
+  const { masters = 1, workers = DEFAULT_WORKERS, nodeCpu: cpu, nodeMemory: memory, externalEtcd } = wanted;
+  const hosts = hostsWith(workers, masters).map((host) => ({ ...host, ...(cpu === undefined ? {} : { cpu }), ...(memory === undefined ? {} : { memory }), ...(externalEtcd !== undefined && host.role === 'control-plane' ? { hasExternalEtcd: true } : {}) }));
   if (isRootless()) {
     await checkRootlessHosts(folder.path);
     await makeBase(folder.baseFolder);
   }
   rmSync(`${folder.path}/hosts`, { recursive: true, force: true }); // an earlier attempt that was cut short
   const pki = await kubeadmPki({
-    masters: hosts.filter(({ role }) => role === 'control-plane'), workers: hosts.filter(({ role }) => role === 'worker'),
+    masters: mastersOf(hosts), controlPlaneEndpoint: urlOf(controlPlaneEndpoint(hosts)), workers: hosts.filter(({ role }) => role === 'worker'),
     serviceCidr: SERVICE_CIDR, nowMs, extraDnsNames: ['localhost'], extraIpAddresses: ['127.0.0.1'],
   });
   for (const host of hosts) provisionHost(folder, host, hosts, filesOf(host, pki.get(host.name) ?? new Map(), externalEtcd), externalEtcd?.servers);
@@ -76,7 +79,7 @@ export async function provisionWorker(folder: ClusterFolder, host: HostLayout, n
   const pki = folder.hostData(MASTER.name, '/etc/kubernetes/pki');
   const ca = { certPem: readFileSync(`${pki}/ca.crt`, 'utf8'), keyPem: readFileSync(`${pki}/ca.key`, 'utf8') };
   rmSync(folder.hostFolder(host.name), { recursive: true, force: true }); // an earlier attempt that was cut short
-  provisionHost(folder, host, [...folder.hosts, host], await nodeFiles(host, ca, `https://${MASTER_ENDPOINT}`, nowMs));
+  provisionHost(folder, host, [...folder.hosts, host], await nodeFiles(host, ca, urlOf(controlPlaneEndpoint(folder.hosts)), nowMs));
 }
 
 export const labHost = (folder: ClusterFolder, { name, address }: HostLayout): LabHost => ({ name, address, folder: folder.hostFolder(name) });
@@ -110,5 +113,3 @@ function provisionHost(folder: ClusterFolder, host: HostLayout, hosts: readonly 
   mkdirSync(data('/etc/cni/net.d'), { recursive: true });
   chmodSync(data('/root'), 0o700);
 }
-
-export const MASTER_ENDPOINT = `${MASTER.address}:${API_PORT}`;

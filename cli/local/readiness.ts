@@ -27,15 +27,18 @@ export async function waitUntilReady(folder: ClusterFolder, progress: Progress, 
       return true;
     });
     if (!folder.provisioned.addonsApplied) {
-      await bindClusterAdmins(folder.hostData(MASTER.name, '/etc/kubernetes/super-admin.conf'), admin.server);
-      await applyAddons(api, MASTER);
-      progress.step('addons: calico, kube-proxy, CoreDNS');
+      await until('addons: calico, kube-proxy, CoreDNS', progress, signal, async () => {
+        await bindClusterAdmins(folder.hostData(MASTER.name, '/etc/kubernetes/super-admin.conf'), admin.server);
+        await applyAddons(api, hosts);
+        return true;
+      }, mayPass);
     }
-    await until(`nodes Ready (${hosts.length}/${hosts.length})`, progress, signal, () => follow(api, nodeKind, {}, (nodes) => allNodesReady(nodes, hosts), signal));
-    if (!folder.provisioned.addonsApplied) {
-      await markControlPlane(api, hosts);
-      folder.markProvisioned({ ...folder.provisioned, addonsApplied: true });
-    }
+    await until(`nodes Ready (${hosts.length}/${hosts.length})`, progress, signal, async () => {
+      if (!(await follow(api, nodeKind, {}, (nodes) => allNodesReady(nodes, hosts), signal))) return false;
+      if (!folder.provisioned.addonsApplied) await markControlPlane(api, hosts);
+      return true;
+    });
+    if (!folder.provisioned.addonsApplied) folder.markProvisioned({ ...folder.provisioned, addonsApplied: true });
     await until('CoreDNS Running', progress, signal, () => follow(api, podKind, { namespace: 'kube-system', labelSelector: 'k8s-app=kube-dns' }, dnsRuns, signal));
   } catch (error) {
     if (signal.aborted && signal.reason instanceof DOMException && signal.reason.name === 'TimeoutError') {
@@ -47,15 +50,19 @@ export async function waitUntilReady(folder: ClusterFolder, progress: Progress, 
   }
 }
 
+const isOfServer = (error: unknown): boolean => error instanceof TransportError || error instanceof StatusError;
+/** An API server that goes away, or loses its etcd for a moment. What it refuses, it will refuse again. */
+const mayPass = (error: unknown): boolean => error instanceof TransportError || (error instanceof StatusError && error.code >= 500);
+
 /** Tries until `attempt` says true; an API server that is not there yet is no error. */
-async function until(what: string, progress: Progress, signal: AbortSignal, attempt: () => Promise<boolean>): Promise<void> {
+async function until(what: string, progress: Progress, signal: AbortSignal, attempt: () => Promise<boolean>, isNoError = isOfServer): Promise<void> {
   progress.waitingFor(what);
   for (;;) {
     signal.throwIfAborted();
     try {
       if (await attempt()) break;
     } catch (error) {
-      if (!(error instanceof TransportError) && !(error instanceof StatusError)) throw error;
+      if (!isNoError(error)) throw error;
     }
     await systemClock.sleep(RETRY_MS, signal);
   }

@@ -4,20 +4,20 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileS
 import { connect, createServer, type Server } from 'node:net';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { joinSockets } from '#lib/balancer/join-sockets.ts';
 import { systemClock } from '#lib/environment/clock.ts';
 import { withDeadline } from '#lib/service/abort.ts';
-import { GATEWAY, MASTER, SUBNET_PREFIX_LENGTH } from '../cluster-layout.ts';
+import { apiServersOf, GATEWAY, MASTER, SUBNET_PREFIX_LENGTH } from '../cluster-layout.ts';
 import { UserError } from '../user-error.ts';
 import type { ClusterFolder } from './cluster-folder.ts';
 import { etcdRelays, externalEtcdOf, relayToEtcd, type ExternalEtcdOptions } from './external-etcd.ts';
-import { joinSockets } from './join-sockets.ts';
 import { checkHostRoutes, connectMachine, keepBlockRoutes } from './host-routes.ts';
 import { CGROUP_CONTROLLERS } from './lab/host-boot.ts';
 import { RELAY_SOCKET, type LabConfig } from './lab/lab-config.ts';
 import { ensureFolderIsUsable, ensureMachineIsReady } from './preflight.ts';
 import { pathWithSystemPrograms } from './find-program.ts';
 import { allProcesses } from './proc.ts';
-import { adminKubeconfig, HOST_DATA_FOLDERS, labHost, MASTER_ENDPOINT, provision, type WantedHosts } from './provision.ts';
+import { adminKubeconfig, HOST_DATA_FOLDERS, labHost, provision, type WantedHosts } from './provision.ts';
 import { isRootless, startAsClusterRoot } from './rootless.ts';
 import { waitUntilReady } from './readiness.ts';
 import { putBackManifests } from './start-stop.ts';
@@ -108,7 +108,7 @@ async function startLab(folder: ClusterFolder): Promise<ChildProcess> {
   const dist = dirname(fileURLToPath(import.meta.url));
   const config: LabConfig = {
     hosts: folder.hosts.map((host) => labHost(folder, host)),
-    gateway: GATEWAY, prefixLength: SUBNET_PREFIX_LENGTH, apiserver: MASTER_ENDPOINT, etcd: etcdRelays(folder), dataFolders: HOST_DATA_FOLDERS,
+    gateway: GATEWAY, prefixLength: SUBNET_PREFIX_LENGTH, apiServers: apiServersOf(folder.hosts), etcd: etcdRelays(folder), dataFolders: HOST_DATA_FOLDERS,
     dist, nodeModules: nodeModulesBeside(dist), nodeExecutable: process.execPath, cgroup: folder.cgroup,
     ...(isRootless() ? { rootlessBase: folder.baseFolder } : {}),
   };

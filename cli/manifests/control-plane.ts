@@ -74,10 +74,21 @@ const volumeName = (path: string): string => path.slice(1).replaceAll(/[/.]/g, '
 
 const flag = (name: string, value: string): string => `--${name}=${value}`;
 
+interface Master {
+  readonly name: string;
+  readonly address: string;
+}
+const peerUrl = ({ address }: Master): string => `https://${address}:2380`;
+
+export interface ControlPlaneOptions {
+  readonly masters: readonly Master[];
+  readonly extraMounts?: ((pod: string) => readonly StaticPodMount[]) | undefined;
+  /** URLs of an etcd outside the cluster, which gets no static pod then. */
+  readonly externalEtcd?: readonly string[] | undefined;
+}
+
 /** File name (without folder) to YAML. */
-export function controlPlaneManifests(
-  host: { readonly name: string; readonly address: string }, extraMounts: (pod: string) => readonly StaticPodMount[] = () => [], externalEtcd: readonly string[] = [],
-): ReadonlyMap<string, string> {
+export function controlPlaneManifests(host: Master, { masters, extraMounts = () => [], externalEtcd = [] }: ControlPlaneOptions): ReadonlyMap<string, string> {
   const { name, address } = host;
   const apiserver: Endpoint = { host: address, path: '/livez', port: API_PORT, scheme: 'HTTPS' };
   const pods: StaticPod[] = [
@@ -89,9 +100,11 @@ export function controlPlaneManifests(
       files: [{ path: '/var/lib/etcd', writable: true }, { path: `${PKI}/etcd` }],
       command: ['etcd',
         flag('advertise-client-urls', `https://${address}:2379`), flag('cert-file', `${PKI}/etcd/server.crt`), flag('client-cert-auth', 'true'),
-        flag('data-dir', '/var/lib/etcd'), flag('initial-advertise-peer-urls', `https://${address}:2380`), flag('initial-cluster', `${name}=https://${address}:2380`),
+        flag('data-dir', '/var/lib/etcd'), flag('initial-advertise-peer-urls', peerUrl(host)),
+        // All at once: kubeadm, which makes one master after the other, names those that are there already, and has the others join.
+        flag('initial-cluster', masters.map((each) => `${each.name}=${peerUrl(each)}`).join(',')),
         flag('key-file', `${PKI}/etcd/server.key`), flag('listen-client-urls', `https://127.0.0.1:2379,https://${address}:2379`),
-        flag('listen-metrics-urls', 'http://127.0.0.1:2381'), flag('listen-peer-urls', `https://${address}:2380`), flag('name', name),
+        flag('listen-metrics-urls', 'http://127.0.0.1:2381'), flag('listen-peer-urls', peerUrl(host)), flag('name', name),
         flag('peer-cert-file', `${PKI}/etcd/peer.crt`), flag('peer-client-cert-auth', 'true'), flag('peer-key-file', `${PKI}/etcd/peer.key`),
         flag('peer-trusted-ca-file', `${PKI}/etcd/ca.crt`), flag('snapshot-count', '10000'), flag('trusted-ca-file', `${PKI}/etcd/ca.crt`),
         flag('watch-progress-notify-interval', '5s')],

@@ -39,7 +39,8 @@ export async function kubeadmPki(options: KubeadmPkiOptions): Promise<PkiFiles> 
   for (const worker of workers) files.set(worker.name, await nodeFiles(worker, shared.ca, endpoint, nowMs));
   for (const master of masters) {
     files.set(master.name, new Map([
-      ...await nodeFiles(master, shared.ca, endpoint, nowMs),
+      // A master's kubelet asks its own API server. Source: kubeadm, ControlPlaneKubeletLocalMode.
+      ...await nodeFiles(master, shared.ca, localEndpoint(master), nowMs),
       ...await controlPlaneFiles(master, shared, endpoint, options),
     ]));
   }
@@ -47,6 +48,8 @@ export async function kubeadmPki(options: KubeadmPkiOptions): Promise<PkiFiles> 
   for (const { name } of masters) files.get(name)?.set(`${PKI}/sa.key`, privateKeyPem).set(`${PKI}/sa.pub`, publicKeyPem);
   return files;
 }
+
+const localEndpoint = ({ address }: PkiHost): string => `https://${address}:${API_PORT}`;
 
 /** What `kubeadm join` leaves on a worker. */
 export async function nodeFiles(host: PkiHost, ca: KeyAndCertificate, endpoint: string, nowMs: number): Promise<Map<string, string>> {
@@ -77,7 +80,7 @@ async function controlPlaneFiles(host: PkiHost, { ca, frontProxyCa, etcdCa }: Au
   put('apiserver', await issueCertificate({
     ca, commonName: 'kube-apiserver', usages: ['server'], nowMs,
     dnsNames: [host.name, 'kubernetes', 'kubernetes.default', 'kubernetes.default.svc', `kubernetes.default.svc.${domain}`, ...(options.extraDnsNames ?? [])],
-    ipAddresses: [firstServiceAddress(options.serviceCidr), host.address, ...endpointAddress(endpoint), ...(options.extraIpAddresses ?? [])],
+    ipAddresses: [...new Set([firstServiceAddress(options.serviceCidr), host.address, ...endpointAddress(endpoint), ...(options.extraIpAddresses ?? [])])],
   }));
   put('apiserver-kubelet-client', await client(ca, 'kube-apiserver-kubelet-client', ['kubeadm:cluster-admins']));
   put('front-proxy-ca', frontProxyCa);
@@ -91,7 +94,7 @@ async function controlPlaneFiles(host: PkiHost, { ca, frontProxyCa, etcdCa }: Au
   put('etcd/peer', await etcdMember(['server', 'client']));
   put('etcd/healthcheck-client', await client(etcdCa, 'kube-etcd-healthcheck-client'));
   put('apiserver-etcd-client', await client(etcdCa, 'kube-apiserver-etcd-client'));
-  const local = `https://${host.address}:${API_PORT}`;
+  const local = localEndpoint(host);
   const conf = async (name: string, server: string, user: string, organizations: readonly string[] = []) =>
     files.set(`/etc/kubernetes/${name}.conf`, await clientKubeconfig(ca, server, user, organizations, nowMs));
   await conf('admin', endpoint, 'kubernetes-admin', ['kubeadm:cluster-admins']);
@@ -99,7 +102,7 @@ async function controlPlaneFiles(host: PkiHost, { ca, frontProxyCa, etcdCa }: Au
   await conf('controller-manager', local, 'system:kube-controller-manager');
   await conf('scheduler', local, 'system:kube-scheduler');
   // Not kubeadm's: metrics-server is a service of the host here.
-  await conf('metrics-server', local, 'system:metrics-server');
+  await conf('metrics-server', endpoint, 'system:metrics-server');
   put('metrics-server', await issueCertificate({
     ca, commonName: 'metrics-server', usages: ['server'], nowMs,
     dnsNames: ['metrics-server', 'metrics-server.kube-system', 'metrics-server.kube-system.svc'], ipAddresses: [host.address],

@@ -19,7 +19,7 @@ const BOOTED_MARK = '/run/kubreak/booted';
 const LOG_LIMIT_BYTES = 10 * 1024 * 1024;
 const LOG_CHECK_MS = 30_000;
 
-export async function startNode(flags: Flags<typeof nodeFlags>, { clock, log }: Environment, signal: AbortSignal): Promise<void> {
+export async function startNode(flags: Flags<typeof nodeFlags>, { clock, random, log }: Environment, signal: AbortSignal): Promise<void> {
   const config = JSON.parse(await readFile(flags.config, 'utf8')) as HostConfig;
   const modules = new Set(config.modules);
   const units = new Map(config.units.map((unit) => [unit.name, new Unit(unit, { clock, log, stateFolder: STATE_FOLDER, logFolder: LOG_FOLDER })]));
@@ -94,6 +94,10 @@ export async function startNode(flags: Flags<typeof nodeFlags>, { clock, log }: 
   };
   await serveControlSocket(flags.socket, answer, signal);
 
+  if (config.balancer) {
+    const { serveBalancer } = await import('./edge/balancer.ts'); // with TLS, which a cluster of one master does without
+    await serveBalancer(config.balancer, { clock, random, log }, signal);
+  }
   for (const unit of units.values()) unit.start((unit.config.bootDelaySeconds ?? 0) * 1000);
   const logCheck = setInterval(() => [...units.values()].forEach(({ logFile }) => rotateLog(logFile)), LOG_CHECK_MS);
   log.info({ host: config.hostName }, 'host is up');

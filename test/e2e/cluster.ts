@@ -152,14 +152,14 @@ export class TestCluster extends DrivenCluster {
     this.folder = join(scratch, isOther ? 'home' : '', '.kubreak');
   }
 
-  static async start(user: ClusterUser = 'self'): Promise<TestCluster> {
+  static async start(user: ClusterUser = 'self', options: readonly string[] = []): Promise<TestCluster> {
     const cluster = new TestCluster(mkdtempSync(join(tmpdir(), 'kubreak-e2e-')), await freePort(), user);
-    await cluster.up();
+    await cluster.up(options);
     return cluster;
   }
 
-  async up(): Promise<void> {
-    const { code, stdout, stderr } = await this.kubreak(['up', '--detach', '--port', String(this.port)], { timeoutMs: 240_000 });
+  async up(options: readonly string[] = []): Promise<void> {
+    const { code, stdout, stderr } = await this.kubreak(['up', '--detach', '--port', String(this.port), ...options], { timeoutMs: 240_000 });
     assert.equal(code, 0, `kubreak up failed:\n${stdout}\n${stderr}`);
   }
   async down(purge = true): Promise<void> {

@@ -1,13 +1,13 @@
 // kill -9 of every component in turn, under a workload that serves and a client that writes: nothing that was
 // acknowledged is lost, pods go on serving, and everything converges with no command.
 import assert from 'node:assert/strict';
-import { spawn, type ChildProcess } from 'node:child_process';
 import { after, before, describe, test } from 'node:test';
 import { connectToApiserver, TransportError, type ApiClient } from '#lib/api-client/client.ts';
 import { configMapKind } from '#lib/kinds/core/config-map.ts';
 import { isAlreadyExists, StatusError } from '#lib/machinery/status-error.ts';
 import { loadKubeconfig } from '#lib/pki/kubeconfig.ts';
 import { TestCluster, until } from './cluster.ts';
+import { Traffic } from './traffic.ts';
 
 interface ProcessReport {
   readonly component: string;
@@ -45,32 +45,6 @@ class Writer {
       }
       await new Promise((resolve) => setTimeout(resolve, 50));
     }
-  }
-}
-
-/** Asks the given addresses from a host, over and over; each line is an address and an HTTP status. */
-class Traffic {
-  readonly #child: ChildProcess;
-  #lines: string[] = [];
-
-  constructor(host: string, addresses: readonly string[]) {
-    const script = `while :; do for a in ${addresses.join(' ')}; do echo "$a $(curl -s -m 5 -o /dev/null -w '%{http_code}' http://$a/)"; done; sleep 0.1; done`;
-    this.#child = spawn(process.execPath, [new URL('../../dist/kubreak.js', import.meta.url).pathname, '--dir', cluster.folder, 'exec', host, '--', 'sh', '-c', script], { stdio: ['ignore', 'pipe', 'inherit'], detached: true });
-    let rest = '';
-    this.#child.stdout?.on('data', (chunk: Buffer) => {
-      const lines = (rest + chunk.toString()).split('\n');
-      rest = lines.pop() ?? '';
-      this.#lines.push(...lines);
-    });
-  }
-  /** What was seen since the last call. */
-  take(): { total: number; failed: string[] } {
-    const lines = this.#lines;
-    this.#lines = [];
-    return { total: lines.length, failed: lines.filter((line) => !line.endsWith(' 200')) };
-  }
-  stop(): void {
-    if (this.#child.pid !== undefined) process.kill(-this.#child.pid, 'SIGKILL');
   }
 }
 
@@ -120,7 +94,7 @@ spec: {selector: {app: web}, ports: [{port: 80}]}
     await until('the workload is ready', async () => (await readyReplicas('web')) === 3);
     const { items } = await cluster.json<{ items: { status: { podIP: string } }[] }>('get', 'pods', '-l', 'app=web');
     const { spec } = await cluster.json<{ spec: { clusterIP: string } }>('get', 'service', 'web');
-    traffic = new Traffic('m-k8s', [...items.map((pod) => pod.status.podIP), spec.clusterIP]);
+    traffic = new Traffic(cluster, 'm-k8s', [...items.map((pod) => pod.status.podIP), spec.clusterIP]);
     await until('the service answers', async () => {
       const { total, failed } = traffic.take();
       return total >= 4 && failed.length === 0;

@@ -1,7 +1,7 @@
 // The last steps of `kubeadm init`, once the API server answers: roles, addons, the control plane's label. May be repeated:
 // it is, from the beginning, when the master went down in the middle.
 import { applyAddons, bindClusterAdmins, markControlPlane } from '../../bootstrap-objects.ts';
-import { MASTER, type HostLayout } from '../../cluster-layout.ts';
+import type { HostLayout } from '../../cluster-layout.ts';
 import { connectToApiserver, TransportError } from '#lib/api-client/client.ts';
 import { systemClock } from '#lib/environment/clock.ts';
 import { StatusError } from '#lib/machinery/status-error.ts';
@@ -10,13 +10,12 @@ import { loadKubeconfig } from '#lib/pki/kubeconfig.ts';
 const RETRY_MS = 100;
 
 export async function initializeCluster(hosts: readonly HostLayout[]): Promise<void> {
-  const master = hosts.find(({ name }) => name === MASTER.name) ?? MASTER;
   const admin = await loadKubeconfig('/etc/kubernetes/admin.conf');
   const api = connectToApiserver(admin, 'kubreak');
   const steps = [
     () => api.request('GET', '/readyz'),
     () => bindClusterAdmins('/etc/kubernetes/super-admin.conf', admin.server),
-    () => applyAddons(api, master),
+    () => applyAddons(api, hosts),
     () => markControlPlane(api, hosts), // fails until the master's kubelet has registered it
   ];
   try {

@@ -18,8 +18,8 @@ export interface LabConfig {
   readonly hosts: readonly LabHost[];
   readonly gateway: string;
   readonly prefixLength: number;
-  /** `host:port` of the API server, inside. */
-  readonly apiserver: string;
+  /** Inside. */
+  readonly apiServers: readonly { readonly host: string; readonly port: number }[];
   /** Of an etcd outside the cluster. */
   readonly etcd: readonly EtcdRelay[];
   /** Folders of a host with a disk of their own. */

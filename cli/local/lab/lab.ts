@@ -2,10 +2,11 @@
 import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { connect, createServer } from 'node:net';
+import { connect, createServer, type Socket } from 'node:net';
 import { systemClock } from '#lib/environment/clock.ts';
+import { systemRandom } from '#lib/environment/random.ts';
 import { aborted } from '#lib/service/abort.ts';
-import { joinSockets } from '../join-sockets.ts';
+import { joinSockets } from '#lib/balancer/join-sockets.ts';
 import { CGROUP_CONTROLLERS, hostBootScript } from './host-boot.ts';
 import { LAB_SOCKET, RELAY_SOCKET, type LabConfig, type LabHost } from './lab-config.ts';
 
@@ -21,7 +22,7 @@ export async function runLab(config: LabConfig, signal: AbortSignal): Promise<vo
   const hosts = new Map<string, PoweredHost>();
   const power = (host: LabHost): void => void hosts.set(host.name, powerOn(host, config));
   config.hosts.forEach(power);
-  serveRelay(config.apiserver);
+  await serveRelay(config, signal);
   takeEtcdConnections(config);
   serveLabSocket({
     cycle: (name) => hosts.get(name)?.cycle(),
@@ -146,14 +147,25 @@ function powerOn(host: LabHost, config: LabConfig): PoweredHost {
   };
 }
 
-/** Byte for byte between a unix socket, which the supervisor reaches from outside, and the API server. */
-function serveRelay(apiserver: string): void {
-  const [host = '', port = ''] = apiserver.split(':');
+/** Byte for byte between a unix socket, which the supervisor reaches from outside, and an API server. */
+async function serveRelay({ apiServers }: LabConfig, signal: AbortSignal): Promise<void> {
   rmSync(RELAY_SOCKET, { force: true });
-  createServer({ allowHalfOpen: true }, (outside) => {
-    const inside = connect({ host, port: Number(port), allowHalfOpen: true });
-    joinSockets(outside, inside);
-  }).listen(RELAY_SOCKET);
+  const join = apiServers.length > 1 ? await balancing(apiServers, signal) : (outside: Socket) => {
+    const [only] = apiServers;
+    if (only) joinSockets(outside, connect({ ...only, allowHalfOpen: true }));
+  };
+  createServer({ allowHalfOpen: true }, join).listen(RELAY_SOCKET);
+}
+
+/** What a load balancer in front of the masters is for those outside of the cluster. */
+async function balancing(apiServers: LabConfig['apiServers'], signal: AbortSignal): Promise<(outside: Socket) => void> {
+  const [{ TcpBalancer }, { readyzProbe }] = await Promise.all([import('#lib/balancer/tcp-balancer.ts'), import('#lib/balancer/readyz-probe.ts')]);
+  const balancer = new TcpBalancer({
+    addresses: apiServers, newProbe: readyzProbe, clock: systemClock, random: systemRandom,
+    onHealth: ({ host, port }, health) => process.stdout.write(`balancer: ${host}:${port} is ${health}\n`),
+  });
+  void balancer.run(signal);
+  return (outside) => void balancer.serve(outside);
 }
 
 const FIRST_ETCD_PORT = 23_790;

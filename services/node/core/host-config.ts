@@ -12,6 +12,11 @@ export interface UnitConfig {
   readonly bootDelaySeconds?: number;
 }
 
+export interface BalancerConfig {
+  readonly listen: { readonly host: string; readonly port: number };
+  readonly servers: readonly { readonly host: string; readonly port: number }[];
+}
+
 export interface HostConfig {
   readonly hostName: string;
   readonly network: {
@@ -26,4 +31,6 @@ export interface HostConfig {
   /** Kernel modules that are loaded at boot (/etc/modules-load.d). */
   readonly modules: readonly string[];
   readonly units: readonly UnitConfig[];
+  /** In front of several API servers, for the clients on this host. */
+  readonly balancer?: BalancerConfig;
 }
