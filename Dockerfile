@@ -22,10 +22,10 @@ COPY package.json package-lock.json ./
 RUN npm ci --omit=dev --ignore-scripts --no-audit --no-fund
 COPY . .
 COPY --from=programs /opt/kubreak/dist dist
-# Such as containerd and runc (docker-compose.containerd.yml).
-ARG EXTRA_PACKAGES=
-RUN [ -z "$EXTRA_PACKAGES" ] || { apt-get update -qq \
- && DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get install -y -qq --no-install-recommends $EXTRA_PACKAGES >/dev/null \
+# containerd: for hosts that run Debian's in place of the container runtime that is built in.
+ARG CONTAINER_RUNTIME=
+RUN [ "$CONTAINER_RUNTIME" != containerd ] || { apt-get update -qq \
+ && DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get install -y -qq --no-install-recommends containerd runc >/dev/null \
  && rm -rf /var/lib/apt/lists/* /var/cache/apt/archives/* /var/log/*; }
 RUN node dist/compose-host.js tools && ln -s /opt/kubreak/dist/kubreak.js /usr/local/bin/kubreak
 WORKDIR /root

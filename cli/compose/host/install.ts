@@ -55,7 +55,7 @@ export function chooseContainerRuntime({ name, hosts, gateway }: Installation, c
   if (!host) throw new Error(`no host of the cluster is called ${name}`);
   if (!containerRuntime) throw new Error(`CONTAINER_RUNTIME must be one of ${CONTAINER_RUNTIMES.join(', ')}, not "${chosen}"`);
   const missing = containerRuntime === 'containerd' ? ['containerd', 'runc'].filter((program) => findProgram(program) === undefined) : [];
-  if (missing.length > 0) throw new Error(`${missing.join(' and ')} not installed in this image: build it with EXTRA_PACKAGES="containerd runc"`);
+  if (missing.length > 0) throw new Error(`${missing.join(' and ')} not installed in this image: docker compose build w3-k8s`);
   for (const { path, text, mode } of serviceFiles({ host, hosts, gateway, foreignTables: FOREIGN_TABLES, containerRuntime })) write(path, text, mode);
   if (containerRuntime === 'containerd') return;
   for (const { path, text } of realContainerdFiles()) {

@@ -32,6 +32,8 @@ export interface LayerStoreOptions {
   readonly root: string;
   /** The folder with dist and node_modules. */
   readonly bundleFolder: string;
+  /** The folder with usr, the node's programs. */
+  readonly nodeRoot?: string;
   readonly log: Logger;
 }
 
@@ -58,9 +60,10 @@ export class LayerStore {
 
   /** The lowest of every image: an empty root, and the node's /usr. */
   async nodePrograms(): Promise<Layer> {
-    const { path } = await prepareBaseLayer(this.#options.root, readUserNamespace());
+    const { root, nodeRoot = '/' } = this.#options;
+    const { path } = await prepareBaseLayer(root, readUserNamespace());
     // Devices come from the runtime.
-    return this.#once(['node', basename(path)], () => tar(['--anchored', '--exclude=./dev/*', ...LEFT_OUT.map((name) => `--exclude=${name}`), '-C', path, '.', '-C', '/', 'usr']));
+    return this.#once(['node', basename(path)], () => tar(['--anchored', '--exclude=./dev/*', ...LEFT_OUT.map((name) => `--exclude=${name}`), '-C', path, '.', '-C', nodeRoot, 'usr']));
   }
 
   /** The cluster's own programs at /opt/kubreak, and Node.js where it is not among the node's in /usr. */
