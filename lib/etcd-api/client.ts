@@ -10,6 +10,7 @@ import type {
   PutRequestInput, PutResponse, RangeRequestInput, RangeResponse, ResponseHeader, StatusResponse, TxnRequestInput, TxnResponse,
 } from './messages.ts';
 import { clusterService, kvService, leaseService, maintenanceService, watchService, type EtcdMethod } from './services.ts';
+export { prefixEnd } from './prefix.ts';
 import { resumingWatch, type EtcdWatch, type WatchOptions } from './watch.ts';
 
 export interface EtcdClientOptions {
@@ -122,19 +123,6 @@ export function connectToEtcd(options: EtcdClientOptions): EtcdClient {
     },
     close: () => client.close(),
   };
-}
-
-/** The end of the range of all keys that start with `prefix`. */
-export function prefixEnd(prefix: string | Uint8Array): Buffer {
-  const end = Buffer.from(prefix as string);
-  for (let index = end.length - 1; index >= 0; index -= 1) {
-    const byte = end[index] ?? 0;
-    if (byte < 0xff) {
-      end[index] = byte + 1;
-      return end.subarray(0, index + 1);
-    }
-  }
-  return Buffer.from([0]); // nothing but 0xff: to the end of all keys
 }
 
 interface Endpoint {

@@ -1,5 +1,6 @@
 // gRPC service definitions of etcd v3, for servers and clients of @grpc/grpc-js alike.
 import * as a from './auth-messages.ts';
+import * as c from './concurrency-messages.ts';
 import * as m from './messages.ts';
 import type { Message } from './wire.ts';
 
@@ -12,6 +13,7 @@ function method<Request, RequestInput, Response, ResponseInput>(
     path, requestStream: kind === 'bidi', responseStream: kind !== 'unary',
     requestSerialize: request.encode, requestDeserialize: request.decode,
     responseSerialize: response.encode, responseDeserialize: response.decode,
+    messages: { request: request as Message<unknown, never>, response: response as Message<unknown, never> },
   };
 }
 
@@ -24,6 +26,8 @@ export interface EtcdMethod<Request, RequestInput, Response, ResponseInput> {
   readonly requestDeserialize: (bytes: Buffer) => Request;
   readonly responseSerialize: (value: ResponseInput) => Buffer;
   readonly responseDeserialize: (bytes: Buffer) => Response;
+  /** For translations to JSON. */
+  readonly messages: { readonly request: Message<unknown, never>; readonly response: Message<unknown, never> };
 }
 
 export const kvService = {
@@ -80,6 +84,19 @@ export const authService = {
   RoleDelete: method('/etcdserverpb.Auth/RoleDelete', a.authRoleDeleteRequest, a.authRoleDeleteResponse),
   RoleGrantPermission: method('/etcdserverpb.Auth/RoleGrantPermission', a.authRoleGrantPermissionRequest, a.authRoleGrantPermissionResponse),
   RoleRevokePermission: method('/etcdserverpb.Auth/RoleRevokePermission', a.authRoleRevokePermissionRequest, a.authRoleRevokePermissionResponse),
+} as const;
+
+export const lockService = {
+  Lock: method('/v3lockpb.Lock/Lock', c.lockRequest, c.lockResponse),
+  Unlock: method('/v3lockpb.Lock/Unlock', c.unlockRequest, c.unlockResponse),
+} as const;
+
+export const electionService = {
+  Campaign: method('/v3electionpb.Election/Campaign', c.campaignRequest, c.campaignResponse),
+  Proclaim: method('/v3electionpb.Election/Proclaim', c.proclaimRequest, c.proclaimResponse),
+  Leader: method('/v3electionpb.Election/Leader', c.leaderRequest, c.leaderResponse),
+  Observe: method('/v3electionpb.Election/Observe', c.leaderRequest, c.leaderResponse, 'serverStream'),
+  Resign: method('/v3electionpb.Election/Resign', c.resignRequest, c.resignResponse),
 } as const;
 
 export const healthService = {

@@ -162,10 +162,18 @@ export class WireWriter {
   }
 }
 
+/** What a field holds, for whoever translates messages to something else than the wire format. */
+export type FieldKind =
+  | { readonly type: 'int64' | 'uint32' | 'int64Id' | 'uint64Id' | 'boolean' | 'string' | 'bytes' }
+  | { readonly type: 'enum'; readonly names: readonly string[] }
+  | { readonly type: 'message'; readonly message: () => Message<unknown, never> };
+
 /** How one kind of field is written and read. `Decoded` is what reading gives; `Encodable` what writing accepts. */
 export interface Field<Decoded, Encodable> {
   readonly number: number;
   readonly wireType: number;
+  readonly kind: FieldKind;
+  readonly isRepeated: boolean;
   /** A fresh or shared-immutable value for an absent field. */
   readonly absent: () => Decoded;
   /** Returns the new value; repeated fields append to `previous`. Called with the wire type that was found. */
@@ -175,6 +183,7 @@ export interface Field<Decoded, Encodable> {
 }
 
 interface Scalar<Decoded, Encodable> {
+  readonly kind: FieldKind;
   readonly wireType: number;
   readonly zero: Decoded;
   readonly isZero: (value: Encodable) => boolean;
@@ -184,7 +193,7 @@ interface Scalar<Decoded, Encodable> {
 
 function field<D, E>(number: number, scalar: Scalar<D, E>): Field<D, E> {
   return {
-    number, wireType: scalar.wireType, absent: () => scalar.zero, read: scalar.read,
+    number, wireType: scalar.wireType, kind: scalar.kind, isRepeated: false, absent: () => scalar.zero, read: scalar.read,
     write: (writer, value) => {
       if (scalar.isZero(value)) return;
       scalar.write(writer, value);
@@ -194,9 +203,11 @@ function field<D, E>(number: number, scalar: Scalar<D, E>): Field<D, E> {
 }
 
 const int64Scalar: Scalar<number, number> = {
+  kind: { type: 'int64' },
   wireType: VARINT, zero: 0, isZero: (value) => value === 0, read: (reader) => reader.int64(), write: (writer, value) => writer.int64(value),
 };
-const idScalar = (read: (reader: WireReader) => bigint): Scalar<bigint, bigint> => ({
+const idScalar = (type: 'int64Id' | 'uint64Id', read: (reader: WireReader) => bigint): Scalar<bigint, bigint> => ({
+  kind: { type },
   wireType: VARINT, zero: 0n, isZero: (value) => value === 0n, read, write: (writer, value) => writer.id(value),
 });
 function writeDelimited(writer: WireWriter, value: string | Uint8Array): void {
@@ -205,29 +216,31 @@ function writeDelimited(writer: WireWriter, value: string | Uint8Array): void {
   writer.uint32(writer.length - before);
 }
 const bytesScalar: Scalar<Buffer, string | Uint8Array> = {
+  kind: { type: 'bytes' },
   wireType: DELIMITED, zero: NO_BYTES, isZero: (value) => value.length === 0, read: (reader) => reader.bytes(), write: writeDelimited,
 };
 const stringScalar: Scalar<string, string> = {
+  kind: { type: 'string' },
   wireType: DELIMITED, zero: '', isZero: (value) => value === '', read: (reader) => reader.bytes().toString('utf8'), write: writeDelimited,
 };
 
 /** int64 and uint64 that count something: revisions, versions, sizes. */
 export const int64 = (number: number): Field<number, number> => field(number, int64Scalar);
 export const uint32 = (number: number): Field<number, number> =>
-  field(number, { ...int64Scalar, read: (reader) => reader.uint32(), write: (writer, value) => writer.uint32(value) });
+  field(number, { ...int64Scalar, kind: { type: 'uint32' }, read: (reader) => reader.uint32(), write: (writer, value) => writer.uint32(value) });
 /** int64 that names something: a lease. */
-export const int64Id = (number: number): Field<bigint, bigint> => field(number, idScalar((reader) => reader.signedId()));
+export const int64Id = (number: number): Field<bigint, bigint> => field(number, idScalar('int64Id', (reader) => reader.signedId()));
 /** uint64 that names something: a member or a cluster. */
-export const uint64Id = (number: number): Field<bigint, bigint> => field(number, idScalar((reader) => reader.unsignedId()));
+export const uint64Id = (number: number): Field<bigint, bigint> => field(number, idScalar('uint64Id', (reader) => reader.unsignedId()));
 export const boolean = (number: number): Field<boolean, boolean> =>
-  field(number, { wireType: VARINT, zero: false, isZero: (value) => !value, read: (reader) => reader.int64() !== 0, write: (writer) => writer.uint32(1) });
+  field(number, { kind: { type: 'boolean' }, wireType: VARINT, zero: false, isZero: (value) => !value, read: (reader) => reader.int64() !== 0, write: (writer) => writer.uint32(1) });
 export const string = (number: number): Field<string, string> => field(number, stringScalar);
 /** Accepts text too, which is written as UTF-8; reading gives a view of the received message. */
 export const bytes = (number: number): Field<Buffer, string | Uint8Array> => field(number, bytesScalar);
 
 function enumScalar<Name extends string>(names: readonly Name[]): Scalar<Name | 'UNRECOGNIZED', Name | 'UNRECOGNIZED'> {
   return {
-    wireType: VARINT, zero: names[0] ?? 'UNRECOGNIZED', isZero: (value) => value === names[0],
+    kind: { type: 'enum', names }, wireType: VARINT, zero: names[0] ?? 'UNRECOGNIZED', isZero: (value) => value === names[0],
     read: (reader) => names[reader.int64()] ?? 'UNRECOGNIZED',
     write: (writer, value) => writer.int64((names as readonly string[]).indexOf(value)),
   };
@@ -242,7 +255,7 @@ function repeatedScalar<D, E>(number: number, scalar: Scalar<D, E>): Field<D[], 
     writer.tag(number, scalar.wireType);
   };
   return {
-    number, wireType: scalar.wireType, absent: () => [],
+    number, wireType: scalar.wireType, kind: scalar.kind, isRepeated: true, absent: () => [],
     read: (reader, previous) => {
       previous.push(scalar.read(reader));
       return previous;
@@ -251,7 +264,7 @@ function repeatedScalar<D, E>(number: number, scalar: Scalar<D, E>): Field<D[], 
   };
 }
 export const strings = (number: number): Field<string[], readonly string[]> => repeatedScalar(number, stringScalar);
-export const uint64Ids = (number: number): Field<bigint[], readonly bigint[]> => repeatedScalar(number, idScalar((reader) => reader.unsignedId()));
+export const uint64Ids = (number: number): Field<bigint[], readonly bigint[]> => repeatedScalar(number, idScalar('uint64Id', (reader) => reader.unsignedId()));
 export const bytesList = (number: number): Field<Buffer[], readonly (string | Uint8Array)[]> => repeatedScalar(number, bytesScalar);
 export const enumerations = <const Name extends string>(number: number, names: readonly Name[]): Field<(Name | 'UNRECOGNIZED')[], readonly (Name | 'UNRECOGNIZED')[]> =>
   repeatedScalar(number, enumScalar(names));
@@ -263,6 +276,8 @@ export interface Message<Decoded, Encodable> {
   readonly encode: (value: Encodable) => Buffer;
   /** Throws WireError. */
   readonly decode: (buffer: Buffer) => Decoded;
+  /** By name, in the order of the declaration. */
+  readonly fields: readonly (readonly [name: string, field: Pick<Field<unknown, unknown>, 'kind' | 'isRepeated'>])[];
 }
 
 type AnyMessage<D, E> = Message<D, E> | (() => Message<D, E>);
@@ -288,7 +303,7 @@ function writeNested<D, E>(writer: WireWriter, number: number, type: Message<D, 
 
 /** A nested message, or a member of a oneof; undefined when absent. A function breaks a cycle of types. */
 export const nested = <D, E>(number: number, type: AnyMessage<D, E>): Field<D | undefined, E | undefined> => ({
-  number, wireType: DELIMITED, absent: () => undefined,
+  number, wireType: DELIMITED, kind: { type: 'message', message: () => resolve(type) as Message<unknown, never> }, isRepeated: false, absent: () => undefined,
   read: (reader) => readNested(reader, resolve(type)),
   write: (writer, value) => {
     if (value !== undefined) writeNested(writer, number, resolve(type), value);
@@ -296,7 +311,7 @@ export const nested = <D, E>(number: number, type: AnyMessage<D, E>): Field<D | 
 });
 
 export const repeated = <D, E>(number: number, type: AnyMessage<D, E>): Field<D[], readonly E[]> => ({
-  number, wireType: DELIMITED, absent: () => [],
+  number, wireType: DELIMITED, kind: { type: 'message', message: () => resolve(type) as Message<unknown, never> }, isRepeated: true, absent: () => [],
   read: (reader, previous) => {
     previous.push(readNested(reader, resolve(type)));
     return previous;
@@ -342,7 +357,7 @@ export function message<T extends { readonly [name: string]: { readonly number: 
     }
   };
   return {
-    read, write,
+    read, write, fields: entries,
     encode: (value) => {
       const writer = new WireWriter();
       write(writer, value);

@@ -14,11 +14,14 @@ import { newAuthService } from './edge/auth-service.ts';
 import { bootstrap } from './edge/bootstrap.ts';
 import { newClusterService } from './edge/cluster-service.ts';
 import { Database } from './edge/database.ts';
+import { newElectionService } from './edge/election-service.ts';
+import { newGateway } from './edge/gateway.ts';
 import { newHttpHandler } from './edge/http.ts';
 import { tokenSignerFor } from './edge/jwt.ts';
 import { newKvService } from './edge/kv-service.ts';
 import { LeaderLeases } from './edge/leader-leases.ts';
 import { newLeaseService, revokeExpiredLeases } from './edge/lease-service.ts';
+import { newLockService } from './edge/lock-service.ts';
 import { listen, type Listening, type Tls } from './edge/listen.ts';
 import { newHealthService, newMaintenanceService } from './edge/maintenance-service.ts';
 import { Member, type MemberEvents } from './edge/member.ts';
@@ -107,12 +110,14 @@ export async function startEtcd(flags: EtcdFlags, environment: Environment, sign
   const services = [
     newKvService({ ...context, maxRequestBytes, maxTxnOps }), newLeaseService(leaseOptions), watch.methods, newClusterService({ ...context, membership }),
     newMaintenanceService(maintenance), newAuthService({ ...context, clock, bcryptCost: flags.bcryptCost, tokenTtlMs, signer }), newHealthService(context),
+    newLockService(context), newElectionService(context),
   ];
   for (const method of services.flat()) grpc.add(method);
-  const http = newHttpHandler({
+  const httpOptions = {
     registry, metrics, alarms: () => member.store.alarms.list(), hasLeader: () => member.leader !== 0n, isLearner: () => member.isLearner,
-    read: (serializable) => member.range({ ...rangeRequest.decode(HEALTH_READ), serializable }),
-  });
+    read: (serializable: boolean) => member.range({ ...rangeRequest.decode(HEALTH_READ), serializable }),
+  };
+  const gateway = newGateway({ handlers: services.flat(), maxRequestBytes: 2 * maxRequestBytes + GRPC_OVERHEAD_BYTES }); // base64 makes it larger
 
   const listening: Listening[] = [];
   const loops: Promise<void>[] = [];
@@ -124,9 +129,9 @@ export async function startEtcd(flags: EtcdFlags, environment: Environment, sign
     if (flags.initialElectionTickAdvance) loops.push(member.hastenFirstElection(stopping));
     const published = publish(publishing, stopping);
     loops.push(published, monitorClusterVersion(publishing, stopping));
-    listening.push(await listen({ urls: flags.listenMetricsUrls, tls, http, log }));
+    listening.push(await listen({ urls: flags.listenMetricsUrls, tls, http: newHttpHandler(httpOptions), log }));
     await Promise.race([published, clock.sleep(READY_TIMEOUT_MS, stopping).catch(() => undefined)]);
-    listening.push(await listen({ urls: flags.listenClientUrls, tls, http, log, onGrpcConnection: (connection) => grpc.accept(connection) }));
+    listening.push(await listen({ urls: flags.listenClientUrls, tls, http: newHttpHandler({ ...httpOptions, gateway }), log, onGrpcConnection: (connection) => grpc.accept(connection) }));
     loops.push(revokeExpiredLeases(leaseOptions, stopping));
     if (autoCompaction.mode !== 'off') loops.push(compactRegularly(new AutoCompactor(autoCompaction), member, environment, stopping));
     const [metricsUrls, clients] = listening.map(({ urls }) => urls);

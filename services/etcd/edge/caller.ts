@@ -5,4 +5,6 @@ export interface Caller {
   readonly header: (name: string) => string | undefined;
   /** Of the client's certificate, when it showed one that was verified. */
   readonly commonName: string | undefined;
+  /** Aborts when the caller goes, or its time is over; the reason is a GrpcError. */
+  readonly signal: AbortSignal;
 }

@@ -90,6 +90,9 @@ async function counted(running: Promise<void>, call: GrpcCall, path: string, fin
 export function callerOf(call: GrpcCall): Caller {
   return {
     header: (name) => call.metadata(name),
+    get signal() {
+      return call.signal;
+    },
     get commonName() {
       const { CN } = call.peer.certificate?.subject ?? {};
       return Array.isArray(CN) ? CN[0] : CN; // Node's types do not know that a name may stand there twice

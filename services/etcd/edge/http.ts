@@ -1,8 +1,9 @@
 // What etcd answers over plain HTTP, on the client port and on --listen-metrics-urls: /health /livez /readyz /version
-// /metrics. Source: etcd v3.6, server/etcdserver/api/etcdhttp.
+// /metrics, and on the client port the JSON gateway. Source: etcd v3.6, server/etcdserver/api/etcdhttp.
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
 import type { Registry } from 'prom-client';
 import { requestUrl } from '#lib/service/request-url.ts';
+import type { Gateway } from './gateway.ts';
 import type { EtcdMetrics } from './metrics.ts';
 import { CLUSTER_VERSION, ETCD_VERSION, STORAGE_VERSION } from './version.ts';
 
@@ -10,6 +11,8 @@ export interface HttpOptions {
   readonly registry: Registry;
   readonly metrics: EtcdMetrics;
   readonly alarms: () => readonly { readonly alarm: string }[];
+  /** Where /v3/ is served. */
+  readonly gateway?: Gateway;
   /** Rejects when the member cannot answer a read; a serializable one needs no other member. */
   readonly read: (isSerializable: boolean) => Promise<unknown>;
   readonly hasLeader: () => boolean;
@@ -18,7 +21,7 @@ export interface HttpOptions {
 
 type Check = () => Promise<string | undefined>;
 
-export function newHttpHandler({ registry, metrics, alarms, read, hasLeader, isLearner }: HttpOptions): RequestListener {
+export function newHttpHandler({ registry, metrics, alarms, gateway, read, hasLeader, isLearner }: HttpOptions): RequestListener {
   const readable = (isSerializable: boolean): Check => () => read(isSerializable).then(() => undefined, (error: unknown) => (error instanceof Error ? error.message : String(error)));
   const votes: Check = () => Promise.resolve(isLearner() ? 'not supported for learner' : undefined);
   const intact: Check = () => Promise.resolve(alarms().some(({ alarm }) => alarm === 'CORRUPT') ? 'alarm activated: CORRUPT' : undefined);
@@ -55,6 +58,7 @@ export function newHttpHandler({ registry, metrics, alarms, read, hasLeader, isL
 
   async function handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const url = requestUrl(request.url);
+    if (gateway !== undefined && url.pathname.startsWith('/v3/')) return gateway(request, response, url.pathname);
     const [, root = '', name, ...rest] = url.pathname.split('/');
     const group = checks[root];
     const chosen = name === undefined ? group : group?.[name] && { [name]: group[name] };

@@ -52,7 +52,7 @@ export function newLeaseService(options: LeaseOptions): GrpcService {
 }
 
 /** Positive, as etcd's own. */
-const newLeaseId = (): bigint => randomBytes(8).readBigUInt64BE() & 0x7fffffffffffffffn || 1n;
+export const newLeaseId = (): bigint => randomBytes(8).readBigUInt64BE() & 0x7fffffffffffffffn || 1n;
 
 type KeepAliveCall = StreamCall<{ ID: bigint }, { header: ReturnType<typeof newHeader>; ID: bigint; TTL: number }>;
 
