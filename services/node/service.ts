@@ -7,7 +7,7 @@ import type { Flags } from '#lib/service/flags.ts';
 import type { HostConfig } from './core/host-config.ts';
 import { failed, parseSystemctl, succeeded, unitStatusText, type CommandResult } from './core/systemctl.ts';
 import { serveControlSocket } from './edge/control-socket.ts';
-import { clearNetworkState, restartNetwork } from './edge/network.ts';
+import { restartNetwork, startNetwork } from './edge/network.ts';
 import { Unit } from './edge/unit.ts';
 import type { nodeFlags } from './flags.ts';
 
@@ -26,8 +26,7 @@ export async function startNode(flags: Flags<typeof nodeFlags>, { clock, random,
   const networkOptions = { network: config.network, modules, log };
 
   if (!existsSync(BOOTED_MARK)) {
-    await clearNetworkState(config.network);
-    await restartNetwork(networkOptions);
+    await startNetwork(networkOptions);
     mkdirSync('/run/kubreak', { recursive: true });
     writeFileSync(BOOTED_MARK, '');
   }

@@ -50,11 +50,26 @@ ln -s /proc/self/fd/2 dev/stderr`;
 /** The machine's own terminals do not show: containers see those of their host, so that `tty` finds its terminal there. */
 const OWN_TERMINALS = 'mount -t devpts -o newinstance,ptmxmode=0666,mode=0620,gid=5 devpts dev/pts';
 
+/** A line of fstab(5). */
+const mountLine = (source: string, target: string, type: string, options: string): string =>
+  `${[source, target, type, options].map((field) => field.replaceAll(' ', '\\040').replaceAll('\t', '\\011')).join(' ')} 0 0`;
+
 export function hostBootScript(host: LabHost, config: LabConfig, bootId: string): string {
   const { folder } = host;
   const root = `${folder}/root`;
   const { rootlessBase } = config;
-  const binds = config.dataFolders.map((path) => `mkdir -p ${quoted(root + path)}; mount --bind ${quoted(`${folder}/data${path}`)} ${quoted(root + path)}`);
+  const bind = (source: string, target: string): string => mountLine(source, `${root}${target}`, 'none', 'bind,X-mount.mkdir');
+  // All by one mount(8): the processes were most of what a boot took.
+  const mounts = [
+    mountLine('proc', `${root}/proc`, 'proc', 'defaults'),
+    mountLine('sysfs', `${root}/sys`, 'sysfs', 'defaults'),
+    mountLine('tmpfs', `${root}/run`, 'tmpfs', 'mode=755'),
+    mountLine('tmpfs', `${root}/tmp`, 'tmpfs', 'mode=1777'),
+    ...config.dataFolders.map((path) => bind(`${folder}/data${path}`, path)),
+    bind(config.dist, '/opt/kubreak/dist'),
+    bind(config.nodeModules, '/opt/kubreak/node_modules'),
+    mountLine(config.nodeExecutable, `${root}/usr/local/bin/node`, 'none', 'bind'),
+  ];
   return `set -e
 cd /
 mount --make-rprivate /
@@ -65,20 +80,15 @@ done
 hostname ${host.name}
 ${rootlessBase === undefined ? rootOverMachine(folder) : rootOverBase(folder, rootlessBase)}
 cd ${quoted(root)}
-mount -t proc proc proc
-mount -t sysfs sysfs sys
+[ -d usr/local/bin ] || mkdir -p usr/local/bin
+[ -e usr/local/bin/node ] || : > usr/local/bin/node
+printf '%s\n' ${mounts.map(quoted).join(' ')} >/run/kubreak/${host.name}.fstab
+mount --all --fstab /run/kubreak/${host.name}.fstab
 if [ -d sys/fs/cgroup ]; then mount --rbind /sys/fs/cgroup sys/fs/cgroup; fi
 ${rootlessBase === undefined ? `mount --rbind /dev dev
 ${OWN_TERMINALS}` : OWN_DEVICES}
-mount -t tmpfs -o mode=755 tmpfs run
-mount -t tmpfs -o mode=1777 tmpfs tmp
 mount -t tmpfs -o mode=1777 tmpfs dev/shm
-${binds.join('\n')}
-mkdir -p opt/kubreak/dist opt/kubreak/node_modules opt/kubreak/bin usr/local/bin run/kubreak run/netns
-mount --bind ${quoted(config.dist)} opt/kubreak/dist
-mount --bind ${quoted(config.nodeModules)} opt/kubreak/node_modules
-[ -e usr/local/bin/node ] || : > usr/local/bin/node
-mount --bind ${quoted(config.nodeExecutable)} usr/local/bin/node
+mkdir -p opt/kubreak/bin run/kubreak run/netns
 ${rootlessBase === undefined ? '' : 'mkdir run/kubreak/sys\nmount -t sysfs sysfs run/kubreak/sys # `ip netns exec` takes /sys away before it mounts another, which needs one to be in sight'}
 echo ${bootId} > run/kubreak/boot_id
 mount --bind run/kubreak/boot_id proc/sys/kernel/random/boot_id

@@ -27,7 +27,7 @@ export async function runLab(config: LabConfig, signal: AbortSignal): Promise<vo
   serveLabSocket({
     cycle: (name) => hosts.get(name)?.cycle(),
     add(host) {
-      connectHost(host, config);
+      ip(cableOf(host));
       if (config.rootlessBase === undefined) makeCgroups(config, [host]);
       power(host);
     },
@@ -48,39 +48,33 @@ function sh(script: string): void {
   execFileSync('sh', ['-ec', script], { stdio: ['ignore', 'ignore', 'inherit'], timeout: COMMAND_TIMEOUT_MS });
 }
 
+function ip(lines: readonly string[]): void {
+  execFileSync('ip', ['-batch', '-'], { input: `${lines.join('\n')}\n`, stdio: ['pipe', 'ignore', 'inherit'], timeout: COMMAND_TIMEOUT_MS });
+}
+
 /** A bridge with the gateway's address, and for each host a network namespace that outlives its boots. */
 function buildNetwork(config: LabConfig): void {
   const { hosts, gateway, prefixLength } = config;
   sh(`mount --make-rprivate /
 mount -t tmpfs -o mode=755 tmpfs /run
-ip link set lo up
-ip link add ${BRIDGE} type bridge
-ip addr add ${gateway}/${prefixLength} dev ${BRIDGE}
-ip link set ${BRIDGE} up
 for key in iptables ip6tables arptables; do
   f=/proc/sys/net/bridge/bridge-nf-call-$key
   [ -e $f ] && echo 0 > $f || :
 done`);
-  for (const host of hosts) connectHost(host, config);
+  ip(['link set lo up', `link add ${BRIDGE} type bridge`, `addr add ${gateway}/${prefixLength} dev ${BRIDGE}`, `link set ${BRIDGE} up`, ...hosts.flatMap(cableOf)]);
 }
 
 /** Its end on the bridge, within the 15 characters that a device may have. */
 const portOf = ({ address }: LabHost): string => `port${address.slice(address.lastIndexOf('.') + 1)}`;
 
-function connectHost(host: LabHost, { gateway, prefixLength }: LabConfig): void {
-  const { name, address } = host;
-  sh(`ip netns add ${name}
-ip link add ${portOf(host)} type veth peer name eth0 netns ${name}
-ip link set ${portOf(host)} master ${BRIDGE} up
-ip -n ${name} addr add ${address}/${prefixLength} dev eth0
-ip -n ${name} link set lo up
-ip -n ${name} link set eth0 up
-ip -n ${name} route add default via ${gateway}`);
-}
+/** Its namespace, and the cable in it. The address is the host's business: it sets it when it boots. */
+const cableOf = (host: LabHost): string[] => [
+  `netns add ${host.name}`, `link add ${portOf(host)} type veth peer name eth0 netns ${host.name}`, `link set ${portOf(host)} master ${BRIDGE} up`,
+];
 
 /** The pair of devices goes with the namespace. */
 function disconnectHost(name: string): void {
-  sh(`ip netns del ${name}`);
+  ip([`netns del ${name}`]);
 }
 
 /** One group a host in each hierarchy, with `host` for its own processes; containers get groups beside it. */

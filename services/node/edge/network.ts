@@ -17,21 +17,32 @@ export interface NetworkOptions {
 
 /** Takes the device down and up, sets address and default route, applies the sysctl file. Throws when `ip` fails. */
 export async function restartNetwork({ network, modules, log }: NetworkOptions): Promise<void> {
+  await runCommand('ip', ['-batch', '-'], restartBatch(network));
+  await applySysctls(modules, log);
+}
+
+function restartBatch(network: HostConfig['network']): string {
   const { address, gateway } = network;
   const device = deviceOf(network);
-  const batch = [`link set ${device} down`, `addr flush dev ${device}`, `addr add ${address} dev ${device}`, `link set lo up`, `link set ${device} up`, `route replace default via ${gateway} dev ${device}`];
-  await runCommand('ip', ['-batch', '-'], `${batch.join('\n')}\n`);
+  return [`link set ${device} down`, `addr flush dev ${device}`, `addr add ${address} dev ${device}`, `link set lo up`, `link set ${device} up`, `route replace default via ${gateway} dev ${device}`, ''].join('\n');
+}
+
+async function applySysctls(modules: ReadonlySet<string>, log: Logger): Promise<void> {
   const { writes, problem } = planNetworkSysctls(await readFile(SYSCTL_FILE, 'utf8'), modules);
   for (const { key, value } of writes) await writeFile(`/proc/sys/${key.replaceAll('.', '/')}`, value);
   if (problem !== undefined) log.warn({ problem }, 'kernel parameters were not all applied');
 }
 
-/** A host that boots has no rules and routes left from before; only its device stays. */
-export async function clearNetworkState({ foreignTables = [] }: HostConfig['network']): Promise<void> {
+/** As `restartNetwork`, for a host that boots: it has no rules and routes left from before; only its device stays. */
+export async function startNetwork({ network, modules, log }: NetworkOptions): Promise<void> {
+  await Promise.all([removeTables(network), runCommand('ip', ['-batch', '-'], `route flush table main\n${restartBatch(network)}`)]);
+  await applySysctls(modules, log);
+}
+
+async function removeTables({ foreignTables = [] }: HostConfig['network']): Promise<void> {
   const tables = (await runCommand('nft', ['list', 'tables'])).split('\n').map((line) => line.replace(/^table /, '').trim());
   const own = tables.filter((table) => table !== '' && !foreignTables.includes(table));
   if (own.length > 0) await runCommand('nft', ['-f', '-'], own.map((table) => `delete table ${table}\n`).join(''));
-  await runCommand('ip', ['route', 'flush', 'table', 'main']);
 }
 
 /** The device with the host's address. A container engine that connects a host anew gives it another one. */
