@@ -17,6 +17,7 @@ import { chainAdmission } from './core/admission/admission.ts';
 import { admissionPlugins } from './core/admission/default-plugins.ts';
 import { serviceReservations } from './core/services/reservations.ts';
 import { parsePortRange, ServiceNetworking } from './core/services/service-networking.ts';
+import { sharedCheck } from './core/shared-check.ts';
 import { EVENT_WINDOW, WatchCache } from './core/watch-cache.ts';
 import { buildApiserverApp } from './edge/app.ts';
 import { chargeQuotaWith } from './edge/charge-quota.ts';
@@ -41,6 +42,8 @@ import { protobufBodyDecoder } from './protobuf/body-decoder.ts';
 
 /** Source: storagebackend config, DefaultHealthcheckTimeout and DefaultReadinessTimeout. */
 const ETCD_HEALTH_TIMEOUT_MS = 2_000;
+/** With several masters every host asks every API server each second. Short, as whoever balances them has to hear of a failure soon. */
+const ETCD_HEALTH_FRESH_MS = 500;
 
 /** Empty for a flag that was not given; throws when the file cannot be read. */
 async function pem(path: string, flag: string): Promise<string> {
@@ -97,9 +100,10 @@ export async function startApiserver(flags: ApiserverFlags, environment: Environ
     clock, random, eventTtlSeconds: Math.ceil(flags.eventTtlMs / 1000),
   });
   const hooks = { ...bootstrapHooks(), kubernetesService: { name: 'bootstrap-controller', isDone: false } };
+  const askEtcd = sharedCheck(() => storage.checkHealth(ETCD_HEALTH_TIMEOUT_MS), ETCD_HEALTH_FRESH_MS, () => clock.nowMs());
   const etcdCheck = (name: string): HealthCheck => ({
     name,
-    check: () => storage.checkHealth(ETCD_HEALTH_TIMEOUT_MS).then(() => undefined, (error: unknown) => `error getting data from etcd: ${error instanceof Error ? error.message : String(error)}`),
+    check: () => askEtcd().then(() => undefined, (error: unknown) => `error getting data from etcd: ${error instanceof Error ? error.message : String(error)}`),
   });
   const ping: HealthCheck = { name: 'ping', check: () => undefined };
   const logging: HealthCheck = { name: 'log', check: () => undefined };
