@@ -1,5 +1,5 @@
 // Elections: when to stand, whom to vote for, and what the votes give. Raft §5.2, §5.4.1; pre-vote: §9.6.
-import type { RaftMessage } from '#lib/etcd-api/raft-messages.ts';
+import { confChange, type RaftMessage } from '#lib/etcd-api/raft-messages.ts';
 import { startLeading } from './leader.ts';
 import { NO_MEMBER, type RaftState } from './raft-state.ts';
 
@@ -60,6 +60,7 @@ export const isProtectingLeader = (state: RaftState): boolean => state.checksQuo
  */
 export function answerVote(state: RaftState, message: RaftMessage): void {
   const isPreVote = message.type === 'MsgPreVote';
+  learnOfPromotion(state, message);
   const answer = isPreVote ? 'MsgPreVoteResp' : 'MsgVoteResp';
   const isFree = state.vote === message.from || (state.vote === NO_MEMBER && state.lead === NO_MEMBER) || (isPreVote && message.term > state.term);
   if (!isFree || !state.log.isUpToDate(message.index, message.logTerm)) {
@@ -71,6 +72,23 @@ export function answerVote(state: RaftState, message: RaftMessage): void {
   if (isPreVote) return;
   state.electionElapsed = 0;
   state.vote = message.from;
+}
+
+/**
+ * Who asks a learner for its vote has applied its promotion, which is thus committed; the learner may hold it without knowing so. It has to learn it here
+ * when its log has more than that of any who could win: a leader's entries that reached it, and were lost at the leader in a crash.
+ */
+function learnOfPromotion({ id, log, members, maxBytesPerMessage }: RaftState, { index, logTerm }: RaftMessage): void {
+  if (members.isVoter(id) || !log.isTermAt(index, logTerm)) return; // only of a log that agrees with the candidate's
+  for (let from = Math.max(log.committed + 1, log.firstIndex); from <= index;) {
+    const entries = log.entries(from, index, maxBytesPerMessage);
+    for (const { type, data, index: at } of entries) {
+      if (type !== 'EntryConfChange') continue;
+      const change = confChange.decode(Buffer.from(data.buffer, data.byteOffset, data.byteLength));
+      if (change.type === 'ConfChangeAddNode' && change.nodeId === id) return log.commitTo(at);
+    }
+    from += entries.length;
+  }
 }
 
 /** Counts a vote for this (pre-)candidate. */

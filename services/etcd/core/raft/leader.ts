@@ -103,7 +103,7 @@ export function transferLeader(state: RaftState, to: bigint): void {
   if (member === undefined || member.isLearner || to === state.id || to === state.leadTransferee) return;
   state.electionElapsed = 0; // it has an election's time
   state.leadTransferee = to;
-  if (member.match === state.log.lastIndex) state.send('MsgTimeoutNow', to);
+  if (isReadyToTakeOver(state, member)) state.send('MsgTimeoutNow', to);
   else sendAppend(state, member, true);
 }
 
@@ -174,8 +174,10 @@ function answeredAppend(state: RaftState, member: Progress, message: RaftMessage
   else if (member.state === 'replicate') member.inflight.freeUpTo(index);
   if (!commitAgreed(state) && member.lacksCommit(state.log.committed)) sendAppend(state, member, true);
   sendAppends(state, member);
-  if (member.id === state.leadTransferee && member.match === state.log.lastIndex) state.send('MsgTimeoutNow', member.id);
+  if (isReadyToTakeOver(state, member)) state.send('MsgTimeoutNow', member.id);
 }
+
+const isReadyToTakeOver = ({ leadTransferee, log }: RaftState, { id, match }: Progress): boolean => id === leadTransferee && match === log.lastIndex;
 
 /**
  * The member's log does not hold what the append followed on. It tells its last index and term that may agree; the leader skips those of
@@ -192,5 +194,6 @@ function answeredHeartbeat(state: RaftState, member: Progress, message: RaftMess
   member.recentActive = true;
   member.isPaused = false;
   if (member.match < state.log.lastIndex || member.state === 'probe') sendAppend(state, member, true);
+  if (isReadyToTakeOver(state, member)) state.send('MsgTimeoutNow', member.id); // again: the first may be lost, or have come too early
   for (const read of state.reads.acknowledge(member.id, message.context, state.members)) answerRead(state, read);
 }

@@ -85,7 +85,25 @@ export class RaftState {
     this.log = new LogView(options.log, options.hardState.commit, options.applied);
     this.members = new Members(options.id, options.maxInflightMessages);
     this.members.restore(options.confState, this.log.lastIndex);
+    this.log.commitTo(this.commitProvenByChanges());
     this.becomeFollower(this.term, NO_MEMBER);
+  }
+
+  /**
+   * A change of membership is proposed only after the one before it was applied: of two in the log the first is committed, though a crash may have
+   * taken the commit index that came with the second. Who does not know must not stand: a majority of the older membership may know nothing of what
+   * one of the newer decided.
+   */
+  private commitProvenByChanges(): number {
+    const { log, maxBytesPerMessage } = this;
+    let proven = 0;
+    let last = 0;
+    for (let from = Math.max(log.committed + 1, log.firstIndex); from <= log.lastIndex;) {
+      const entries = log.entries(from, log.lastIndex, maxBytesPerMessage);
+      for (const { type, index } of entries) if (type !== 'EntryNormal') [proven, last] = [last, index];
+      from += entries.length;
+    }
+    return proven;
   }
 
   get hardState(): HardState {
@@ -145,6 +163,7 @@ export class RaftState {
     const own = this.members.get(this.id);
     if (own === undefined) throw new Error('a leader must be a member');
     own.replicate();
+    own.recentActive = true;
     // There may be a change of membership among the entries that this leader inherits.
     this.pendingConfIndex = this.log.lastIndex;
   }

@@ -4,8 +4,6 @@ import type { SimulatedMember } from './simulated-member.ts';
 
 type Mishap = (cluster: SimulatedCluster, victim: SimulatedMember) => void;
 
-const MAX_QUIET = 60;
-
 const isolate: Mishap = (cluster, victim) => {
   for (const { id } of cluster.members) {
     if (id === victim.id) continue;
@@ -40,26 +38,62 @@ const campaign: Mishap = (_cluster, victim) => victim.raft.campaign();
 const forget: Mishap = (_cluster, victim) => victim.raft.forgetLeader();
 const doubt: Mishap = (cluster, victim) => victim.raft.reportUnreachable(cluster.pick(cluster.members).id);
 
-const MISHAPS: readonly Mishap[] = [
-  isolate, isolate, cutOneWay, split, split, cutSomeLinks, mend, mend, mend, mend, crash, crash, crash, crash, crashAll, pause, pause, slowDisk, slowDisk, skewClock, changeNetwork,
-  changeNetwork, transfer, transfer, campaign, forget, doubt,
-];
+/** Leaves the victim with a few others at most, so that what it appends reaches too few. */
+const strand: Mishap = (cluster, victim) => {
+  cluster.network.heal();
+  const others = cluster.members.filter((member) => member !== victim);
+  const company = new Set(others.slice(cluster.below(others.length)).slice(0, cluster.below(2)));
+  for (const other of others) {
+    if (company.has(other)) continue;
+    for (const { id } of [victim, ...company]) {
+      cluster.network.cutOff(id, other.id);
+      cluster.network.cutOff(other.id, id);
+    }
+  }
+};
+/** Power fails in the middle of a write. */
+const crashWriter: Mishap = (cluster) => {
+  const writers = cluster.running.filter(({ isWriting }) => isWriting);
+  if (writers.length > 0) cluster.crash(cluster.pick(writers), 1 + cluster.below(60));
+};
+const slowEverything: Mishap = (cluster) => {
+  for (const member of cluster.members) member.diskDelay = cluster.pick([1, 5, 20]);
+};
+
+interface Temperament {
+  readonly mishaps: readonly Mishap[];
+  readonly maxQuiet: number;
+  /** One victim in so many is the leader, if there is one. */
+  readonly leaderOneIn: number;
+}
+
+const ANYTHING: Temperament = {
+  mishaps: [
+    isolate, isolate, cutOneWay, split, split, cutSomeLinks, mend, mend, mend, mend, crash, crash, crash, crash, crashAll, pause, pause, slowDisk, slowDisk, skewClock, changeNetwork,
+    changeNetwork, transfer, transfer, campaign, forget, doubt,
+  ],
+  maxQuiet: 60, leaderOneIn: 3,
+};
+const AGAINST_LEADERS: Temperament = { mishaps: [strand, strand, strand, isolate, crash, crash, crash, mend, pause, transfer], maxQuiet: 40, leaderOneIn: 1 };
+const POWER_CUTS: Temperament = { mishaps: [crashWriter, crashWriter, crashWriter, crashWriter, crashAll, slowEverything, slowDisk, split, mend, mend, changeNetwork], maxQuiet: 30, leaderOneIn: 3 };
 
 export class Nemesis {
   private readonly cluster: SimulatedCluster;
+  private readonly temperament: Temperament;
   private next = 0;
 
   constructor(cluster: SimulatedCluster) {
     this.cluster = cluster;
+    this.temperament = cluster.pick([ANYTHING, ANYTHING, AGAINST_LEADERS, POWER_CUTS]);
+    if (this.temperament === POWER_CUTS) for (const member of cluster.members) member.diskDelay = cluster.pick([1, 5, 20]);
   }
 
   run(): void {
-    const { cluster } = this;
+    const { cluster, temperament } = this;
     if (cluster.now < this.next || cluster.running.length === 0) return;
-    this.next = cluster.now + 1 + cluster.below(MAX_QUIET);
-    // Leaders get more than their share.
+    this.next = cluster.now + 1 + cluster.below(temperament.maxQuiet);
     const leader = cluster.leader();
-    const victim = leader !== undefined && cluster.below(3) === 0 ? leader : cluster.pick(cluster.running);
-    cluster.pick(MISHAPS)(cluster, victim);
+    const victim = leader !== undefined && cluster.below(temperament.leaderOneIn) === 0 ? leader : cluster.pick(cluster.running);
+    cluster.pick(temperament.mishaps)(cluster, victim);
   }
 }

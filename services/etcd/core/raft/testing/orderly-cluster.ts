@@ -58,9 +58,11 @@ export class OrderlyCluster {
   drops: (message: RaftMessage) => boolean = () => false;
   /** All that was sent, lost or not. */
   readonly sent: RaftMessage[] = [];
+  private readonly voters: readonly bigint[];
   private readonly options: Partial<RaftOptions>;
 
   constructor(voters: readonly bigint[], options: Partial<RaftOptions> = {}) {
+    this.voters = voters;
     this.options = options;
     for (const id of voters) this.members.set(id, new OrderlyMember(id, voters, options));
   }
@@ -71,9 +73,9 @@ export class OrderlyCluster {
     return member;
   }
 
-  /** A member that knows nobody yet. */
+  /** A member that has only heard who was there at first. */
   join(id: bigint): OrderlyMember {
-    const member = new OrderlyMember(id, [], this.options);
+    const member = new OrderlyMember(id, this.voters, this.options);
     this.members.set(id, member);
     return member;
   }

@@ -8,8 +8,8 @@ import type { Oracle } from './oracle.ts';
 import type { SimulatedMember } from './simulated-member.ts';
 
 const KEYS = ['a', 'b', 'c', 'd', 'e'];
-const PATIENCE = 60;
-const MAX_PAUSE = 12;
+const PATIENCE = 40;
+const MAX_PAUSE = 8;
 const EXTRA_BYTES = 60;
 
 interface Client { busyUntil: number; operation: number }
@@ -21,6 +21,8 @@ export class SimulatedClients {
   private readonly random: Random;
   private readonly oracle: Oracle;
   private operations = 0;
+  /** Begin nothing new. */
+  areQuiet = false;
 
   constructor(random: Random, oracle: Oracle, count: number) {
     this.random = random;
@@ -29,6 +31,7 @@ export class SimulatedClients {
   }
 
   run(now: number, members: readonly SimulatedMember[]): void {
+    if (this.areQuiet) return;
     for (const client of this.clients) {
       if (now < client.busyUntil || members.length === 0) continue;
       const member = members[integerBelow(this.random, members.length)] as SimulatedMember;

@@ -91,6 +91,10 @@ export class SimulatedMember {
     ({ store: this.store, raft: this.raft, applied: this.applied, confState: this.confState } = this.boot());
   }
 
+  get isWriting(): boolean {
+    return this.working?.ready.mustSync === true;
+  }
+
   isRunning(now: number): boolean {
     return this.isUp && !this.isRemoved && now >= this.pausedUntil;
   }
