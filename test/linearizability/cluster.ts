@@ -16,6 +16,8 @@ export interface ClusterOptions {
   readonly flags: readonly string[];
   /** Has gofail's endpoint. */
   readonly hasFailPoints: boolean;
+  /** Terms that hold from the start, as GOFAIL_FAILPOINTS has them. */
+  readonly failPoints: string;
 }
 
 const NETWORK = '10.99.0';
@@ -75,7 +77,7 @@ export class Cluster {
 
   boot(at: number, environment: Readonly<Record<string, string>> = {}): void {
     const member = this.members[at] as Member;
-    const { folder, members, program, flags, hasFailPoints } = this.options;
+    const { folder, members, program, flags, hasFailPoints, failPoints } = this.options;
     const address = addressOf(at);
     const file = (name: string): string => join(folder, name);
     const initial = Array.from({ length: members }, (_, other) => `m${other + 1}=https://${addressOf(other)}:2380`).join();
@@ -84,7 +86,7 @@ export class Cluster {
       `--initial-advertise-peer-urls=https://${address}:2380`, `--initial-cluster=${initial}`, '--initial-cluster-state=new',
       '--client-cert-auth', `--trusted-ca-file=${file('ca.crt')}`, `--cert-file=${file(`m${at + 1}.crt`)}`, `--key-file=${file(`m${at + 1}.key`)}`,
       '--peer-client-cert-auth', `--peer-trusted-ca-file=${file('ca.crt')}`, `--peer-cert-file=${file(`m${at + 1}.crt`)}`, `--peer-key-file=${file(`m${at + 1}.key`)}`, ...flags],
-    { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...(hasFailPoints ? { GOFAIL_HTTP: `${address}:${FAIL_POINT_PORT}` } : {}), ...environment } });
+    { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...(hasFailPoints ? { GOFAIL_HTTP: `${address}:${FAIL_POINT_PORT}`, GOFAIL_FAILPOINTS: failPoints } : {}), ...environment } });
     const log = this.logOf(at);
     for (const output of [child.stdout, child.stderr]) output?.on('data', (text: Buffer) => appendFileSync(log, text));
     member.child = child;

@@ -15,7 +15,7 @@ export type WatchCall = ClientDuplexStream<{ createRequest?: WatchCreateRequestI
 
 const CHANNEL_OPTIONS = {
   'grpc.initial_reconnect_backoff_ms': 100, 'grpc.min_reconnect_backoff_ms': 100, 'grpc.max_reconnect_backoff_ms': 500, 'grpc.enable_retries': 0,
-  'grpc.max_receive_message_length': -1, 'grpc.keepalive_time_ms': 2_000, 'grpc.keepalive_timeout_ms': 2_000, 'grpc.use_local_subchannel_pool': 1,
+  'grpc.max_receive_message_length': -1, 'grpc.keepalive_time_ms': 6_000, 'grpc.keepalive_timeout_ms': 2_000, 'grpc.use_local_subchannel_pool': 1,
 };
 /** Refused before anything was proposed. Source: etcd v3.6, server/etcdserver/v3_server.go. */
 const REFUSALS = new Set(['TooManyRequests', 'LeaseNotFound', 'LeaseExists', 'Compacted', 'FutureRevision', 'NoSpace']);

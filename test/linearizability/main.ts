@@ -1,4 +1,4 @@
-// npm run linearizability -- --seed N --members N --for 10m [--clients N] [--rate N] [--program "/path/to/etcd"] [--runs N]
+// npm run linearizability -- --seed N --members N --for 10m [--clients N] [--rate N] [--program "/path/to/etcd"] [--runs N] [--fail-points "name=terms;..."|none]
 import { mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -13,7 +13,7 @@ const { values } = parseArgs({
   options: {
     seed: { type: 'string', default: String(Date.now() % 100_000) }, members: { type: 'string', default: '3' }, for: { type: 'string', default: '1m' },
     clients: { type: 'string', default: '8' }, rate: { type: 'string', default: '200' }, runs: { type: 'string', default: '1' },
-    program: { type: 'string' }, flag: { type: 'string', multiple: true, default: [] }, 'without-fail-points': { type: 'boolean', default: false },
+    program: { type: 'string' }, flag: { type: 'string', multiple: true, default: [] }, 'fail-points': { type: 'string' },
   },
 });
 const [seed = 0, members = 0, clients = 0, rate = 0, runs = 0] = [values.seed, values.members, values.clients, values.rate, values.runs].map(Number);
@@ -21,11 +21,13 @@ if (![seed, members, clients, rate, runs].every((number) => Number.isInteger(num
   process.stderr.write('--seed, --members, --clients, --rate and --runs are whole numbers\n');
   process.exit(2);
 }
+// By default a kill loses what was not synced, as a power cut would. A real etcd has none of these.
+const failPoints = values['fail-points'] ?? (values.program === undefined ? 'walKeepUnsynced=return' : 'none');
 for (let run = 0; run < runs && process.exitCode === undefined; run += 1) {
   const options: Omit<RunOptions, 'print'> = {
     seed: seed + run, members, clients, forMs: parseDurationMs(values.for), requestsPerSecond: rate, checkLimitMs: 120_000,
     program: values.program?.split(' ') ?? OWN_PROGRAM, flags: ['--watch-progress-notify-interval=1s', '--snapshot-count=1000', ...values.flag],
-    hasFailPoints: values.program === undefined && !values['without-fail-points'], folder: mkdtempSync(join(tmpdir(), 'kubreak-linearizability-')),
+    hasFailPoints: failPoints !== 'none', failPoints, folder: mkdtempSync(join(tmpdir(), 'kubreak-linearizability-')),
   };
   const code = await runIsolated(fileURLToPath(new URL('./isolated.ts', import.meta.url)), [JSON.stringify(options)], (line) => process.stdout.write(`${line}\n`));
   if (code !== 0) process.exitCode = code;

@@ -29,6 +29,7 @@ export interface RunOptions {
   readonly program: readonly string[];
   readonly flags: readonly string[];
   readonly hasFailPoints: boolean;
+  readonly failPoints: string;
   readonly folder: string;
   readonly checkLimitMs: number;
   readonly print: (line: string) => void;
@@ -91,13 +92,14 @@ export async function runOnce(options: RunOptions): Promise<Report> {
     const damage = nextDamage(random, members, options.hasFailPoints);
     await pause(damage.afterMs);
     await breakAndMend(cluster, damage, history.faults, nowMs, log);
-    for (const unexpected of cluster.unexpected) failed ??= new Error(unexpected);
+    if (cluster.unexpected.length > 0) failed = new Error(cluster.unexpected[0]);
   }
   driving.abort();
   await clientsDone;
   if (failed !== undefined) {
     await cluster.stop();
-    throw failed;
+    if (cluster.unexpected.length === 0) throw failed;
+    return { problems: cluster.unexpected, unknown: [], operations: history.operations.length + history.localReads.length };
   }
   cluster.mend();
   const problems: string[] = [];

@@ -9,6 +9,7 @@ import type { Entry } from '../core/key-index.ts';
 import { bytesOf, keyOf } from '../core/key-range.ts';
 import type { Bucket, BucketRecord } from '../core/bucket-record.ts';
 import type { StoredState, Write } from '../core/store.ts';
+import { failPoint } from './fail-points.ts';
 
 /** Facts that change with every batch. */
 export interface Progress {
@@ -101,7 +102,9 @@ export class Database {
   async write(writes: readonly Write[], progress?: Progress): Promise<void> {
     const operations: Operation[] = writes.map(operationFor);
     if (progress !== undefined) operations.push({ type: 'put', key: META_PROGRESS, value: Buffer.from(JSON.stringify(progress)) });
+    await failPoint('beforeCommit');
     await this.level.batch(operations, { sync: true });
+    await failPoint('afterCommit');
   }
 
   async readFormerIdentity(): Promise<FormerIdentity | undefined> {

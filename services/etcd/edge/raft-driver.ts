@@ -4,6 +4,7 @@
 import type { Logger } from 'pino';
 import type { ConfChange, ConfState, Entry, RaftMessage, Snapshot } from '#lib/etcd-api/raft-messages.ts';
 import { LogLost, MessageRefused, ProposalDropped, Raft, type RaftOptions, type ReadState, type SoftState } from '../core/raft/raft.ts';
+import { failPoint } from './fail-points.ts';
 import { MemoryLog } from './raft-log.ts';
 import type { Wal } from './wal.ts';
 
@@ -201,12 +202,18 @@ export class RaftDriver {
     }
     options.send(ready.messagesBeforePersist);
     if (ready.snapshot !== undefined) await this.install(ready.snapshot, ready.hardState);
+    const savePoint = failPoint('raftBeforeSave');
+    if (savePoint !== undefined) await savePoint;
     log.append(ready.entries);
     const persisted = options.wal.save(ready.entries, ready.hardState, ready.mustSync);
     if (ready.readStates.length > 0) options.onReadStates(ready.readStates);
     if (ready.committedEntries.length > 0) options.apply(ready.committedEntries);
     await persisted;
+    const savedPoint = failPoint('raftAfterSave');
+    if (savedPoint !== undefined) await savedPoint;
     options.send(ready.messages);
+    const advancePoint = failPoint('raftBeforeAdvance');
+    if (advancePoint !== undefined) await advancePoint;
     this.raft.advance();
   }
 
@@ -215,7 +222,9 @@ export class RaftDriver {
     if (metadata === undefined) throw new Error('a snapshot without metadata');
     await this.options.wal.saveSnapshot(metadata, hardState);
     this.log.reset({ index: metadata.index, term: metadata.term });
+    await failPoint('raftBeforeApplySnap');
     await this.options.install(snapshot);
+    await failPoint('raftAfterApplySnap');
   }
 
   private fail(error: unknown): void {

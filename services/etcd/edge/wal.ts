@@ -7,6 +7,7 @@ import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import type { Logger } from 'pino';
 import { entry as entryMessage, hardState as hardStateMessage, type Entry, type HardState } from '#lib/etcd-api/raft-messages.ts';
+import { failingDisk, failPoint } from './fail-points.ts';
 import { RECORD_TYPE, RecordWriter, SegmentReader, WalCorrupt, walMetadata, walSnapshot, type WalSnapshot } from './wal-record.ts';
 
 /** Source: etcd, wal.SegmentSizeBytes. */
@@ -100,7 +101,7 @@ export class Wal {
   private constructor(folder: string, options: WalOptions, state: { metadata: Buffer; crc: number; segments: Segment[]; hardState: HardState; lastIndex: number; fd: number; position: number; allocated: number }) {
     this.folder = folder;
     this.options = options;
-    this.disk = options.disk ?? systemDisk;
+    this.disk = options.disk ?? failingDisk() ?? systemDisk;
     this.metadata = state.metadata;
     this.writer = new RecordWriter(state.crc);
     this.segments = state.segments;
@@ -253,6 +254,7 @@ export class Wal {
     ftruncateSync(this.fd, this.position);
     await closeFile(this.fd);
     const path = join(this.folder, segment.name);
+    await failPoint('walBeforeCut');
     this.fd = openSync(`${path}.tmp`, 'w+', 0o600);
     this.position = 0;
     this.allocated = 0;
@@ -260,6 +262,7 @@ export class Wal {
     await this.sync();
     await rename(`${path}.tmp`, path);
     await syncPath(this.folder);
+    await failPoint('walAfterCut');
     this.segments.push(segment);
     this.options.log.info({ path }, 'created a new WAL segment');
   }

@@ -1,0 +1,31 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { FailPoints, parseTerms } from './fail-points.ts';
+
+class Ended extends Error {}
+const points = (): FailPoints => new FailPoints(() => { throw new Ended(); });
+
+test('terms act one after the other, as often as they say', async () => {
+  const some = points();
+  some.set('walBeforeSync', '2*off->1*sleep(1)->panic');
+  await some.pass('walBeforeSync');
+  await some.pass('walBeforeSync');
+  await some.pass('walBeforeSync');
+  await assert.rejects(some.pass('walBeforeSync'), Ended);
+  some.unset('walBeforeSync');
+  await some.pass('walBeforeSync');
+});
+
+test('a write is torn where the term says', () => {
+  const some = points();
+  const written: number[] = [];
+  some.set('walBeforeWrite', 'tear(30)');
+  assert.throws(() => some.passWrite('walBeforeWrite', 200, (length) => written.push(length)), Ended);
+  assert.deepEqual(written, [60]);
+});
+
+test('what gofail writes is understood, what nobody knows is refused', () => {
+  assert.deepEqual(parseTerms('sleep("2s")->5%panic("boom")').map(({ action, percent }) => [action, percent]), [[{ type: 'sleep', ms: 2000 }, 100], [{ type: 'panic' }, 5]]);
+  assert.throws(() => parseTerms('explode'), /could not parse terms: explode/);
+  assert.throws(() => points().set('nowhere', 'panic'), /failpoint does not exist: nowhere/);
+});

@@ -1,0 +1,165 @@
+// Named places where tests make a member fail or wait, in gofail's words, so that what drives etcd's own test builds drives this one.
+// Without GOFAIL_FAILPOINTS and GOFAIL_HTTP in its environment a member has none. Source: github.com/etcd-io/gofail, README and runtime.
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import { fdatasync, writeSync } from 'node:fs';
+import { promisify } from 'node:util';
+
+/** Those that etcd has, too, have its names. */
+export const FAIL_POINTS = [
+  'walBeforeWrite', 'walAfterWrite', 'walBeforeSync', 'walAfterSync', 'walBeforeCut', 'walAfterCut',
+  'raftBeforeSave', 'raftAfterSave', 'raftBeforeApplySnap', 'raftAfterApplySnap', 'raftBeforeAdvance', 'beforeCommit', 'afterCommit',
+] as const;
+export type FailPoint = (typeof FAIL_POINTS)[number];
+/** Settings that are no places: `walKeepUnsynced=return` holds what was not synced in memory, so that a kill loses what a power cut could. */
+const SETTINGS = ['walKeepUnsynced'] as const;
+type Name = FailPoint | (typeof SETTINGS)[number];
+const NAMES: readonly string[] = [...FAIL_POINTS, ...SETTINGS];
+
+type Action = { readonly type: 'off' | 'panic' | 'return' } | { readonly type: 'sleep'; readonly ms: number } | { readonly type: 'tear'; readonly fraction: number };
+interface Term {
+  readonly action: Action;
+  readonly percent: number;
+  /** How often it still acts. */
+  left: number;
+}
+
+export class FailPointError extends Error {
+  override readonly name = 'FailPointError';
+}
+
+/** `2*off->50%sleep(100)->panic`. Ours besides: `tear(30)` writes 30 % of what is to be written, and ends the process. */
+export function parseTerms(text: string): Term[] {
+  return text.split('->').map((term) => {
+    const match = /^(?:(\d+)\*)?(?:(\d+(?:\.\d+)?)%)?(off|panic|return|sleep|tear)(?:\("?(\d+)(ms|s)?"?\)|\(.*\))?$/.exec(term.trim());
+    if (match === null) throw new FailPointError(`failpoint: could not parse terms: ${term}`);
+    const [, count, percent, type, amount = '0', unit] = match;
+    const action: Action = type === 'sleep' ? { type, ms: Number(amount) * (unit === 's' ? 1000 : 1) } : type === 'tear' ? { type, fraction: Number(amount) / 100 } : { type: type as 'off' | 'panic' | 'return' };
+    return { action, percent: percent === undefined ? 100 : Number(percent), left: count === undefined ? Infinity : Number(count) };
+  });
+}
+
+export class FailPoints {
+  private readonly terms = new Map<string, { text: string; terms: Term[] }>();
+  private readonly end: () => never;
+
+  constructor(end: () => never) {
+    this.end = end;
+  }
+
+  set(name: string, text: string): void {
+    if (!NAMES.includes(name)) throw new FailPointError(`failpoint: failpoint does not exist: ${name}`);
+    this.terms.set(name, { text, terms: parseTerms(text) });
+  }
+  unset(name: string): void {
+    this.terms.delete(name);
+  }
+  list(): string[] {
+    return NAMES.map((name) => `${name}=${this.terms.get(name)?.text ?? ''}`);
+  }
+  isSet(name: Name): boolean {
+    return this.terms.has(name);
+  }
+
+  private next(name: Name): Action | undefined {
+    for (const term of this.terms.get(name)?.terms ?? []) {
+      if (term.left <= 0) continue;
+      if (term.percent < 100 && Math.random() * 100 >= term.percent) continue;
+      term.left -= 1;
+      return term.action;
+    }
+    return undefined;
+  }
+
+  /** Where something is about to be written: `write` takes a part of it. */
+  passWrite(name: Name, length: number, write: (bytes: number) => void): void {
+    const action = this.next(name);
+    if (action?.type === 'tear') write(Math.floor(length * action.fraction));
+    if (action?.type === 'tear' || action?.type === 'panic') this.end();
+  }
+
+  async pass(name: Name): Promise<void> {
+    const action = this.next(name);
+    if (action?.type === 'panic' || action?.type === 'tear') this.end();
+    if (action?.type === 'sleep') await new Promise((resolve) => setTimeout(resolve, action.ms));
+  }
+}
+
+let enabled: FailPoints | undefined;
+
+/** Undefined but for a member under test: `await failPoint('x')` would cost a turn of the loop, so look first. */
+export const failPoint = (name: FailPoint): Promise<void> | undefined => enabled?.pass(name);
+
+/** Without a word, as a crash is. */
+function die(): never {
+  process.kill(process.pid, 'SIGKILL');
+  throw new Error('ended by a fail point');
+}
+
+/** `GOFAIL_FAILPOINTS=name=terms;name=terms`, `GOFAIL_HTTP=host:port`. Resolves when the endpoint listens. */
+export async function enableFailPoints(environment: Readonly<Record<string, string | undefined>>): Promise<void> {
+  const { GOFAIL_FAILPOINTS: initial, GOFAIL_HTTP: address } = environment;
+  if (initial === undefined && address === undefined) return;
+  const points = new FailPoints(die);
+  for (const entry of (initial ?? '').split(';').filter((text) => text !== '')) {
+    const [name = '', ...terms] = entry.split('=');
+    points.set(name, terms.join('='));
+  }
+  enabled = points;
+  if (address === undefined) return;
+  const [, host = '127.0.0.1', port = ''] = /^(.*):(\d+)$/.exec(address) ?? [];
+  const server = createServer((request, response) => void answer(points, request, response)).unref();
+  await new Promise<void>((resolve, reject) => server.once('error', reject).listen(Number(port), host, resolve));
+}
+
+const MAX_TERMS_BYTES = 4096;
+
+async function answer(points: FailPoints, request: IncomingMessage, response: ServerResponse): Promise<void> {
+  const name = (request.url ?? '/').slice(1);
+  const end = (code: number, text = ''): void => void response.writeHead(code).end(text);
+  try {
+    if (request.method === 'PUT') {
+      let text = '';
+      for await (const chunk of request) {
+        text += String(chunk);
+        if (text.length > MAX_TERMS_BYTES) return end(413);
+      }
+      points.set(name, text);
+      return end(204);
+    }
+    if (request.method === 'DELETE') {
+      points.unset(name);
+      return end(204);
+    }
+    return end(200, `${points.list().filter((line) => name === '' || line.startsWith(`${name}=`)).join('\n')}\n`);
+  } catch (error) {
+    return end(400, error instanceof Error ? error.message : String(error));
+  }
+}
+
+const sync = promisify(fdatasync);
+
+/** How the write-ahead log's bytes reach the disk in a member under test; undefined otherwise. */
+export function failingDisk(): { readonly write: (fd: number, bytes: Uint8Array, position: number) => void; readonly sync: (fd: number) => Promise<void> } | undefined {
+  if (enabled === undefined) return undefined;
+  const points = enabled;
+  const unsynced = new Map<number, { bytes: Buffer; position: number }[]>();
+  const writeNow = (fd: number, bytes: Uint8Array, position: number): void => {
+    for (let at = 0; at < bytes.length;) at += writeSync(fd, bytes, at, bytes.length - at, position + at);
+  };
+  return {
+    write: (fd, bytes, position) => {
+      const isZero = bytes.every((byte) => byte === 0); // space set aside
+      if (!isZero) points.passWrite('walBeforeWrite', bytes.length, (length) => writeNow(fd, bytes.subarray(0, length), position));
+      if (points.isSet('walKeepUnsynced')) unsynced.set(fd, [...(unsynced.get(fd) ?? []), { bytes: Buffer.from(bytes), position }]);
+      else writeNow(fd, bytes, position);
+      if (!isZero) points.passWrite('walAfterWrite', 0, () => undefined);
+    },
+    sync: async (fd) => {
+      await points.pass('walBeforeSync');
+      for (const { bytes, position } of unsynced.get(fd) ?? []) writeNow(fd, bytes, position);
+      unsynced.delete(fd);
+      await sync(fd);
+      await points.pass('walAfterSync');
+    },
+  };
+}
