@@ -23,6 +23,8 @@ const LOCAL: ReadonlySet<MessageType | 'UNRECOGNIZED'> = new Set([
 const RESPONSES: ReadonlySet<MessageType | 'UNRECOGNIZED'> = new Set(['MsgAppResp', 'MsgVoteResp', 'MsgHeartbeatResp', 'MsgReadIndexResp', 'MsgPreVoteResp'] as const);
 const FROM_LEADER: ReadonlySet<MessageType | 'UNRECOGNIZED'> = new Set(['MsgApp', 'MsgHeartbeat', 'MsgSnap'] as const);
 
+type Mutable<T> = { -readonly [K in keyof T]: T[K] };
+
 /** What the driver holds between ready() and advance(). */
 interface Handed {
   readonly snapshot: Snapshot | undefined;
@@ -191,13 +193,13 @@ export class Raft {
     const committedEntries = state.log.takeApplicable(state.maxBytesPerMessage);
     const mustSync = entries.length > 0 || snapshot !== undefined || this.mustSyncHardState();
     const { lead, role } = state;
-    const changes: { softState?: SoftState; hardState?: HardState; snapshot?: Snapshot } = {};
-    if (this.softStateChanged()) changes.softState = this.sentSoftState = { lead, role };
-    if (this.hardStateChanged()) changes.hardState = this.sentHardState = state.hardState;
-    if (snapshot !== undefined) changes.snapshot = snapshot;
     const { messages, messagesBeforePersist, readStates } = state.takeOutput();
+    const ready: Mutable<Ready> = { entries, messagesBeforePersist, messages, committedEntries, readStates, mustSync };
+    if (this.softStateChanged()) ready.softState = this.sentSoftState = { lead, role };
+    if (this.hardStateChanged()) ready.hardState = this.sentHardState = state.hardState;
+    if (snapshot !== undefined) ready.snapshot = snapshot;
     this.handed = { snapshot, committedEntries, candidateTerm: role === 'candidate' ? state.term : 0 };
-    return { ...changes, entries, messagesBeforePersist, messages, committedEntries, readStates, mustSync };
+    return ready;
   }
 
   /** The last Ready was persisted and applied. */
