@@ -38,6 +38,8 @@ export const etcdFlags = {
   'watch-progress-notify-interval': duration({ help: 'How often watchers that asked for it are told that nothing happened.', default: '10m' }),
   'experimental-watch-progress-notify-interval': duration({ help: 'As --watch-progress-notify-interval, by its name before 3.6. 0: not given.', default: '0' }),
   'snapshot-count': integer({ help: 'Entries of the log after which what is before them can be let go.', default: 10_000, min: 1 }),
+  'snapshot-catchup-entries': integer({ help: 'Entries kept for members that are a little behind; those further behind get a snapshot.', default: 5_000, min: 1 }),
+  'experimental-snapshot-catchup-entries': integer({ help: 'As --snapshot-catchup-entries, by its name before 3.6. 0: not given.', default: 0, min: 0 }),
   'max-snapshots': accepted('Snapshot files to retain', '5'),
   'max-wals': accepted('WAL files to retain; those that a snapshot covers are removed', '5'),
   'heartbeat-interval': integer({ help: 'Milliseconds between heartbeats.', default: 100, min: 1 }),

@@ -16,6 +16,7 @@ import { newClusterService } from './edge/cluster-service.ts';
 import { Database } from './edge/database.ts';
 import { newElectionService } from './edge/election-service.ts';
 import { newGateway } from './edge/gateway.ts';
+import { Gate } from './edge/gate.ts';
 import { newHttpHandler } from './edge/http.ts';
 import { tokenSignerFor } from './edge/jwt.ts';
 import { newKvService } from './edge/kv-service.ts';
@@ -69,7 +70,7 @@ export async function startEtcd(flags: EtcdFlags, environment: Environment, sign
     walOptions: { log, onSync: (seconds) => observer.metrics?.observeFsync(seconds) },
   });
   const member: Member = await Member.open({
-    ...bootstrapped, database, dataDir, peerUrls, peerTls: peerTls?.client, heartbeatMs, electionMs, preVote: flags.preVote, snapshotCount: flags.snapshotCount,
+    ...bootstrapped, database, dataDir, peerUrls, peerTls: peerTls?.client, heartbeatMs, electionMs, preVote: flags.preVote, snapshotCount: flags.snapshotCount, catchUpEntries: flags.experimentalSnapshotCatchupEntries || flags.snapshotCatchupEntries,
     maxLearners: flags.maxLearners, maxValueBytes: flags.emulatorValueMemoryBytes, log, clock, random,
     onFatal: (error) => failing.abort(error), onRemoved: () => removed.abort(), onCommit: (seconds) => metrics.observeCommit(seconds), onProposalFailed: () => metrics.proposalFailed(),
   });
@@ -95,7 +96,7 @@ export async function startEtcd(flags: EtcdFlags, environment: Environment, sign
 
   const tokenTtlMs = flags.authTokenTtl * 1000;
   const authenticator = new Authenticator({ member, clock, tokenTtlMs, clientCertAuth: flags.clientCertAuth, signer });
-  const context = { member, metrics, log, quota, authenticator };
+  const context = { member, gate: new Gate(member, electionMs), metrics, log, quota, authenticator };
   const { maxRequestBytes, maxTxnOps } = flags;
   const leaseOptions = { ...context, lessor, leases, clock };
   const maintenance = { ...context, database, quotaBytes, dataDir, membership };

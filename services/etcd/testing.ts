@@ -19,7 +19,9 @@ export interface EtcdProcess {
 /** Rejects with its output when it ends before it serves. */
 export async function spawnEtcd(flags: readonly string[], scheme: 'http' | 'https' = 'http'): Promise<EtcdProcess> {
   const main = fileURLToPath(new URL('./main.ts', import.meta.url));
-  const child = spawn(process.execPath, ['--import', 'tsx', main, `--listen-client-urls=${scheme}://127.0.0.1:0`, '--listen-peer-urls=http://127.0.0.1:0', '--listen-metrics-urls=http://127.0.0.1:0', ...flags], { stdio: ['ignore', 'pipe', 'pipe'] });
+  const isGiven = (name: string): boolean => flags.some((flag) => flag.startsWith(`${name}=`));
+  const anyPeerPort = isGiven('--listen-peer-urls') ? [] : ['--listen-peer-urls=http://127.0.0.1:0'];
+  const child = spawn(process.execPath, ['--import', 'tsx', main, `--listen-client-urls=${scheme}://127.0.0.1:0`, ...anyPeerPort, '--listen-metrics-urls=http://127.0.0.1:0', ...flags], { stdio: ['ignore', 'pipe', 'pipe'] });
   const exited = once(child, 'exit');
   let errors = '';
   child.stderr.on('data', (text) => { errors += String(text); });

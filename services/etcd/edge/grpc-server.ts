@@ -5,12 +5,14 @@ import type { EtcdMethod } from '#lib/etcd-api/services.ts';
 import type { CallContext as GrpcCall, Handler, StreamCall } from '#lib/grpc/call.ts';
 import { GrpcError, grpcStatus } from '#lib/grpc/status.ts';
 import type { Caller } from './caller.ts';
+import type { Gate } from './gate.ts';
 import type { EtcdMetrics } from './metrics.ts';
 
 /** The methods of a service, for `GrpcServer.add`. */
 export type GrpcService = readonly Handler[];
 
 export interface CallContext {
+  readonly gate: Gate;
   readonly metrics: EtcdMetrics;
   readonly log: Logger;
 }
@@ -30,7 +32,7 @@ export function unaryService<S extends Methods>(methods: S, handlers: UnaryHandl
       kind: 'unary', method: asServed(method),
       handle: (request, call) => {
         const finish = count();
-        return handle(request, call.requestBytes, callerOf(call)).then(
+        return admitted(() => context.gate.admit(call, request), () => handle(request, call.requestBytes, callerOf(call))).then(
           (response) => {
             finish(grpcStatus.OK);
             return response;
@@ -52,7 +54,7 @@ export function bidiMethod<Request, ResponseInput>(
   const count = counterOf('bidi_stream', method.path, context);
   return {
     kind: 'bidi', method: asServed(method),
-    handle: (call) => counted(handle(call as StreamCall<Request, ResponseInput>), call, method.path, count(), context.log),
+    handle: (call) => counted(context.gate.stream(call, () => handle(call as StreamCall<Request, ResponseInput>)), call, method.path, count(), context.log),
   };
 }
 
@@ -63,8 +65,18 @@ export function serverStreamMethod<Request, ResponseInput>(
   const count = counterOf('server_stream', method.path, context);
   return {
     kind: 'serverStream', method: asServed(method),
-    handle: (request, call) => counted(handle(request as Request, call as StreamCall<Request, ResponseInput>), call, method.path, count(), context.log),
+    handle: (request, call) => counted(context.gate.stream(call, () => handle(request as Request, call as StreamCall<Request, ResponseInput>)), call, method.path, count(), context.log),
   };
+}
+
+/** Both may throw, or reject: all the same to who waits. */
+function admitted(admit: () => void, handle: () => Promise<unknown>): Promise<unknown> {
+  try {
+    admit();
+  } catch (error) {
+    return Promise.reject(error as Error);
+  }
+  return handle();
 }
 
 /** What it takes and gives is known to its handler; the server only passes it on. */

@@ -40,6 +40,8 @@ export interface MemberOptions {
   readonly electionMs: number;
   readonly preVote: boolean;
   readonly snapshotCount: number;
+  /** Entries kept for members that are a little behind. */
+  readonly catchUpEntries: number;
   readonly maxLearners: number;
   /** Bytes of values held in memory; others are read from the disk. */
   readonly maxValueBytes: number;
@@ -75,9 +77,7 @@ const MAX_INFLIGHT_MESSAGES = 512;
 const MAX_UNCOMMITTED_BYTES = 256 * 1024 * 1024;
 /** Source: etcd, rafthttp.ConnReadTimeout. */
 const HASTEN_WITHIN_MS = 5_000;
-/** Entries kept for members that are a little behind. Source: etcd, DefaultSnapshotCatchUpEntries. */
-const CATCH_UP_ENTRIES = 5_000;
-/** However many those are. */
+/** Beyond it no entries are kept for others. */
 const MAX_LOG_BYTES = 64 * 1024 * 1024;
 /** Entries are let go of this many at a time. */
 const FORGET_STEP = 500;
@@ -589,9 +589,9 @@ export class Member {
 
   private forgetOldEntries(): void {
     if (this.snapshots.isSending) return; // the entries after the snapshot will be needed
-    const keep = this.cluster.list().length > 1 && this.raftLog.sizeBytes < MAX_LOG_BYTES ? CATCH_UP_ENTRIES : 0;
+    const keep = this.cluster.list().length > 1 && this.raftLog.sizeBytes < MAX_LOG_BYTES ? this.options.catchUpEntries : 0;
     const upTo = this.index - keep;
-    if (upTo - this.raftLog.firstIndex() >= (keep === 0 ? 0 : FORGET_STEP)) this.raftLog.forgetUpTo(upTo);
+    if (upTo - this.raftLog.firstIndex() >= (keep === 0 ? 0 : Math.min(FORGET_STEP, keep))) this.raftLog.forgetUpTo(upTo);
   }
 
   // The end
