@@ -42,3 +42,23 @@ test('it does not try for ever', async () => {
   await events.flushed();
   assert.equal(tries, 12);
 });
+
+test('what is told while it holds back is written afterwards, in order', async () => {
+  const sleeps: { readonly ms: number; readonly end: () => void }[] = [];
+  let nowMs = 1_000;
+  const clock = { nowMs: () => nowMs, sleep: (ms: number) => new Promise<void>((end) => sleeps.push({ ms, end })) };
+  const events = new EventQueue({ clock, log: pino({ level: 'silent' }), signal: new AbortController().signal, holdMs: 5_000 });
+  const written: string[] = [];
+  const say = (word: string): void => events.add(subject, async () => void written.push(word));
+  nowMs = 2_000;
+  say('first');
+  nowMs = 3_000;
+  say('second');
+  assert.deepEqual([written, sleeps.map(({ ms }) => ms)], [[], [4_000]]);
+  nowMs = 6_000;
+  sleeps[0]?.end();
+  await events.flushed();
+  say('third');
+  await events.flushed();
+  assert.deepEqual(written, ['first', 'second', 'third']);
+});

@@ -15,13 +15,23 @@ export interface EventSubject {
   readonly reason: string;
 }
 
+export interface EventQueueOptions {
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly signal: AbortSignal;
+  /** For so long after its making nothing is written, so that what the process came to do goes first. Milliseconds; default 0. */
+  readonly holdMs?: number;
+}
+
 export class EventQueue {
-  readonly #options: { readonly clock: Clock; readonly log: Logger; readonly signal: AbortSignal };
+  readonly #options: EventQueueOptions;
+  readonly #notBeforeMs: number;
   readonly #waiting: { readonly write: () => Promise<void>; readonly subject: EventSubject }[] = [];
   #sending: Promise<void> | undefined;
 
-  constructor(options: { readonly clock: Clock; readonly log: Logger; readonly signal: AbortSignal }) {
+  constructor(options: EventQueueOptions) {
     this.#options = options;
+    this.#notBeforeMs = options.clock.nowMs() + (options.holdMs ?? 0);
   }
 
   /** Never throws and never waits; what cannot be written after 12 tries is dropped with a log line. */
@@ -39,7 +49,10 @@ export class EventQueue {
   }
 
   async #drain(): Promise<void> {
-    for (let next = this.#waiting.shift(); next && !this.#options.signal.aborted; next = this.#waiting.shift()) await this.attempt(next.subject, next.write);
+    const { clock, signal } = this.#options;
+    const holdMs = this.#notBeforeMs - clock.nowMs();
+    if (holdMs > 0) await clock.sleep(holdMs, signal).catch(() => undefined);
+    for (let next = this.#waiting.shift(); next && !signal.aborted; next = this.#waiting.shift()) await this.attempt(next.subject, next.write);
     this.#sending = undefined; // in the same moment in which nothing was found: what comes next starts anew
   }
 

@@ -1,22 +1,17 @@
 // Events about objects, as client-go's core/v1 recorder writes them: repeated ones are counted, floods of similar ones
 // are folded into one, and a source that is too loud is cut. Source: client-go tools/record.
-import type { Logger } from 'pino';
-import type { Clock } from '#lib/environment/clock.ts';
 import { eventKind } from '#lib/kinds/core/event.ts';
 import type { KubernetesObject } from '#lib/kinds/define-kind.ts';
 import type { ObjectReference } from '#lib/kinds/types/core-v1.ts';
 import { isNotFound } from '#lib/machinery/status-error.ts';
 import type { ApiClient } from './client.ts';
-import { EventQueue } from './event-queue.ts';
+import { EventQueue, type EventQueueOptions } from './event-queue.ts';
 
-export interface EventRecorderOptions {
+export interface EventRecorderOptions extends EventQueueOptions {
   readonly api: ApiClient;
   /** `kubelet`, `replicaset-controller`, ... */
   readonly component: string;
   readonly host?: string;
-  readonly clock: Clock;
-  readonly log: Logger;
-  readonly signal: AbortSignal;
 }
 
 const CACHE_LIMIT = 4096;

@@ -69,6 +69,9 @@ const READY_FAST_MS = 150;
 const READY_FAST_LOOKS = 400;
 const READY_SLOW_MS = 1_000;
 
+/** A host that starts has its pods to start; that it did can be told when they run. Events keep the time at which they happened. */
+const EVENTS_HOLD_MS = 5_000;
+
 const unmanaged = <T extends KubernetesObject>(object: T): T => {
   delete object.metadata.managedFields; // large, and of no use here
   return object;
@@ -95,7 +98,7 @@ export async function startKubelet(flags: KubeletFlags, environment: Environment
 
   const runtime = new Runtime(flags.containerRuntimeEndpoint !== '' ? flags.containerRuntimeEndpoint : config.containerRuntimeEndpoint);
   const api: ApiClient | undefined = flags.kubeconfig === '' ? undefined : connectToApiserver(await loadKubeconfig(flags.kubeconfig), 'kubelet');
-  const events = api && new EventRecorder({ api, component: 'kubelet', host: name, clock, log, signal });
+  const events = api && new EventRecorder({ api, component: 'kubelet', host: name, clock, log, signal, holdMs: EVENTS_HOLD_MS });
   const onEvent = (pod: Pod, container: string | undefined, type: 'Normal' | 'Warning', reason: string, message: string): void => {
     log.debug({ pod: fullNameOf(pod), container, reason, message }, 'event');
     events?.event(referenceTo({ ...pod, apiVersion: 'v1', kind: 'Pod' }, container === undefined ? undefined : fieldPathOf(pod, container)), type, reason, message);
