@@ -13,11 +13,20 @@ export function tickElection(state: RaftState): void {
   stand(state);
 }
 
-/** Stands for election, unless it may not or need not. A member that the leader told to skips the question beforehand. */
-export function stand(state: RaftState, isTransfer = false): void {
+/** Stands for election, unless it may not or need not. */
+export function stand(state: RaftState): void {
   if (state.role === 'leader' || !state.isPromotable() || hasUnappliedMembershipChange(state)) return;
-  if (state.usesPreVote && !isTransfer) askBeforehand(state);
-  else campaign(state, isTransfer);
+  if (state.usesPreVote) askBeforehand(state);
+  else campaign(state, false);
+}
+
+/** The leader told this member to take over: at once, and without asking beforehand; or as soon as it has applied a change of membership that it just heard of. */
+export function takeOver(state: RaftState): void {
+  if (!state.isPromotable()) return;
+  state.takesOverInTerm = state.term;
+  if (hasUnappliedMembershipChange(state)) return;
+  state.takesOverInTerm = 0;
+  campaign(state, true);
 }
 
 /** A member that would be removed, or that counts a wrong majority, must not stand. */

@@ -1,7 +1,7 @@
 // What followers and candidates do: take entries, snapshots and commit indexes from the leader, and forward to it what is the leader's to do.
 import type { Entry, RaftMessage } from '#lib/etcd-api/raft-messages.ts';
 import { MessageRefused, ProposalDropped } from './driver-contract.ts';
-import { countVote, stand } from './election.ts';
+import { countVote, takeOver } from './election.ts';
 import { readContext } from './leader.ts';
 import { NO_MEMBER, type RaftState } from './raft-state.ts';
 
@@ -41,7 +41,7 @@ export function stepFollower(state: RaftState, message: RaftMessage): void {
       state.readStates.push({ index: message.index, context: readContext(message) });
       return;
     case 'MsgTimeoutNow':
-      return stand(state, true);
+      return takeOver(state);
     default: // answers to what this member asked in another role
   }
 }

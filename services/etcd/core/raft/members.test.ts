@@ -95,6 +95,7 @@ test('a leader that is removed hands over, and takes no more proposals', () => {
   const leader = cluster.elect(1n);
   leader.raft.proposeConfChange(change('ConfChangeRemoveNode', 1n));
   cluster.settle();
+  assert.equal(cluster.member(2n).raft.role, 'leader'); // at once
   cluster.ticks(2);
   assert.notEqual(leader.raft.role, 'leader');
   const heir = cluster.leader();

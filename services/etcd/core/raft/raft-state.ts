@@ -52,6 +52,9 @@ export class RaftState {
   /** From electionTicks to twice that, less one. */
   campaignTicks = 0;
 
+  /** The term of a leader that told this follower to take over, which it could not at once; 0 otherwise. */
+  takesOverInTerm = 0;
+
   /** Of the leader: */
   leadTransferee = NO_MEMBER;
   /** A change of membership may be proposed once everything up to here is applied. */

@@ -2,7 +2,7 @@
 // driver-contract.ts (what the driver owes), leader.ts, follower.ts, election.ts. Source: the Raft thesis (its sections are cited as §) and etcd-io/raft v3.6.
 import type { ConfChange, ConfState, Entry, HardState, MessageType, RaftMessage, Snapshot } from '#lib/etcd-api/raft-messages.ts';
 import { MessageRefused, ProposalDropped, type PeerStatus, type RaftOptions, type RaftStatus, type Ready, type Role, type SoftState } from './driver-contract.ts';
-import { answerVote, countVote, isProtectingLeader, isTransfer, stand, tickElection } from './election.ts';
+import { answerVote, countVote, isProtectingLeader, isTransfer, stand, takeOver, tickElection } from './election.ts';
 import { stepCandidate, stepFollower } from './follower.ts';
 import {
   hasPendingMembershipChange, membershipChanged, membershipProposal, ownEntriesPersisted, propose, readIndex, reportSnapshot, reportUnreachable, stepLeader, tickLeader,
@@ -211,6 +211,7 @@ export class Raft {
     this.applied(handed.committedEntries);
     if (state.role === 'candidate' && state.term === handed.candidateTerm) countVote(state, state.id, true);
     else if (state.role === 'leader') ownEntriesPersisted(state);
+    else if (state.takesOverInTerm > 0 && state.takesOverInTerm === state.term && state.role === 'follower') takeOver(state);
   }
 
   private applied(entries: readonly Entry[]): void {
