@@ -7,7 +7,7 @@ import { Connection, hadNoEffect } from './connection.ts';
 import type { Cluster } from './cluster.ts';
 import type { History } from './history.ts';
 import type { KeyState, Outcome, Transaction } from './kv-model.ts';
-import { beforeOf, keyStateOf, nextRequest, REGISTERS, toTxnRequest } from './workload.ts';
+import { beforeOf, keyStateOf, nextRequest, pickKey, REGISTERS, toTxnRequest } from './workload.ts';
 
 /** Longer than an election, so that a change of the leader shows as latency, too, not only as errors. Milliseconds. */
 export const CALL_TIMEOUT_MS = 3_000;
@@ -89,6 +89,29 @@ export async function runClient(context: DriveContext, client: number, lastSeen:
   roaming.close();
 }
 
+/** Between reads of one member; milliseconds. */
+const READ_EVERY_MS = 40;
+const READ_TIMEOUT_MS = 1_000;
+
+/** Reads from one member, whatever befalls it: a leader who does not know yet that it is none any more must not answer. */
+export async function runReader({ cluster, history, random, signal }: DriveContext, client: number, member: number): Promise<void> {
+  const connection = new Connection(cluster.endpoints[member] as string, cluster.clientFiles);
+  while (!signal.aborted) {
+    const request: Transaction = { conditions: [], success: [{ type: 'get', key: pickKey(random) }], failure: [] };
+    const call = history.tick();
+    try {
+      const outcome = await send(connection, request, READ_TIMEOUT_MS);
+      history.operations.push({ client, member, call, return: history.tick(), request, outcome });
+      history.count('get by reader');
+    } catch (error) {
+      if (!(error instanceof EtcdError)) throw error;
+      history.count('get by reader, refused');
+    }
+    await pause(READ_EVERY_MS * 2 * random.fraction());
+  }
+  connection.close();
+}
+
 const isReadOnly = ({ success, failure }: Transaction): boolean => [...success, ...failure].every(({ type }) => type === 'get');
 
 function rangeOf(keys: readonly string[]): { key: string; rangeEnd?: string } {
@@ -102,14 +125,14 @@ function oldRevision(random: Random, lastSeen: ReadonlyMap<string, KeyState>): n
 }
 
 /** Plain requests go out as such, not as transactions. */
-async function send(connection: Connection, request: Transaction): Promise<Outcome> {
+async function send(connection: Connection, request: Transaction, timeoutMs = CALL_TIMEOUT_MS): Promise<Outcome> {
   const [change, second] = request.success;
   if (change !== undefined && request.conditions.length === 0 && second === undefined) {
     const { key } = change;
     const state = (kv: Parameters<typeof keyStateOf>[0] | undefined): (KeyState | undefined)[] => [kv === undefined ? undefined : keyStateOf(kv)];
     switch (change.type) {
       case 'get': {
-        const { header, kvs } = await connection.call(kvService.Range, { key }, CALL_TIMEOUT_MS);
+        const { header, kvs } = await connection.call(kvService.Range, { key }, timeoutMs);
         return { revision: header?.revision ?? 0, succeeded: true, before: state(kvs[0]) };
       }
       case 'put': {

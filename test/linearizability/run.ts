@@ -8,7 +8,7 @@ import { checkLeases, checkLocks } from './check-leases.ts';
 import { checkAcknowledged, checkLocalReads } from './check-reads.ts';
 import { checkWatch, referenceFrom } from './check-watches.ts';
 import { checkLinearizable, type Verdict } from './checker.ts';
-import { pause, runClient, type DriveContext } from './clients.ts';
+import { pause, runClient, runReader, type DriveContext } from './clients.ts';
 import { Cluster } from './cluster.ts';
 import { Connection } from './connection.ts';
 import { breakAndMend, nextDamage } from './faults.ts';
@@ -78,6 +78,7 @@ export async function runOnce(options: RunOptions): Promise<Report> {
   const pauseMs = (options.clients * 1000) / options.requestsPerSecond;
   const clients = [
     ...Array.from({ length: options.clients }, (_, client) => runClient(context(client), client, lastSeen, pauseMs)),
+    ...Array.from({ length: members }, (_, member) => runReader(context(600 + member), options.clients + member, member)),
     ...Array.from({ length: LEASE_CLIENTS }, (_, client) => runLeaseClient(context(300 + client))),
     ...Array.from({ length: LOCK_CLIENTS }, (_, client) => runLockClient(context(400 + client), `locker ${client}`)),
     compactNowAndThen(context(500), watchers),

@@ -15,6 +15,7 @@ const WEIGHTS = { put: 24, get: 24, delete: 6, 'compare-and-swap': 16, 'multi-ke
 const KINDS = Object.entries(WEIGHTS).flatMap(([kind, weight]) => Array.from({ length: weight }, () => kind as keyof typeof WEIGHTS));
 
 const pick = <T>(random: Random, items: readonly T[]): T => items[integerBelow(random, items.length)] as T;
+export const pickKey = (random: Random): string => pick(random, KEYS);
 const get = (key: string): Change => ({ type: 'get', key });
 const plain = (name: string, ...success: readonly Change[]): Request => ({ type: 'txn', name, request: { conditions: [], success, failure: [] } });
 

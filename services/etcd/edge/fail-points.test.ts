@@ -16,12 +16,14 @@ test('terms act one after the other, as often as they say', async () => {
   await some.pass('walBeforeSync');
 });
 
-test('a write is torn where the term says', () => {
+test('a write is torn between sectors', () => {
   const some = points();
-  const written: number[] = [];
-  some.set('walBeforeWrite', 'tear(30)');
-  assert.throws(() => some.passWrite('walBeforeWrite', 200, (length) => written.push(length)), Ended);
-  assert.deepEqual(written, [60]);
+  const written: number[][] = [];
+  some.set('walBeforeWrite', 'tear(100)');
+  assert.throws(() => some.passWrite('walBeforeWrite', 500, 1000, (start, end) => written.push([start, end])), Ended);
+  assert.deepEqual(written, [[0, 12], [12, 524], [524, 1000]]);
+  some.set('walBeforeWrite', 'tear(0)');
+  assert.throws(() => some.passWrite('walBeforeWrite', 500, 1000, () => assert.fail('written')), Ended);
 });
 
 test('what gofail writes is understood, what nobody knows is refused', () => {

@@ -15,7 +15,10 @@ const SETTINGS = ['walKeepUnsynced'] as const;
 type Name = FailPoint | (typeof SETTINGS)[number];
 const NAMES: readonly string[] = [...FAIL_POINTS, ...SETTINGS];
 
-type Action = { readonly type: 'off' | 'panic' | 'return' } | { readonly type: 'sleep'; readonly ms: number } | { readonly type: 'tear'; readonly fraction: number };
+type Action = { readonly type: 'off' | 'panic' | 'return' } | { readonly type: 'sleep'; readonly ms: number } | { readonly type: 'tear'; readonly chance: number };
+/** What a disk writes as a whole or not at all. */
+const SECTOR_BYTES = 512;
+
 interface Term {
   readonly action: Action;
   readonly percent: number;
@@ -27,13 +30,13 @@ export class FailPointError extends Error {
   override readonly name = 'FailPointError';
 }
 
-/** `2*off->50%sleep(100)->panic`. Ours besides: `tear(30)` writes 30 % of what is to be written, and ends the process. */
+/** `2*off->50%sleep(100)->panic`. Ours besides: `tear(30)` writes each sector of what is to be written with a chance of 30 %, and ends the process. */
 export function parseTerms(text: string): Term[] {
   return text.split('->').map((term) => {
     const match = /^(?:(\d+)\*)?(?:(\d+(?:\.\d+)?)%)?(off|panic|return|sleep|tear)(?:\("?(\d+)(ms|s)?"?\)|\(.*\))?$/.exec(term.trim());
     if (match === null) throw new FailPointError(`failpoint: could not parse terms: ${term}`);
     const [, count, percent, type, amount = '0', unit] = match;
-    const action: Action = type === 'sleep' ? { type, ms: Number(amount) * (unit === 's' ? 1000 : 1) } : type === 'tear' ? { type, fraction: Number(amount) / 100 } : { type: type as 'off' | 'panic' | 'return' };
+    const action: Action = type === 'sleep' ? { type, ms: Number(amount) * (unit === 's' ? 1000 : 1) } : type === 'tear' ? { type, chance: Number(amount) / 100 } : { type: type as 'off' | 'panic' | 'return' };
     return { action, percent: percent === undefined ? 100 : Number(percent), left: count === undefined ? Infinity : Number(count) };
   });
 }
@@ -70,10 +73,14 @@ export class FailPoints {
     return undefined;
   }
 
-  /** Where something is about to be written: `write` takes a part of it. */
-  passWrite(name: Name, length: number, write: (bytes: number) => void): void {
+  /** Where something is about to be written to `position`: `write` is given the parts of it that still reach the disk. */
+  passWrite(name: Name, position: number, length: number, write: (start: number, end: number) => void): void {
     const action = this.next(name);
-    if (action?.type === 'tear') write(Math.floor(length * action.fraction));
+    for (let start = 0; action?.type === 'tear' && start < length;) {
+      const end = Math.min(length, start + SECTOR_BYTES - (position + start) % SECTOR_BYTES);
+      if (Math.random() < action.chance) write(start, end);
+      start = end;
+    }
     if (action?.type === 'tear' || action?.type === 'panic') this.end();
   }
 
@@ -149,10 +156,10 @@ export function failingDisk(): { readonly write: (fd: number, bytes: Uint8Array,
   return {
     write: (fd, bytes, position) => {
       const isZero = bytes.every((byte) => byte === 0); // space set aside
-      if (!isZero) points.passWrite('walBeforeWrite', bytes.length, (length) => writeNow(fd, bytes.subarray(0, length), position));
+      if (!isZero) points.passWrite('walBeforeWrite', position, bytes.length, (start, end) => writeNow(fd, bytes.subarray(start, end), position + start));
       if (points.isSet('walKeepUnsynced')) unsynced.set(fd, [...(unsynced.get(fd) ?? []), { bytes: Buffer.from(bytes), position }]);
       else writeNow(fd, bytes, position);
-      if (!isZero) points.passWrite('walAfterWrite', 0, () => undefined);
+      if (!isZero) points.passWrite('walAfterWrite', position, 0, () => undefined);
     },
     sync: async (fd) => {
       await points.pass('walBeforeSync');
