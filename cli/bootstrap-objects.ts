@@ -7,8 +7,9 @@ import { clusterRoleBindingKind } from '#lib/kinds/rbac/cluster-role-binding.ts'
 import { allKinds } from '#lib/kinds/registry.ts';
 import { isAlreadyExists } from '#lib/machinery/status-error.ts';
 import { loadKubeconfig } from '#lib/pki/kubeconfig.ts';
-import { CLUSTER_DNS, controlPlaneEndpoint, loadBalancerCidr, MASTER, mastersOf, POD_CIDR, type HostLayout } from './cluster-layout.ts';
+import { CLUSTER_DNS, controlPlaneEndpoint, loadBalancerCidr, MASTER, mastersOf, POD_CIDR, urlOf, type HostLayout } from './cluster-layout.ts';
 import { addonManifests } from './manifests/addons.ts';
+import { clusterInfoManifests } from './manifests/cluster-info.ts';
 
 async function createIfAbsent(api: ApiClient, object: KubernetesObject): Promise<void> {
   const kind = allKinds.find(({ apiVersion, kind: name }) => apiVersion === object.apiVersion && name === object.kind);
@@ -40,17 +41,18 @@ export async function bindClusterAdmins(superAdminKubeconfig: string, server: st
 }
 
 export async function applyAddons(api: ApiClient, hosts: readonly HostLayout[]): Promise<void> {
-  const [{ address } = MASTER] = mastersOf(hosts);
+  const masters = mastersOf(hosts);
+  const [{ address } = MASTER] = masters;
   const endpoint = controlPlaneEndpoint(hosts);
   // The cluster's authority, which also vouches for metrics-server.
   const { data } = await api.get(configMapKind, 'kube-system', 'extension-apiserver-authentication');
   const caPem = data?.['client-ca-file'] ?? '';
   // The controller manager publishes it in every namespace; the first pods come before it has, and their kubelets would wait out a back-off.
   await createIfAbsent(api, { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'kube-root-ca.crt', namespace: 'kube-system' }, data: { 'ca.crt': caPem } } as KubernetesObject);
-  const manifests = addonManifests({
+  const manifests = [...(masters.length > 1 ? clusterInfoManifests({ server: urlOf(endpoint), caPem }) : []), ...addonManifests({
     metricsServer: { address, caPem },
     apiServerHost: endpoint.host, apiServerPort: endpoint.port, podCidr: POD_CIDR, clusterDns: CLUSTER_DNS, loadBalancerCidr: loadBalancerCidr(address),
-  });
+  })];
   // Namespaces first, for what is in them; workloads last, for their pods need the accounts and configuration.
   const stageOf = ({ kind }: KubernetesObject): number => (kind === 'Namespace' ? 0 : kind === 'DaemonSet' || kind === 'Deployment' ? 2 : 1);
   for (const stage of [0, 1, 2]) {

@@ -1,7 +1,7 @@
 // kubreak up: starts the cluster, in the foreground or detached.
 import { spawn } from 'node:child_process';
 import { mkdirSync } from 'node:fs';
-import { Option, type Command } from 'commander';
+import type { Command } from 'commander';
 import { createInterface } from 'node:readline';
 import { API_PORT, DEFAULT_WORKERS, MASTER_COUNTS, MAX_WORKERS } from '../cluster-layout.ts';
 import type { ClusterFolder } from '../local/cluster-folder.ts';
@@ -37,7 +37,7 @@ export function addUpCommand(program: Command): void {
   program.command('up')
     .description('start the cluster of this folder (makes one when there is none) and wait until it is ready')
     .option('--port <number>', 'port of the API server on 127.0.0.1', portNumber, API_PORT)
-    .addOption(new Option('--masters <number>', 'how many masters a new cluster has: 1, 3 or 5 (default: 1)').argParser(masterCount).hideHelp()) // etcd has one member so far
+    .option('--masters <number>', 'how many masters a new cluster has: 1, 3 or 5 (default: 1)', masterCount)
     .option('--workers <number>', `how many worker nodes a new cluster has (default: ${DEFAULT_WORKERS})`, workerCount)
     .option('--node-cpu <quantity>', 'CPU that each node of a new cluster has, such as 2 or 1500m (default: what the machine has)', quantity('--node-cpu'))
     .option('--node-memory <quantity>', 'memory that each node of a new cluster has, such as 2Gi (default: what the machine has)', quantity('--node-memory'))
