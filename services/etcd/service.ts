@@ -133,6 +133,7 @@ export async function startEtcd(flags: EtcdFlags, environment: Environment, sign
     listening.push(await listen({ urls: flags.listenMetricsUrls, tls, http: newHttpHandler(httpOptions), log }));
     await Promise.race([published, clock.sleep(READY_TIMEOUT_MS, stopping).catch(() => undefined)]);
     listening.push(await listen({ urls: flags.listenClientUrls, tls, http: newHttpHandler({ ...httpOptions, gateway }), log, onGrpcConnection: (connection) => grpc.accept(connection) }));
+    loops.push(watch.run());
     loops.push(revokeExpiredLeases(leaseOptions, stopping));
     if (autoCompaction.mode !== 'off') loops.push(compactRegularly(new AutoCompactor(autoCompaction), member, environment, stopping));
     const [metricsUrls, clients] = listening.map(({ urls }) => urls);

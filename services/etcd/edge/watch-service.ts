@@ -5,7 +5,6 @@ import type { WatchRequest, WatchResponse } from '#lib/etcd-api/messages.ts';
 import { watchService } from '#lib/etcd-api/services.ts';
 import type { StreamCall } from '#lib/grpc/call.ts';
 import { goNameOf } from '#lib/grpc/status.ts';
-import { withAbort } from '#lib/service/abort.ts';
 import { NOBODY } from '../core/auth/commands.ts';
 import { refusedWatch, WatchStream } from '../core/watch-stream.ts';
 import { inEtcdsWords, type Authenticator } from './authenticator.ts';
@@ -26,11 +25,16 @@ type WatchCall = StreamCall<WatchRequest, WatchResponse>;
 
 /** Source: etcd, minWatchProgressInterval. */
 const MIN_PROGRESS_INTERVAL_MS = 100;
+/** How long streams are fed before calls have their turn again: thousands of watches must not hold up a put. */
+const SLICE_MS = 5;
 
 export class WatchService {
   readonly methods: GrpcService;
   private readonly options: WatchOptions;
-  private readonly streams = new Set<WatchStream>();
+  private readonly feeders = new Set<StreamFeeder>();
+  /** Those that may have something to send. */
+  private readonly due = new Set<StreamFeeder>();
+  private isScheduled = false;
 
   constructor(options: WatchOptions) {
     this.options = options;
@@ -41,78 +45,103 @@ export class WatchService {
     const { revision } = this.options.member;
     let watchers = 0;
     let slow = 0;
-    for (const stream of this.streams) {
+    for (const { stream } of this.feeders) {
       watchers += stream.size;
       slow += stream.behind(revision);
     }
-    return { streams: this.streams.size, watchers, slow };
+    return { streams: this.feeders.size, watchers, slow };
   }
 
   /** The member's store was replaced. */
   useStore(): void {
-    for (const stream of this.streams) stream.useStore(this.options.member.store);
+    for (const { stream } of this.feeders) stream.useStore(this.options.member.store);
+  }
+
+  /** Runs until the service's signal aborts, and ends all streams then. */
+  async run(): Promise<void> {
+    const { clock, random, member, progressIntervalMs, signal } = this.options;
+    const stopListening = member.onAdvance(() => {
+      for (const feeder of this.feeders) this.due.add(feeder);
+      this.schedule();
+    });
+    const intervalMs = Math.max(progressIntervalMs, MIN_PROGRESS_INTERVAL_MS);
+    while (!signal.aborted) {
+      await clock.sleep(jitterMs(random, intervalMs, 0.1), signal).catch((error: unknown) => {
+        if (!signal.aborted) throw error;
+      });
+      if (!signal.aborted) for (const feeder of this.feeders) feeder.notify();
+    }
+    stopListening();
+    for (const feeder of this.feeders) feeder.end();
   }
 
   private async serve(call: WatchCall): Promise<void> {
-    const { member, maxRequestBytes, signal } = this.options;
-    const stream = new WatchStream(member.store, maxRequestBytes);
-    this.streams.add(stream);
+    const feeder = new StreamFeeder(call, this.options, (due) => {
+      this.due.add(due);
+      this.schedule();
+    });
+    this.feeders.add(feeder);
     try {
-      await withAbort(signal, async (ended) => {
-        const end = (): void => ended.abort();
-        call.signal.addEventListener('abort', end, { once: true });
-        await new StreamFeeder(call, stream, this.options, ended).run();
-      });
+      await feeder.run();
     } finally {
-      this.streams.delete(stream);
+      this.feeders.delete(feeder);
+      this.due.delete(feeder);
     }
+  }
+
+  private schedule(): void {
+    if (this.isScheduled || this.due.size === 0) return;
+    this.isScheduled = true;
+    setImmediate(() => this.feed());
+  }
+
+  private feed(): void {
+    this.isScheduled = false;
+    const endMs = performance.now() + SLICE_MS;
+    for (const feeder of this.due) {
+      this.due.delete(feeder);
+      feeder.feed();
+      if (performance.now() > endMs) break;
+    }
+    this.schedule();
   }
 }
 
-/** The loop of one stream. Requests are answered at once; events follow when the client has room for them. */
+/** One stream. Requests are answered at once; events follow when the client has room for them. */
 class StreamFeeder {
+  readonly stream: WatchStream;
   private readonly call: WatchCall;
-  private readonly stream: WatchStream;
   private readonly options: WatchOptions;
-  private readonly signal: AbortSignal;
-  private wake: () => void = () => undefined;
-  private hasWork = false;
+  private readonly onDue: (feeder: StreamFeeder) => void;
+  /** What is being sent; it is gone on with when the client has read. */
+  private responses: Iterator<WatchResponse> | undefined;
+  /** The revision up to which it goes. */
+  private revision = 0;
+  private isBlocked = false;
   private progressWanted = false;
+  private isOver = false;
   private failure: unknown;
-  private readonly ended: AbortController;
+  private readonly over: Promise<void>;
+  private resolveOver: () => void = () => undefined;
 
-  /** `ended` aborts when the client or the service goes, and is aborted here when the client has no more to ask. */
-  constructor(call: WatchCall, stream: WatchStream, options: WatchOptions, ended: AbortController) {
+  constructor(call: WatchCall, options: WatchOptions, onDue: (feeder: StreamFeeder) => void) {
     this.call = call;
-    this.stream = stream;
     this.options = options;
-    this.ended = ended;
-    this.signal = ended.signal;
+    this.onDue = onDue;
+    this.stream = new WatchStream(options.member.store, options.maxRequestBytes);
+    this.over = new Promise((resolve) => { this.resolveOver = resolve; });
   }
 
+  /** Until the client or the service goes, or the client has no more to ask. */
   async run(): Promise<void> {
-    const { member } = this.options;
-    const stopListening = member.onAdvance(() => this.poke());
-    this.signal.addEventListener('abort', () => this.poke(), { once: true });
     void this.receiveAll();
-    const notifying = this.notify();
-    try {
-      while (!this.signal.aborted) {
-        while (!this.hasWork && !this.signal.aborted) await new Promise<void>((resolve) => { this.wake = resolve; });
-        this.hasWork = false;
-        await this.sendAll(this.stream.takeResponses(member.revision));
-        await this.answerProgressRequest();
-      }
-    } finally {
-      stopListening();
-      await notifying;
-    }
+    await this.over;
     if (this.failure !== undefined) throw this.failure;
   }
 
-  private poke(): void {
-    this.hasWork = true;
-    this.wake();
+  end(): void {
+    this.isOver = true;
+    this.resolveOver();
   }
 
   /** Requests are taken up in their order, and none while the client does not read the answers. */
@@ -122,12 +151,12 @@ class StreamFeeder {
         if (this.options.authenticator.isEnabled) await this.receiveFromUser(request);
         else this.receive(request);
         await this.call.drained();
-        if (this.signal.aborted) return;
+        if (this.isOver) return;
       }
     } catch (error) {
       if (!this.call.isCancelled) this.failure = error;
     } finally {
-      this.ended.abort();
+      this.end();
     }
   }
 
@@ -154,38 +183,50 @@ class StreamFeeder {
       const response = this.stream.cancel(cancelRequest.watchId, revision);
       if (response) this.write(response);
     } else if (progressRequest) this.progressWanted = true;
-    this.poke();
+    this.onDue(this);
   }
 
-  private async answerProgressRequest(): Promise<void> {
+  /** Sends what there is, as far as the client has room. */
+  feed(): void {
+    while (!this.isBlocked && !this.isOver) {
+      this.responses ??= this.responsesNow();
+      const next = this.responses.next();
+      if (next.done === true) {
+        this.responses = undefined;
+        if (this.revision === this.options.member.revision) return; // else there is more since
+        continue;
+      }
+      this.options.metrics.countEvents(next.value.events.length);
+      if (!this.write(next.value)) this.waitForRoom();
+    }
+  }
+
+  private *responsesNow(): Generator<WatchResponse, void> {
+    this.revision = this.options.member.revision;
+    yield* this.stream.takeResponses(this.revision);
     if (!this.progressWanted) return;
     this.progressWanted = false;
     const response = this.stream.progress(this.options.member.revision);
-    if (response) await this.sendAll([response]);
+    if (response) yield response;
   }
 
-  private async notify(): Promise<void> {
-    const { clock, random, member } = this.options;
-    const intervalMs = Math.max(this.options.progressIntervalMs, MIN_PROGRESS_INTERVAL_MS);
-    while (!this.signal.aborted) {
-      await clock.sleep(jitterMs(random, intervalMs, 0.1 * random.fraction()), this.signal).catch((error: unknown) => {
-        if (!this.signal.aborted) throw error;
-      });
-      if (!this.signal.aborted) await this.sendAll(this.stream.takeNotifications(member.revision));
-    }
+  private waitForRoom(): void {
+    this.isBlocked = true;
+    void this.call.drained().then(() => {
+      this.isBlocked = false;
+      this.onDue(this);
+    });
   }
 
-  private async sendAll(responses: Iterable<WatchResponse>): Promise<void> {
-    for (const response of responses) {
-      if (this.signal.aborted) return;
-      this.options.metrics.countEvents(response.events.length);
-      if (!this.write(response)) await this.call.drained();
-    }
+  /** Tells watches that asked for it that nothing has happened. */
+  notify(): void {
+    if (this.isBlocked || this.isOver) return;
+    for (const response of this.stream.takeNotifications(this.options.member.revision)) this.write(response);
   }
 
   /** False when the client does not keep up. */
   private write(response: WatchResponse): boolean {
-    if (this.signal.aborted) return true;
+    if (this.isOver) return true;
     if (response.header !== undefined) this.options.member.complete(response.header);
     return this.call.send(response);
   }
