@@ -8,6 +8,7 @@ import type { ClusterFolder } from '../local/cluster-folder.ts';
 import { rootlessNotes } from '../local/rootless.ts';
 import { superviseCluster, type ClusterOptions, type Progress } from '../local/supervisor.ts';
 import { UserError } from '../user-error.ts';
+import { withoutExtraAuthorities } from '../without-extra-authorities.ts';
 import { clusterFolderOf } from './cluster-option.ts';
 import { quantity } from './quantity-option.ts';
 
@@ -113,8 +114,8 @@ async function startDetached(folder: ClusterFolder, { port, masters, workers, no
   const option = (name: string, value: string | number | undefined) => (value === undefined ? [] : [name, String(value)]);
   const options = [...option('--port', port), ...option('--masters', masters), ...option('--workers', workers), ...option('--node-cpu', nodeCpu), ...option('--node-memory', nodeMemory),
     ...option('--etcd-servers', etcdServers), ...option('--etcd-cafile', etcdCafile), ...option('--etcd-certfile', etcdCertfile), ...option('--etcd-keyfile', etcdKeyfile), ...(hostRoutes ? ['--host-routes'] : [])];
-  const child = spawn(process.execPath, [process.argv[1] ?? '', '--dir', folder.path, 'up', ...options],
-    { detached: true, stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, KUBREAK_DETACHED: '1' } });
+  const child = spawn(process.execPath, ['--use-openssl-ca', process.argv[1] ?? '', '--dir', folder.path, 'up', ...options],
+    { detached: true, stdio: ['ignore', 'pipe', 'pipe'], env: { ...withoutExtraAuthorities(process.env), KUBREAK_DETACHED: '1' } });
   let problem = '';
   child.stderr.on('data', (chunk: Buffer) => (problem += chunk.toString()));
   const outcome = await new Promise<'ready' | number>((resolve) => {

@@ -9,6 +9,7 @@ import { systemClock } from '#lib/environment/clock.ts';
 import { withDeadline } from '#lib/service/abort.ts';
 import { apiServersOf, GATEWAY, MASTER, SUBNET_PREFIX_LENGTH } from '../cluster-layout.ts';
 import { UserError } from '../user-error.ts';
+import { withoutExtraAuthorities } from '../without-extra-authorities.ts';
 import type { ClusterFolder } from './cluster-folder.ts';
 import { etcdRelays, externalEtcdOf, relayToEtcd, type ExternalEtcdOptions } from './external-etcd.ts';
 import { checkHostRoutes, connectMachine, keepBlockRoutes } from './host-routes.ts';
@@ -117,7 +118,7 @@ async function startLab(folder: ClusterFolder): Promise<ChildProcess> {
   const log = openSync(folder.logFile, 'a');
   // The lab lives as long as its standard input is open: it ends with this process, however that ends.
   const lab = await startAsClusterRoot(['unshare', '--net', '--mount', '--pid', '--fork', '--kill-child=SIGKILL', '--mount-proc', process.execPath, `${dist}/lab.js`, folder.labConfig],
-    { stdio: ['pipe', log, log], detached: true, env: { ...process.env, PATH: pathWithSystemPrograms() } });
+    { stdio: ['pipe', log, log], detached: true, env: { ...withoutExtraAuthorities(process.env), PATH: pathWithSystemPrograms() } });
   closeSync(log);
   return lab;
 }
