@@ -3,6 +3,7 @@ import { Command, CommanderError } from 'commander';
 import { addComposeCommands } from './compose/commands.ts';
 import { acceptDirEverywhere } from './commands/cluster-option.ts';
 import { addDownCommand } from './commands/down.ts';
+import { addEtcdCommand } from './commands/etcd.ts';
 import { addExecCommand, localHosts } from './commands/exec.ts';
 import { addImageCommand } from './commands/image.ts';
 import { addKubeconfigCommand } from './commands/kubeconfig.ts';
@@ -42,6 +43,7 @@ else {
   addLeverCommands(program);
   addNodeCommand(program);
   addImageCommand(program, localHosts);
+  addEtcdCommand(program);
   acceptDirEverywhere(program);
 }
 program.addHelpText('after', `

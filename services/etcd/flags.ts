@@ -55,6 +55,8 @@ export const etcdFlags = {
   'logger': accepted('Kind of logger', 'zap'),
   'log-level': accepted('Log level; set LOG_LEVEL instead', 'info'),
   'log-outputs': accepted('Where logs go; here: standard output', 'default'),
+  'emulator-restore-snapshot': path({ help: 'Make the data directory from this snapshot, and end; see kubreak etcd restore.' }),
+  'emulator-skip-hash-check': boolean({ help: 'Restore a file without a hash, such as one copied from a data directory.', default: false }),
   'emulator-value-memory-bytes': integer({ help: 'Bytes of values held in memory; others are read from the disk.', default: 32 * 1024 * 1024, min: 0 }),
 } as const;
 

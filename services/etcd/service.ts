@@ -53,6 +53,7 @@ export async function startEtcd(flags: EtcdFlags, environment: Environment, sign
   checkTimes(flags);
   const autoCompaction = autoCompactionOf(flags);
   const signer = tokenSignerFor(flags.authToken);
+  if (flags.emulatorRestoreSnapshot !== '') return restore(flags, environment);
   const [tls, peerTls] = await Promise.all([loadTls(flags), loadPeerTls(flags)]);
   const dataDir = flags.dataDir || `${flags.name}.etcd`;
   const database = await Database.open(dataDir);
@@ -152,6 +153,15 @@ export async function startEtcd(flags: EtcdFlags, environment: Environment, sign
     await member.stop(checkpoints.length > 0 && !failing.signal.aborted ? { type: 'leaseCheckpoint', request: { checkpoints } } : undefined);
     await peers.close(); // it took part in handing the leadership on
   }
+}
+
+async function restore(flags: EtcdFlags, { log }: Environment): Promise<void> {
+  const { restoreSnapshot } = await import('./edge/restore.ts');
+  const { name, initialCluster, initialClusterToken, initialAdvertisePeerUrls: peerUrls, walDir, emulatorRestoreSnapshot: snapshotPath, emulatorSkipHashCheck: skipHashCheck } = flags;
+  const dataDir = flags.dataDir || `${name}.etcd`;
+  log.info({ path: snapshotPath, dataDir }, 'restoring snapshot');
+  await restoreSnapshot({ name, initialCluster, initialClusterToken, peerUrls, dataDir, walDir, snapshotPath, skipHashCheck, walOptions: { log } });
+  log.info({ path: snapshotPath, dataDir }, 'restored snapshot');
 }
 
 const HEALTH_READ = rangeRequest.encode({ key: 'health', keysOnly: true, limit: 1 });

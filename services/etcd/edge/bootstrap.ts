@@ -1,26 +1,33 @@
 // Where a member comes from: its own data, a new cluster that all its members start alike, or a cluster that it was added to.
 // Source: etcd v3.6, server/etcdserver/bootstrap.go and cluster_util.go.
-import { rm } from 'node:fs/promises';
+import { open, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Logger } from 'pino';
-import { confChange, type Entry } from '#lib/etcd-api/raft-messages.ts';
+import { confChange, snapshot as snapshotMessage, type ConfState, type Entry } from '#lib/etcd-api/raft-messages.ts';
+import { bytes, message, uint32 } from '#lib/etcd-api/wire.ts';
 import { decodeMember, encodeMember, type ClusterMember } from '../core/cluster-members.ts';
+import { crc32c } from '../core/crc32c.ts';
 import { putRecord } from '../core/bucket-record.ts';
 import type { Database, FormerIdentity } from './database.ts';
 import { clusterIdOf, memberIdOf } from './membership.ts';
 import { PeerHttpClient, under, type PeerTls } from './peers/http-client.ts';
 import { hexId, parseId } from './peers/identity.ts';
+import { readSnapshotFile } from './snapshot-source.ts';
 import { Wal, type WalContents, type WalOptions, type WalStart } from './wal.ts';
 
-export interface BootstrapOptions {
+/** As --name, --initial-cluster, --initial-cluster-token and --initial-advertise-peer-urls say it. */
+export interface InitialClusterOptions {
   readonly name: string;
+  readonly initialCluster: readonly string[];
+  readonly initialClusterToken: string;
+  readonly peerUrls: readonly string[];
+}
+
+export interface BootstrapOptions extends InitialClusterOptions {
   readonly dataDir: string;
   /** Empty: within the data directory. */
   readonly walDir: string;
-  readonly initialCluster: readonly string[];
   readonly initialClusterState: string;
-  readonly initialClusterToken: string;
-  readonly peerUrls: readonly string[];
   readonly clientUrls: readonly string[];
   readonly peerTls: PeerTls | undefined;
   readonly database: Database;
@@ -47,7 +54,10 @@ const ASK_TIMEOUT_MS = 1_000;
 
 export async function bootstrap(options: BootstrapOptions): Promise<Bootstrapped> {
   const folder = options.walDir || join(options.dataDir, 'member', 'wal');
-  if (await Wal.exists(folder)) return { ...(await Wal.open(folder, options.walOptions)), remotes: [] };
+  if (await Wal.exists(folder)) {
+    const opened = await Wal.open(folder, options.walOptions);
+    return { wal: opened.wal, contents: await takeOverEtcd(opened.contents, options), remotes: [] };
+  }
   const former = await options.database.readFormerIdentity();
   const records = await options.database.readRecords();
   if (records.some(({ bucket }) => bucket === 'members')) {
@@ -75,7 +85,7 @@ async function begin(options: BootstrapOptions): Promise<Begun> {
 }
 
 /** `a=https://1:2380,a=https://2:2380,b=...`: a member may have several addresses. */
-function initialClusterOf({ initialCluster, name, peerUrls }: BootstrapOptions): readonly NamedUrls[] {
+function initialClusterOf({ initialCluster, name, peerUrls }: InitialClusterOptions): readonly NamedUrls[] {
   const byName = new Map<string, string[]>();
   for (const item of initialCluster.length > 0 ? initialCluster : peerUrls.map((url) => `${name}=${url}`)) {
     const at = item.indexOf('=');
@@ -93,11 +103,16 @@ function initialClusterOf({ initialCluster, name, peerUrls }: BootstrapOptions):
   return [...byName].map(([memberName, urls]) => ({ name: memberName, urls: urls.sort() }));
 }
 
+const membersOf = (cluster: readonly NamedUrls[], { initialClusterToken }: InitialClusterOptions): ClusterMember[] => cluster
+  .map(({ name, urls }): ClusterMember => ({ id: memberIdOf(urls, initialClusterToken), name, peerUrls: urls, clientUrls: [], isLearner: false }))
+  .sort((a, b) => (a.id < b.id ? -1 : 1));
+
+/** The members of a new cluster. Throws BootstrapError. */
+export const initialMembers = (options: InitialClusterOptions): readonly ClusterMember[] => membersOf(initialClusterOf(options), options);
+
 /** All members begin with the same entries, one for each of them, as if they had agreed on them. */
 async function found(cluster: readonly NamedUrls[], options: BootstrapOptions, client: PeerHttpClient): Promise<Begun> {
-  const members = cluster
-    .map(({ name, urls }): ClusterMember => ({ id: memberIdOf(urls, options.initialClusterToken), name, peerUrls: urls, clientUrls: [], isLearner: false }))
-    .sort((a, b) => (a.id < b.id ? -1 : 1));
+  const members = membersOf(cluster, options);
   const self = members.find(({ name }) => name === options.name) as ClusterMember;
   const clusterId = clusterIdOf(members.map(({ id }) => id));
   const others = members.filter(({ id }) => id !== self.id).flatMap(({ peerUrls }) => peerUrls);
@@ -145,6 +160,52 @@ async function askForMembers(url: string, client: PeerHttpClient): Promise<Remot
   } catch {
     return undefined; // not there yet, or not any more
   }
+}
+
+/**
+ * The data directory of a real etcd, as `etcdctl snapshot restore` makes it, or as one leaves it that was stopped: the log
+ * is read as it is, and the state that it goes on from is in a bbolt database.
+ */
+async function takeOverEtcd(contents: WalContents, options: BootstrapOptions): Promise<WalContents> {
+  const { database, dataDir, log } = options;
+  const { index, term } = contents.snapshot;
+  if (index === 0) return contents; // all there is to know is in the log
+  const confState = contents.snapshot.confState ?? await readConfState(join(dataDir, 'member', 'snap', `${hex16(term)}-${hex16(index)}.snap`));
+  const complete = { ...contents, snapshot: { ...contents.snapshot, confState } };
+  const { appliedIndex } = await database.readProgress();
+  if (appliedIndex > 0) return complete;
+  const file = await open(join(dataDir, 'member', 'snap', 'db'), 'r').catch((error: unknown) => {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
+    throw error;
+  });
+  if (file === undefined) return complete;
+  try {
+    const source = await readSnapshotFile(file);
+    const records = await source.records();
+    const voters = new Set([...confState.voters, ...confState.learners]);
+    const isOf = (ids: readonly bigint[]): boolean => ids.length === voters.size && ids.every((id) => voters.has(id));
+    const isUpToDate = isOf(records.filter(({ bucket }) => bucket === 'members').map(({ value }) => decodeMember(value.toString()).member.id));
+    // etcd 3.4 leaves the members of the former cluster there.
+    const own = isUpToDate ? [] : initialMembers(options);
+    if (!isUpToDate && !isOf(own.map(({ id }) => id))) throw new BootstrapError('the members of the write-ahead log are neither those of the database nor those of --initial-cluster');
+    const others = records.filter(({ bucket }) => isUpToDate || (bucket !== 'members' && bucket !== 'members_removed'));
+    await database.replace({ ...source, records: async () => [...others, ...own.map((member) => ({ bucket: 'members' as const, key: Buffer.from(hexId(member.id)), value: encodeMember(member) }))] });
+    log.info({ index }, 'took over the database of a real etcd');
+    return complete;
+  } finally {
+    await file.close();
+  }
+}
+
+const hex16 = (value: number): string => value.toString(16).padStart(16, '0');
+const snapFile = message({ crc: uint32(1), data: bytes(2) });
+
+/** Up to 3.4 etcd's log does not say who was a member at a snapshot; the file of the snapshot does. */
+async function readConfState(path: string): Promise<ConfState> {
+  const { crc, data } = snapFile.decode(await readFile(path));
+  const confState = crc32c(data) === crc ? snapshotMessage.decode(data).metadata?.confState : undefined;
+  if (confState === undefined) throw new BootstrapError(`snap: crc mismatch: ${path} is damaged`);
+  return confState;
 }
 
 /** Data of a version that had no write-ahead log: the database is all there is, and goes on from where it stands. */

@@ -56,7 +56,10 @@ const NO_PROGRESS: Progress = { appliedIndex: 0, revision: 0 };
 const REPLACE_BATCH_BYTES = 1024 * 1024;
 
 /** Where a state comes from: a database, or a snapshot of one. */
-export type StateSource = Omit<DatabaseView, 'close'>;
+export type StateSource = Omit<DatabaseView, 'close'> & {
+  /** Beyond `compactRevision` when a compaction was under way. */
+  readonly scheduledCompactRevision?: () => Promise<number>;
+};
 
 export interface DatabaseView {
   /** Key and value as in etcd's bucket, in order. */

@@ -7,7 +7,7 @@ import { leaseRecord } from '#lib/etcd-api/lease-record.ts';
 import type { Bucket, BucketRecord } from '../core/bucket-record.ts';
 import { writeBbolt, type BucketSource, type KeyAndValue } from './bbolt/writer.ts';
 import type { DatabaseView } from './database.ts';
-import { CLUSTER_VERSION, STORAGE_VERSION } from './version.ts';
+import { STORAGE_VERSION } from './version.ts';
 
 export interface SnapshotSource {
   /** Closed by the one who opened it. */
@@ -32,11 +32,10 @@ export async function writeSnapshot(file: FileHandle, { view, term, members }: S
   const ofBucket = (bucket: Bucket): BucketSource => ({ name: bucket, items: inOrder(records.filter((record) => record.bucket === bucket).map(pairOf)) });
   return writeBbolt(file, [
     ofBucket('alarm'), ofBucket('auth'), ofBucket('authRoles'), ofBucket('authUsers'),
-    { name: 'cluster', items: [[Buffer.from('clusterVersion'), Buffer.from(CLUSTER_VERSION)]] },
+    ofBucket('cluster'),
     { name: 'key', items: view.entries() },
     { name: 'lease', items: inOrder(leases.map((lease) => [idKey(lease.id), leaseRecord.encode({ ID: lease.id, TTL: lease.grantedTtl, remainingTTL: lease.remainingTtl })])) },
-    { name: 'members', items: inOrder(members.map((member) => [Buffer.from(member.ID.toString(16)), Buffer.from(memberJson(member))])) },
-    { name: 'members_removed', items: [] },
+    ofBucket('members'), ofBucket('members_removed'),
     { name: 'meta', items: inOrder(metaRecords({ ...progress, compactRevision, term, members })) },
   ]);
 }
@@ -70,9 +69,3 @@ function metaRecords({ appliedIndex, compactRevision, term, members }: MetaSourc
     ...(compactRevision === 0 ? [] : [[Buffer.from('finishedCompactRev'), compacted], [Buffer.from('scheduledCompactRev'), compacted]] as KeyAndValue[]),
   ];
 }
-
-/** As Go writes it, where empty fields of a member that has not started are left out. */
-const memberJson = ({ ID, peerURLs, isLearner, name, clientURLs }: Member): string => {
-  const rest = JSON.stringify({ peerURLs, ...(isLearner ? { isLearner } : {}), ...(name === '' ? {} : { name }), ...(clientURLs.length === 0 ? {} : { clientURLs }) });
-  return `{"id":${ID},${rest.slice(1)}`;
-};

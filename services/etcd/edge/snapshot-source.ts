@@ -35,5 +35,6 @@ export async function readSnapshotFile(file: FileHandle): Promise<StateSource> {
     },
     progress: async () => ({ appliedIndex: await number('consistent_index'), term: await number('term'), revision: 0 }),
     compactRevision: () => number('finishedCompactRev'),
+    scheduledCompactRevision: () => number('scheduledCompactRev'),
   };
 }
