@@ -31,8 +31,9 @@ describe('the registry of built-in images', { timeout: 60_000 }, () => {
     put('node/usr/share/doc/tool/README', 'long');
     put('node/usr/local/bin/tool', 'not in containers');
     put('bundles/dist/programs/x.js', 'program');
-    put('bundles/node_modules/level/index.js', 'module');
-    put('bundles/node_modules/typescript/index.js', 'large');
+    put('bundles/node_modules/classic-level/package.json', '{"dependencies": {"abstract-level": "1", "elsewhere": "1"}}');
+    put('bundles/node_modules/abstract-level/package.json', '{}');
+    put('bundles/node_modules/typescript/package.json', '{}');
     const layers = open();
     address = `127.0.0.1:${await startRegistryServer({ host: '127.0.0.1', port: 0, images: new PublishedImages(CATALOGUE, layers), layers, log, signal: stopping.signal })}`;
     put('certs.d/_default/hosts.toml', `server = "http://127.0.0.1:1"\n[host."http://${address}"]\n  capabilities = ["pull", "resolve"]\n`);
@@ -64,12 +65,12 @@ describe('the registry of built-in images', { timeout: 60_000 }, () => {
     assert.deepEqual(await open().nodePrograms(), before);
   });
 
-  test('the cluster\'s own programs are at /opt/kubreak, without what only a build needs', async () => {
+  test('the cluster\'s own programs are at /opt/kubreak, with the packages that are not in them', async () => {
     const layers = open();
     const { digest } = await layers.bundles();
     const names = execFileSync('tar', ['-tf', layers.path(digest) ?? ''], { encoding: 'utf8' });
     assert.match(names, /^opt\/kubreak\/dist\/programs\/x\.js$/m);
-    assert.match(names, /^opt\/kubreak\/node_modules\/level\/index\.js$/m);
+    for (const name of ['classic-level', 'abstract-level']) assert.match(names, new RegExp(`^opt/kubreak/node_modules/${name}/package\\.json$`, 'm'));
     assert.doesNotMatch(names, /typescript/);
   });
 

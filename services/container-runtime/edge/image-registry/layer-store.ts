@@ -20,8 +20,8 @@ const LEFT_OUT = [
   'usr/local', 'usr/include', 'usr/src', 'usr/share/doc', 'usr/share/info', 'usr/share/locale', 'usr/share/man',
   ...['containerd', 'containerd-shim', 'containerd-shim-runc-v1', 'containerd-shim-runc-v2', 'containerd-stress', 'ctr'].map((name) => `usr/bin/${name}`), 'usr/sbin/runc', 'usr/bin/runc',
 ];
-/** Of node_modules: what only builds and tests use. */
-const DEVELOPMENT_MODULES = ['esbuild', '@esbuild', 'tsx', 'typescript', '@typescript', '@kubernetes', 'kubernetes-models', '@types'];
+/** What bundles load from node_modules, as scripts/build.ts leaves it to them; all else is in the bundles. */
+const NATIVE_PACKAGES = ['classic-level', '@lydell/node-pty'];
 
 export interface Layer {
   readonly digest: string;
@@ -70,11 +70,10 @@ export class LayerStore {
   bundles(): Promise<Layer> {
     const { bundleFolder } = this.#options;
     const signs = [readdirSync(join(bundleFolder, 'dist/programs')).sort(), process.version];
-    const parts = ['dist', 'node_modules'].filter((name) => existsSync(join(bundleFolder, name)));
+    const parts = ['dist', ...packagesBelow(join(bundleFolder, 'node_modules'), NATIVE_PACKAGES).map((name) => `node_modules/${name}`)];
     const node = dirname(process.execPath) === '/usr/bin' ? [] : ['-C', dirname(process.execPath), basename(process.execPath)];
     return this.#once(['bundles', ...signs], () => tar([
-      ...DEVELOPMENT_MODULES.map((name) => `--exclude=node_modules/${name}`), '--owner=0', '--group=0',
-      `--transform=s,^\\(${parts.join('\\|')}\\)\\(/\\|$\\),opt/kubreak/\\1\\2,S`, `--transform=s,^${basename(process.execPath)}$,usr/local/bin/node,S`, '-C', bundleFolder, ...parts, ...node,
+      '--owner=0', '--group=0', '--transform=s,^\\(dist\\|node_modules\\)\\(/\\|$\\),opt/kubreak/\\1\\2,S', `--transform=s,^${basename(process.execPath)}$,usr/local/bin/node,S`, '-C', bundleFolder, ...parts, ...node,
     ]));
   }
 
@@ -121,6 +120,20 @@ export class LayerStore {
     log.info({ layer: name, ...layer }, 'made a layer');
     return layer;
   }
+}
+
+/** With all that they depend on, where it is installed. */
+function packagesBelow(folder: string, names: readonly string[]): string[] {
+  const found = new Set<string>();
+  for (const queue = [...names]; queue.length > 0;) {
+    const name = queue.pop() ?? '';
+    const description = join(folder, name, 'package.json');
+    if (found.has(name) || !existsSync(description)) continue; // optional ones are for other machines
+    found.add(name);
+    const { dependencies = {}, optionalDependencies = {} } = JSON.parse(readFileSync(description, 'utf8')) as { dependencies?: object; optionalDependencies?: object };
+    queue.push(...Object.keys(dependencies), ...Object.keys(optionalDependencies));
+  }
+  return [...found].sort();
 }
 
 /** What tar writes; an error when it fails. */
