@@ -99,8 +99,14 @@ export class WireReader {
 
 /** Writes from the back to the front, so that the length of a nested message is known when it is due. */
 export class WireWriter {
-  private buffer = Buffer.allocUnsafe(256);
-  private start = 256;
+  private buffer: Buffer;
+  private start: number;
+
+  /** `sizeBytes`: what the message is expected to take; it may take more. */
+  constructor(sizeBytes = 256) {
+    this.buffer = Buffer.allocUnsafe(sizeBytes);
+    this.start = sizeBytes;
+  }
 
   get length(): number {
     return this.buffer.length - this.start;

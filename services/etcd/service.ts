@@ -203,7 +203,7 @@ async function compactRegularly(compactor: AutoCompactor, member: Member, { cloc
       if (!signal.aborted) throw error;
     });
     const revision = signal.aborted ? undefined : compactor.revisionToCompact(clock.nowMs(), member.revision, member.store.compactRevision);
-    if (revision === undefined) continue;
+    if (revision === undefined || !member.isLeader) continue; // the leader does it for all
     await member.propose({ type: 'compact', request: { revision } }).then(
       () => log.info({ revision }, 'completed auto compaction'),
       (error: unknown) => {

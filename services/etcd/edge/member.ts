@@ -84,6 +84,8 @@ const FORGET_STEP = 500;
 /** Bytes in the write-ahead log after which a snapshot is noted, whatever the number of entries, so that a start has less to read. */
 const MAX_WAL_BYTES_PER_SNAPSHOT = 16 * 1024 * 1024;
 
+const NO_DATA = new Uint8Array(0);
+
 type Result = { readonly response: ResponseTo<CommandType> } | { readonly refused: EtcdErrorReason };
 
 export class Member {
@@ -105,7 +107,7 @@ export class Member {
   private readonly waiters: Waiters<Result>;
   private readonly changeWaiters: Waiters<void>;
   /** What was proposed here need not be decoded when it comes back. */
-  private readonly local = new WeakMap<Uint8Array, { readonly id: bigint; readonly command: LogCommand }>();
+  private readonly local = new Map<Uint8Array, { readonly id: bigint; readonly command: LogCommand }>();
   private readonly listeners = new Set<() => void>();
   private currentStore: Store;
   private index: number;
@@ -133,8 +135,11 @@ export class Member {
     this.requestTimeoutMs = REQUEST_TIMEOUT_MS + 2 * electionMs;
     this.ids = new RequestIds(this.memberId, clock.nowMs());
     const waiting = { timeoutMs: this.requestTimeoutMs, timeoutError: (startedMs: number) => this.timeoutError(startedMs) };
-    this.waiters = new Waiters({ ...waiting, onTimeout: () => options.onProposalFailed() });
-    this.changeWaiters = new Waiters({ ...waiting, onTimeout: (id) => this.driver.withdrawChange(id) });
+    this.waiters = new Waiters({ ...waiting, onTimeout: ({ data }) => {
+      this.local.delete(data);
+      options.onProposalFailed();
+    } });
+    this.changeWaiters = new Waiters({ ...waiting, onTimeout: ({ id }) => this.driver.withdrawChange(id) });
     this.reads = new ReadIndex({
       ask: (context) => this.driver.readIndex(context), appliedIndex: () => this.index, nextId: () => this.ids.next(), timeoutMs: this.requestTimeoutMs,
       onSlow: () => log.warn('waiting for ReadIndex response took too long, retrying'),
@@ -295,22 +300,21 @@ export class Member {
     const id = this.ids.next();
     const data = encodeCommand(command, id);
     this.local.set(data, { id, command });
-    const result = this.waiters.wait(id);
+    const result = this.waiters.wait(id, data);
     this.driver.propose(data);
     return result;
   }
 
-  /** Nobody waits any more for what was not handed to Raft in time. */
+  /** False: nobody waits any more for what was not handed to Raft in time. */
   private isWanted(data: Uint8Array): boolean {
-    const proposed = this.local.get(data);
-    return proposed === undefined || this.waiters.has(proposed.id);
+    return this.local.has(data);
   }
 
   /** Resolves when the change of membership is applied here. Rejects with an EtcdError. */
   async configure(change: Omit<ConfChange, 'id'>): Promise<void> {
     if (this.isStopping) throw etcdError('Stopped');
     const id = this.ids.next();
-    const done = this.changeWaiters.wait(id);
+    const done = this.changeWaiters.wait(id, NO_DATA);
     this.driver.proposeChange({ id, ...change });
     await done;
     this.options.log.info({ change: change.type, member: hexId(change.nodeId) }, 'applied a configuration change through raft');
@@ -384,6 +388,8 @@ export class Member {
       this.readsAlone = false;
       if (previous.role === 'leader') log.warn({ leader: hexId(state.lead) }, 'stepped down from leadership');
       this.events.onDemoted?.();
+      // Nobody would tell it to lead again: it has no ticks.
+      if (previous.role === 'leader' && this.isLoneVoter) setImmediate(() => this.driver.campaign());
     }
     if (state.lead === previous.lead) return;
     if (state.lead === 0n) return log.warn({ previous: hexId(previous.lead) }, 'lost the leader');
@@ -421,6 +427,7 @@ export class Member {
   private applyCommand(entry: Entry, writes: Write[]): void {
     const { id, command } = this.local.get(entry.data) ?? this.decode(entry);
     const waiter = this.waiters.take(id);
+    if (waiter !== undefined) this.local.delete(waiter.data);
     if (command === undefined) return waiter?.reject(etcdError('Corrupt'));
     if (isClusterCommand(command)) {
       writes.push(...this.applyClusterCommand(command));
@@ -505,6 +512,7 @@ export class Member {
   }
 
   private rejectAll(): void {
+    this.local.clear();
     this.waiters.rejectAll();
     this.changeWaiters.rejectAll();
     this.reads.rejectAll();

@@ -3,6 +3,8 @@ import { etcdError, type EtcdError } from '#lib/etcd-api/errors.ts';
 
 export interface Waiter<T> {
   readonly id: bigint;
+  /** What was proposed. */
+  readonly data: Uint8Array;
   readonly startedMs: number;
   readonly resolve: (value: T) => void;
   readonly reject: (error: Error) => void;
@@ -16,10 +18,10 @@ export class Waiters<T> {
   private readonly byId = new Map<bigint, Waiter<T>>();
   private readonly timeoutMs: number;
   private readonly timeoutError: (startedMs: number) => EtcdError;
-  private readonly onTimeout: (id: bigint) => void;
+  private readonly onTimeout: (waiter: Waiter<T>) => void;
   private sweeper: NodeJS.Timeout | undefined;
 
-  constructor(options: { readonly timeoutMs: number; readonly timeoutError: (startedMs: number) => EtcdError; readonly onTimeout: (id: bigint) => void }) {
+  constructor(options: { readonly timeoutMs: number; readonly timeoutError: (startedMs: number) => EtcdError; readonly onTimeout: (waiter: Waiter<T>) => void }) {
     this.timeoutMs = options.timeoutMs;
     this.timeoutError = options.timeoutError;
     this.onTimeout = options.onTimeout;
@@ -29,15 +31,11 @@ export class Waiters<T> {
     return this.byId.size;
   }
 
-  wait(id: bigint): Promise<T> {
+  wait(id: bigint, data: Uint8Array): Promise<T> {
     this.sweeper ??= setInterval(() => this.sweep(), SWEEP_MS);
     return new Promise<T>((resolve, reject) => {
-      this.byId.set(id, { id, startedMs: performance.now(), resolve, reject });
+      this.byId.set(id, { id, data, startedMs: performance.now(), resolve, reject });
     });
-  }
-
-  has(id: bigint): boolean {
-    return this.byId.has(id);
   }
 
   /** undefined when it is somebody else's, or nobody waits any more. */
@@ -50,11 +48,11 @@ export class Waiters<T> {
   /** Those that wait longest stand first. */
   private sweep(): void {
     const dueMs = performance.now() - this.timeoutMs;
-    for (const { id, startedMs, reject } of this.byId.values()) {
-      if (startedMs > dueMs) break;
-      this.byId.delete(id);
-      this.onTimeout(id);
-      reject(this.timeoutError(startedMs));
+    for (const waiter of this.byId.values()) {
+      if (waiter.startedMs > dueMs) break;
+      this.byId.delete(waiter.id);
+      this.onTimeout(waiter);
+      waiter.reject(this.timeoutError(waiter.startedMs));
     }
     if (this.byId.size > 0) return;
     clearInterval(this.sweeper);

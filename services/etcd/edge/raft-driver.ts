@@ -3,7 +3,7 @@
 // for the next batch, so that they share one fsync.
 import type { Logger } from 'pino';
 import type { ConfChange, ConfState, Entry, RaftMessage, Snapshot } from '#lib/etcd-api/raft-messages.ts';
-import { LogLost, MessageRefused, ProposalDropped, Raft, type RaftOptions, type ReadState, type SoftState } from '../core/raft/raft.ts';
+import { MessageRefused, ProposalDropped, Raft, type RaftOptions, type ReadState, type SoftState } from '../core/raft/raft.ts';
 import { failPoint } from './fail-points.ts';
 import { MemoryLog } from './raft-log.ts';
 import type { Wal } from './wal.ts';
@@ -44,6 +44,8 @@ export class RaftDriver {
   private lead = 0n;
   private hasWaited = false;
   private lastTickMs = performance.now();
+  /** When a tick came so late that others may have elected another leader meanwhile. */
+  private heldUpMs = -Infinity;
 
   constructor(options: DriverOptions) {
     this.options = options;
@@ -67,7 +69,9 @@ export class RaftDriver {
   }
 
   private tick(): void {
-    this.lastTickMs = performance.now();
+    const nowMs = performance.now();
+    if (!this.isOnTime(nowMs)) this.heldUpMs = nowMs;
+    this.lastTickMs = nowMs;
     this.guard(() => this.raft.tick());
   }
 
@@ -76,9 +80,18 @@ export class RaftDriver {
     for (let at = 0; at < count; at += 1) this.guard(() => this.raft.tick());
   }
 
-  /** False when the process was held up: it cannot know then whether it still leads. */
+  /**
+   * False when the process was held up: it cannot know then whether it still leads. Not only until the next tick, which may come before
+   * any word of the others, but for as long as it can take a leader without a majority to step down.
+   */
   get isTickingOnTime(): boolean {
-    return this.ticker === undefined || performance.now() - this.lastTickMs < 3 * this.options.heartbeatMs;
+    const nowMs = performance.now();
+    const { heartbeatMs, raft } = this.options;
+    return this.ticker === undefined || (this.isOnTime(nowMs) && nowMs - this.heldUpMs > 2 * raft.electionTicks * heartbeatMs);
+  }
+
+  private isOnTime(nowMs: number): boolean {
+    return nowMs - this.lastTickMs < 3 * this.options.heartbeatMs;
   }
 
   get pendingProposals(): number {
@@ -220,7 +233,7 @@ export class RaftDriver {
   private async install(snapshot: Snapshot, hardState: Parameters<Wal['saveSnapshot']>[1]): Promise<void> {
     const { metadata } = snapshot;
     if (metadata === undefined) throw new Error('a snapshot without metadata');
-    await this.options.wal.saveSnapshot(metadata, hardState);
+    await this.options.wal.saveSnapshot(metadata, hardState).catch(notPersisted);
     this.log.reset({ index: metadata.index, term: metadata.term });
     await failPoint('raftBeforeApplySnap');
     await this.options.install(snapshot);
@@ -231,8 +244,7 @@ export class RaftDriver {
     if (this.isStopped) return;
     this.isStopped = true;
     this.stopTicking();
-    const isLost = error instanceof LogLost;
-    this.options.onFatal(new Error(isLost ? `the log of this member is not what it was: ${error.message}` : `failed to save Raft hard state and entries: ${error instanceof Error ? error.message : String(error)}`, { cause: error }));
+    this.options.onFatal(error instanceof PersistError ? error : new Error(`cannot go on: ${error instanceof Error ? error.message : String(error)}`, { cause: error }));
   }
 
   /** Resolves when nothing is left to do for now. */
@@ -246,4 +258,13 @@ export class RaftDriver {
     this.isStopped = true;
     await this.running;
   }
+}
+
+class PersistError extends Error {
+  override readonly name = 'PersistError';
+}
+
+/** In etcd's words; nothing of it may be answered, sent or tried again. */
+function notPersisted(error: unknown): never {
+  throw new PersistError(`failed to save Raft hard state and entries: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
 }

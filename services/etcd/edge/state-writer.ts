@@ -5,10 +5,12 @@ import type { Database, Progress } from './database.ts';
 
 /** How long changes may gather. */
 const GATHER_MS = 250;
-/** Changes that are written at once when there are more. */
-const MAX_GATHERED = 10_000;
-/** Bytes of keys and values, likewise: they stay in memory until then. */
+/** Changes that are written at once when there are more, and bytes of keys and values: they stay in memory until then. */
+const MAX_GATHERED = 5_000;
 const MAX_GATHERED_BYTES = 4 * 1024 * 1024;
+/** Preparing a batch holds up everything else, so it is not larger than this. */
+const MAX_BATCH = 300;
+const MAX_BATCH_BYTES = 512 * 1024;
 
 export interface StateWriterOptions {
   readonly database: Database;
@@ -19,14 +21,23 @@ export interface StateWriterOptions {
   readonly onFatal: (error: Error) => void;
 }
 
+/** What was applied together; in the database as a whole or not at all. */
+interface Group {
+  readonly writes: readonly Write[];
+  readonly bytes: number;
+  readonly progress: Progress;
+}
+
 export class StateWriter {
   private readonly options: StateWriterOptions;
-  private gathered: Write[] = [];
+  private groups: Group[] = [];
+  private gathered = 0;
   private gatheredBytes = 0;
   private progress: Progress;
   private writtenProgress: Progress;
   private timer: NodeJS.Timeout | undefined;
   private writing: Promise<void> | undefined;
+  private hasFailed = false;
 
   constructor(options: StateWriterOptions) {
     this.options = options;
@@ -40,25 +51,35 @@ export class StateWriter {
   }
 
   add(writes: readonly Write[], progress: Progress): void {
-    for (const write of writes) {
-      this.gathered.push(write);
-      if (write.type === 'put-entry') this.gatheredBytes += write.entry.sizeBytes;
-    }
+    let bytes = 0;
+    for (const write of writes) if (write.type === 'put-entry') bytes += write.entry.sizeBytes;
+    this.groups.push({ writes, bytes, progress });
+    this.gathered += writes.length;
+    this.gatheredBytes += bytes;
     this.progress = progress;
-    if (this.writing !== undefined) return; // it looks again when it is done
-    if (this.gathered.length >= MAX_GATHERED || this.gatheredBytes >= MAX_GATHERED_BYTES) this.start();
-    else this.timer ??= setTimeout(() => this.start(), GATHER_MS);
+    this.schedule();
+  }
+
+  private get isCrowded(): boolean {
+    return this.gathered >= MAX_GATHERED || this.gatheredBytes >= MAX_GATHERED_BYTES;
+  }
+
+  private schedule(): void {
+    if (this.writing !== undefined || this.hasFailed) return; // it looks again when it is done
+    if (this.isCrowded) void this.start(() => !this.isCrowded);
+    else this.timer ??= setTimeout(() => void this.start(() => false), GATHER_MS);
   }
 
   /** Everything gathered so far is in the database afterwards. */
   async flush(): Promise<void> {
     const { appliedIndex } = this.progress;
-    while (this.writtenProgress.appliedIndex < appliedIndex) await this.start();
+    while (this.writtenProgress.appliedIndex < appliedIndex && !this.hasFailed) await this.start(() => this.writtenProgress.appliedIndex >= appliedIndex);
   }
 
   /** Starts anew, from what the database holds now. */
   async reset(replace: () => Promise<Progress>): Promise<void> {
-    this.gathered = [];
+    this.groups = [];
+    this.gathered = 0;
     this.gatheredBytes = 0;
     clearTimeout(this.timer);
     this.timer = undefined;
@@ -66,23 +87,49 @@ export class StateWriter {
     this.progress = this.writtenProgress = await replace();
   }
 
-  private start(): Promise<void> {
+  private start(isEnough: () => boolean): Promise<void> {
     clearTimeout(this.timer);
     this.timer = undefined;
-    this.writing ??= this.write().catch((error: unknown) => this.options.onFatal(new Error(`failed to write to the database: ${error instanceof Error ? error.message : String(error)}`, { cause: error })));
+    this.writing ??= this.write(isEnough).catch((error: unknown) => {
+      this.hasFailed = true;
+      this.options.onFatal(new Error(`failed to write to the database: ${error instanceof Error ? error.message : String(error)}`, { cause: error }));
+    }).finally(() => {
+      this.writing = undefined;
+      if (this.groups.length > 0) this.schedule();
+    });
     return this.writing;
   }
 
-  private async write(): Promise<void> {
-    const { gathered, progress } = this;
-    this.gathered = [];
-    this.gatheredBytes = 0;
-    const start = performance.now();
-    await this.options.database.write(gathered, progress);
-    this.options.onCommit((performance.now() - start) / 1000);
-    this.writtenProgress = progress;
-    this.writing = undefined;
-    if (this.progress.appliedIndex > progress.appliedIndex) this.timer ??= setTimeout(() => this.start(), this.gatheredBytes >= MAX_GATHERED_BYTES ? 0 : GATHER_MS);
-    this.options.onWritten(progress);
+  private async write(isEnough: () => boolean): Promise<void> {
+    // What comes meanwhile may gather again.
+    for (let left = this.groups.length; left > 0 && this.groups.length > 0 && !isEnough();) {
+      const batch = this.takeBatch();
+      left -= batch.groups;
+      const start = performance.now();
+      await this.options.database.write(batch.writes, batch.progress);
+      this.options.onCommit((performance.now() - start) / 1000);
+      this.writtenProgress = batch.progress;
+      this.options.onWritten(batch.progress);
+    }
+  }
+
+  private takeBatch(): { readonly writes: readonly Write[]; readonly progress: Progress; readonly groups: number } {
+    let count = 0;
+    let bytes = 0;
+    let groups = 0;
+    const writes: Write[] = [];
+    let { progress } = this;
+    for (const group of this.groups) {
+      if (groups > 0 && (count + group.writes.length > MAX_BATCH || bytes + group.bytes > MAX_BATCH_BYTES)) break;
+      for (const write of group.writes) writes.push(write);
+      count += group.writes.length;
+      bytes += group.bytes;
+      groups += 1;
+      ({ progress } = group);
+    }
+    this.groups.splice(0, groups);
+    this.gathered -= count;
+    this.gatheredBytes -= bytes;
+    return { writes, progress, groups };
   }
 }

@@ -14,9 +14,15 @@ import { RECORD_TYPE, RecordWriter, SegmentReader, WalCorrupt, walMetadata, walS
 const SEGMENT_BYTES = 64_000_000;
 /** Once a snapshot makes what is before it superfluous, a segment this large is ended, so that the next start has little to read. */
 const CUT_AT_SNAPSHOT_BYTES = 4 * 1024 * 1024;
-/** Space is set aside in steps of this, filled with zeroes: syncing then need not wait for the file system to account for new blocks. */
-const ALLOCATION_BYTES = 512 * 1024;
+/**
+ * Space is set aside in steps of this, filled with zeroes: syncing then need not wait for the file system to account for new blocks.
+ * Not for large writes, where writing twice would cost more.
+ */
+const ALLOCATION_BYTES = 256 * 1024;
+const LARGE_WRITE_BYTES = 16 * 1024;
 const ZEROES = Buffer.alloc(64 * 1024);
+/** Source: etcd, wal.warnSyncDuration. */
+const SLOW_SYNC_MS = 1_000;
 /** The buffer of records may keep this size between writes. */
 const MAX_IDLE_BUFFER_BYTES = 64 * 1024;
 
@@ -228,6 +234,7 @@ export class Wal {
   private writeBuffer(): void {
     const bytes = this.writer.take();
     if (bytes.length === 0) return;
+    if (bytes.length >= LARGE_WRITE_BYTES) this.allocated = Math.max(this.allocated, this.position + bytes.length);
     for (; this.allocated < this.position + bytes.length; this.allocated += ALLOCATION_BYTES) {
       for (let at = 0; at < ALLOCATION_BYTES; at += ZEROES.length) this.disk.write(this.fd, ZEROES, this.allocated + at);
     }
@@ -240,7 +247,9 @@ export class Wal {
   private async sync(): Promise<void> {
     const start = performance.now();
     await this.disk.sync(this.fd);
-    this.options.onSync?.((performance.now() - start) / 1000);
+    const tookMs = performance.now() - start;
+    this.options.onSync?.(tookMs / 1000);
+    if (tookMs > SLOW_SYNC_MS) this.options.log.warn({ tookMs: Math.round(tookMs), expectedMs: SLOW_SYNC_MS }, 'slow fdatasync');
   }
 
   private writeHead(): void {
