@@ -15,7 +15,7 @@ export interface Damage {
   readonly forMs: number;
 }
 
-const WEIGHTS: Readonly<Record<Fault, number>> = { kill: 5, restart: 1, pause: 3, isolate: 3, 'isolate-in': 2, 'isolate-out': 2, 'split-pair': 2, unreachable: 1, stall: 3, 'kill-all': 1 };
+export const WEIGHTS: Readonly<Record<Fault, number>> = { kill: 5, restart: 1, pause: 3, isolate: 3, 'isolate-in': 2, 'isolate-out': 2, 'split-pair': 2, unreachable: 1, stall: 3, 'kill-all': 1 };
 /** They need somebody to be cut off from. */
 const BETWEEN_MEMBERS: readonly Fault[] = ['isolate', 'isolate-in', 'isolate-out', 'split-pair'];
 const MOST_QUIET_MS = 2_500;
@@ -23,9 +23,9 @@ const LEAST_BROKEN_MS = 300;
 const MOST_BROKEN_MS = 5_000;
 const STALL = 'walBeforeSync';
 
-/** `withStalls`: the members have fail points. */
-export function nextDamage(random: Random, members: number, withStalls: boolean): Damage {
-  const faults = (Object.keys(WEIGHTS) as Fault[]).filter((fault) => (members > 1 || !BETWEEN_MEMBERS.includes(fault)) && (withStalls || fault !== 'stall') && (members > 1 || fault !== 'kill-all'));
+/** `withStalls`: the members have fail points. `only`: no others; empty: all. */
+export function nextDamage(random: Random, members: number, withStalls: boolean, only: readonly string[]): Damage {
+  const faults = (Object.keys(WEIGHTS) as Fault[]).filter((fault) => only.length === 0 || only.includes(fault)).filter((fault) => (members > 1 || !BETWEEN_MEMBERS.includes(fault)) && (withStalls || fault !== 'stall') && (members > 1 || fault !== 'kill-all'));
   const weighted = faults.flatMap((fault) => Array.from({ length: WEIGHTS[fault] }, () => fault));
   return {
     fault: weighted[integerBelow(random, weighted.length)] as Fault,

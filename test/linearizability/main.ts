@@ -1,10 +1,11 @@
-// npm run linearizability -- --seed N --members N --for 10m [--clients N] [--rate N] [--program "/path/to/etcd"] [--runs N] [--fail-points "name=terms;..."|none]
+// npm run linearizability -- --seed N --members N --for 10m [--clients N] [--rate N] [--program "/path/to/etcd"] [--runs N] [--fail-points "name=terms;..."|none] [--faults pause,kill]
 import { mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { parseDurationMs } from '#lib/service/flags.ts';
+import { WEIGHTS } from './faults.ts';
 import { runIsolated } from './isolate.ts';
 import type { RunOptions } from './run.ts';
 
@@ -13,12 +14,17 @@ const { values } = parseArgs({
   options: {
     seed: { type: 'string', default: String(Date.now() % 100_000) }, members: { type: 'string', default: '3' }, for: { type: 'string', default: '1m' },
     clients: { type: 'string', default: '8' }, rate: { type: 'string', default: '200' }, runs: { type: 'string', default: '1' },
-    program: { type: 'string' }, flag: { type: 'string', multiple: true, default: [] }, 'fail-points': { type: 'string' },
+    program: { type: 'string' }, flag: { type: 'string', multiple: true, default: [] }, 'fail-points': { type: 'string' }, faults: { type: 'string', default: '' },
   },
 });
 const [seed = 0, members = 0, clients = 0, rate = 0, runs = 0] = [values.seed, values.members, values.clients, values.rate, values.runs].map(Number);
 if (![seed, members, clients, rate, runs].every((number) => Number.isInteger(number) && number >= 0)) {
   process.stderr.write('--seed, --members, --clients, --rate and --runs are whole numbers\n');
+  process.exit(2);
+}
+const faults = values.faults.split(',').filter((name) => name !== '');
+if (faults.some((name) => !(name in WEIGHTS))) {
+  process.stderr.write(`--faults: any of ${Object.keys(WEIGHTS).join()}\n`);
   process.exit(2);
 }
 // By default a kill loses what was not synced, as a power cut would. A real etcd has none of these.
@@ -27,7 +33,7 @@ for (let run = 0; run < runs && process.exitCode === undefined; run += 1) {
   const options: Omit<RunOptions, 'print'> = {
     seed: seed + run, members, clients, forMs: parseDurationMs(values.for), requestsPerSecond: rate, checkLimitMs: 120_000,
     program: values.program?.split(' ') ?? OWN_PROGRAM, flags: ['--watch-progress-notify-interval=1s', '--snapshot-count=1000', ...values.flag],
-    hasFailPoints: failPoints !== 'none', failPoints, folder: mkdtempSync(join(tmpdir(), 'kubreak-linearizability-')),
+    hasFailPoints: failPoints !== 'none', failPoints, faults, folder: mkdtempSync(join(tmpdir(), 'kubreak-linearizability-')),
   };
   const code = await runIsolated(fileURLToPath(new URL('./isolated.ts', import.meta.url)), [JSON.stringify(options)], (line) => process.stdout.write(`${line}\n`));
   if (code !== 0) process.exitCode = code;

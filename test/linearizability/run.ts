@@ -30,6 +30,8 @@ export interface RunOptions {
   readonly flags: readonly string[];
   readonly hasFailPoints: boolean;
   readonly failPoints: string;
+  /** Only these; empty: all that are possible. */
+  readonly faults: readonly string[];
   readonly folder: string;
   readonly checkLimitMs: number;
   readonly print: (line: string) => void;
@@ -90,7 +92,7 @@ export async function runOnce(options: RunOptions): Promise<Report> {
   });
 
   while (nowMs() < forMs && failed === undefined) {
-    const damage = nextDamage(random, members, options.hasFailPoints);
+    const damage = nextDamage(random, members, options.hasFailPoints, options.faults);
     await pause(damage.afterMs);
     await breakAndMend(cluster, damage, history.faults, nowMs, log);
     if (cluster.unexpected.length > 0) failed = new Error(cluster.unexpected[0]);
