@@ -1,9 +1,8 @@
 // Certificate authorities and the certificates they issue, as kubeadm makes them (ECDSA P-256 for speed).
-// Written out value by value: a library that can do more takes a quarter of a second to load and to make those of a cluster.
-import { createHash, createPrivateKey, generateKeyPair, generateKeyPairSync, randomBytes, sign, X509Certificate, type KeyObject } from 'node:crypto';
+// The X.509 library is loaded when the first certificate is made: most processes never make one.
+import { createPrivateKey, generateKeyPair, webcrypto, X509Certificate, type KeyObject } from 'node:crypto';
 import { promisify } from 'node:util';
-import { parseIp } from '#lib/machinery/ip.ts';
-import { bits, context, elements, flags, identifier, implicit, integer, nothing, octets, sequence, set, text, time, yes } from './der.ts';
+import type { Extension, JsonName } from '@peculiar/x509';
 
 const YEAR_MS = 365 * 24 * 3600 * 1000;
 /** Validity of an authority. Milliseconds. Source: kubeadm CACertificateValidityPeriod. */
@@ -12,6 +11,9 @@ export const AUTHORITY_VALIDITY_MS = 10 * YEAR_MS;
 export const CERTIFICATE_VALIDITY_MS = YEAR_MS;
 /** How far before now a certificate starts to hold, against clocks that differ. Milliseconds. Source: client-go util/cert. */
 export const BACKDATE_MS = 5 * 60 * 1000;
+
+const EC = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' } as const;
+const RSA = { name: 'RSASSA-PKCS1-v1_5', hash: 'SHA-256' } as const;
 
 export interface KeyAndCertificate {
   readonly certPem: string;
@@ -43,106 +45,65 @@ export interface IssueOptions extends Subject {
 export type CertificateUsage = 'server' | 'client';
 const USAGE_OID: Readonly<Record<CertificateUsage, string>> = { server: '1.3.6.1.5.5.7.3.1', client: '1.3.6.1.5.5.7.3.2' };
 
-/** Sources: RFC 5280 §4.2, RFC 5758 §3.2, RFC 4055 §5, X.520. */
-const OID = {
-  commonName: '2.5.4.3', organization: '2.5.4.10',
-  subjectKeyIdentifier: '2.5.29.14', keyUsage: '2.5.29.15', alternativeName: '2.5.29.17', basicConstraints: '2.5.29.19', authorityKeyIdentifier: '2.5.29.35', extendedKeyUsage: '2.5.29.37',
-} as const;
-const SIGNATURES: Readonly<Record<string, Buffer>> = {
-  ec: sequence(identifier('1.2.840.10045.4.3.2')), // ecdsa-with-SHA256
-  rsa: sequence(identifier('1.2.840.113549.1.1.11'), nothing), // sha256WithRSAEncryption
-};
-const VERSION_3 = context(0, integer(Buffer.of(2)));
-const SERIAL_BYTES = 16;
-const DIGITAL_SIGNATURE = 0;
-const KEY_ENCIPHERMENT = 2;
-const CERT_SIGN = 5;
+type Library = typeof import('@peculiar/x509');
+let loading: Promise<Library> | undefined;
 
-interface Content {
-  readonly issuer: Buffer;
-  readonly subject: Buffer;
-  readonly publicKey: KeyObject;
-  readonly notBeforeMs: number;
-  readonly notAfterMs: number;
-  readonly extensions: readonly Buffer[];
+function library(): Promise<Library> {
+  loading ??= import('reflect-metadata').then(() => import('@peculiar/x509')); // the first is what the second is built on
+  return loading;
 }
 
-export function createCertificateAuthority(options: AuthorityOptions): Promise<KeyAndCertificate> {
-  const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'prime256v1' });
-  const name = nameOf(options);
-  const certPem = signed({
-    issuer: name, subject: name, publicKey, ...validity(options.nowMs, options.validityMs ?? AUTHORITY_VALIDITY_MS),
+export async function createCertificateAuthority(options: AuthorityOptions): Promise<KeyAndCertificate> {
+  const x509 = await library();
+  const { subtle } = webcrypto;
+  const keys = await subtle.generateKey(EC, true, ['sign', 'verify']);
+  const certificate = await x509.X509CertificateGenerator.createSelfSigned({
+    ...validity(options.nowMs, options.validityMs ?? AUTHORITY_VALIDITY_MS),
+    name: nameOf(options),
+    keys,
+    signingAlgorithm: EC,
     extensions: [
-      extension(OID.keyUsage, flags([DIGITAL_SIGNATURE, KEY_ENCIPHERMENT, CERT_SIGN]), true),
-      extension(OID.basicConstraints, sequence(yes), true),
-      extension(OID.subjectKeyIdentifier, octets(keyIdentifier(publicKey))),
-      extension(OID.alternativeName, sequence(implicit(2, Buffer.from(options.commonName)))),
+      new x509.KeyUsagesExtension(x509.KeyUsageFlags.digitalSignature | x509.KeyUsageFlags.keyEncipherment | x509.KeyUsageFlags.keyCertSign, true),
+      new x509.BasicConstraintsExtension(true, undefined, true),
+      await x509.SubjectKeyIdentifierExtension.create(keys.publicKey),
+      new x509.SubjectAlternativeNameExtension([{ type: 'dns', value: options.commonName }]),
     ],
-  }, privateKey);
-  return Promise.resolve({ certPem, keyPem: ecKeyPem(privateKey) });
+  });
+  return { certPem: `${certificate.toString('pem')}\n`, keyPem: await ecKeyPem(keys.privateKey) };
 }
 
-/** Rejects when the authority's key does not belong to its certificate, or is of a type that cannot sign certificates here. */
 export async function issueCertificate(options: IssueOptions): Promise<KeyAndCertificate> {
-  const authority = new X509Certificate(options.ca.certPem);
-  const signingKey = createPrivateKey(options.ca.keyPem);
-  if (!authority.checkPrivateKey(signingKey)) throw new Error('the key of the certificate authority does not belong to its certificate');
-  const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'prime256v1' });
-  const names = [
-    ...[...new Set(options.dnsNames)].map((name) => implicit(2, Buffer.from(name))),
-    ...[...new Set(options.ipAddresses)].map((address) => implicit(7, addressBytes(address))),
+  const keys = await webcrypto.subtle.generateKey(EC, true, ['sign', 'verify']);
+  return { certPem: await issueForKey({ ...options, publicKey: keys.publicKey }), keyPem: await ecKeyPem(keys.privateKey) };
+}
+
+/** Issues a certificate for a key that its owner keeps (a CertificateSigningRequest). */
+async function issueForKey(options: IssueOptions & { readonly publicKey: webcrypto.CryptoKey }): Promise<string> {
+  const x509 = await library();
+  const authority = new x509.X509Certificate(options.ca.certPem);
+  const { key, algorithm } = await signingKeyOf(options.ca);
+  const alternativeNames = [
+    ...[...new Set(options.dnsNames)].map((value) => ({ type: 'dns' as const, value })),
+    ...[...new Set(options.ipAddresses)].map((value) => ({ type: 'ip' as const, value })),
   ];
-  const certPem = signed({
-    issuer: subjectOf(authority), subject: nameOf(options), publicKey, ...validity(options.nowMs, options.validityMs ?? CERTIFICATE_VALIDITY_MS),
-    extensions: [
-      extension(OID.keyUsage, flags([DIGITAL_SIGNATURE, KEY_ENCIPHERMENT]), true),
-      extension(OID.extendedKeyUsage, sequence(...options.usages.map((usage) => identifier(USAGE_OID[usage])))),
-      extension(OID.basicConstraints, sequence(), true),
-      extension(OID.subjectKeyIdentifier, octets(keyIdentifier(publicKey))),
-      extension(OID.authorityKeyIdentifier, sequence(implicit(0, keyIdentifier(authority.publicKey)))),
-      ...(names.length === 0 ? [] : [extension(OID.alternativeName, sequence(...names))]),
-    ],
-  }, signingKey);
-  return { certPem, keyPem: ecKeyPem(privateKey) };
-}
-
-/** The certificate, as PEM. */
-function signed({ issuer, subject, publicKey, notBeforeMs, notAfterMs, extensions }: Content, signingKey: KeyObject): string {
-  const algorithm = SIGNATURES[signingKey.asymmetricKeyType ?? ''];
-  if (!algorithm) throw new Error(`cannot sign certificates with a key of type ${signingKey.asymmetricKeyType ?? 'unknown'}`);
-  const serial = randomBytes(SERIAL_BYTES);
-  serial.writeUInt8(serial.readUInt8(0) & 0x7f, 0); // positive
-  const body = sequence(
-    VERSION_3, integer(serial), algorithm, issuer, sequence(time(notBeforeMs), time(notAfterMs)), subject,
-    publicKey.export({ type: 'spki', format: 'der' }), context(3, sequence(...extensions)),
-  );
-  const certificate = sequence(body, algorithm, bits(sign('sha256', body, signingKey)));
-  return `-----BEGIN CERTIFICATE-----\n${certificate.toString('base64').replace(/.{1,64}/g, '$&\n')}-----END CERTIFICATE-----\n`;
-}
-
-const extension = (oid: string, content: Buffer, isCritical = false): Buffer => sequence(identifier(oid), ...(isCritical ? [yes] : []), octets(content));
-
-/** Source: RFC 5280 §4.2.1.2, method 1. */
-function keyIdentifier(key: KeyObject): Buffer {
-  const [spki] = elements(key.export({ type: 'spki', format: 'der' }));
-  const [, keyBits] = elements(spki?.content ?? Buffer.of());
-  return createHash('sha1').update((keyBits?.content ?? Buffer.of()).subarray(1)).digest();
-}
-
-/** As it stands in the certificate: an issuer's name has to be that, byte for byte. */
-function subjectOf(certificate: X509Certificate): Buffer {
-  const [outer] = elements(certificate.raw);
-  const [body] = elements(outer?.content ?? Buffer.of());
-  const fields = elements(body?.content ?? Buffer.of());
-  const subject = fields[fields[0]?.tag === VERSION_3[0] ? 5 : 4];
-  if (!subject) throw new Error('the certificate of the authority has no subject');
-  return subject.whole;
-}
-
-function addressBytes(address: string): Uint8Array {
-  const bytes = parseIp(address);
-  if (!bytes) throw new Error(`"${address}" is no IP address to issue a certificate for`);
-  return bytes;
+  const extensions: Extension[] = [
+    new x509.KeyUsagesExtension(x509.KeyUsageFlags.digitalSignature | x509.KeyUsageFlags.keyEncipherment, true),
+    new x509.ExtendedKeyUsageExtension(options.usages.map((usage) => USAGE_OID[usage])),
+    new x509.BasicConstraintsExtension(false, undefined, true),
+    await x509.SubjectKeyIdentifierExtension.create(options.publicKey),
+    await x509.AuthorityKeyIdentifierExtension.create(authority.publicKey),
+    ...(alternativeNames.length === 0 ? [] : [new x509.SubjectAlternativeNameExtension(alternativeNames)]),
+  ];
+  const certificate = await x509.X509CertificateGenerator.create({
+    ...validity(options.nowMs, options.validityMs ?? CERTIFICATE_VALIDITY_MS),
+    subject: nameOf(options),
+    issuer: authority.subjectName,
+    publicKey: options.publicKey,
+    signingKey: key,
+    signingAlgorithm: algorithm,
+    extensions,
+  });
+  return `${certificate.toString('pem')}\n`;
 }
 
 /** A server certificate that vouches for itself, as a kubelet without serving certificates makes one. */
@@ -160,15 +121,25 @@ export async function createSigningKeyPair(): Promise<{ readonly privateKeyPem: 
   };
 }
 
-function validity(nowMs: number, validityMs: number): { notBeforeMs: number; notAfterMs: number } {
-  return { notBeforeMs: nowMs - BACKDATE_MS, notAfterMs: nowMs + validityMs };
+function validity(nowMs: number, validityMs: number): { notBefore: Date; notAfter: Date } {
+  return { notBefore: new Date(nowMs - BACKDATE_MS), notAfter: new Date(nowMs + validityMs) };
 }
 
-/** Organizations come before the common name, in the order of Go's pkix.Name: of one kind together, in a set. */
-function nameOf({ commonName, organizations = [] }: Subject): Buffer {
-  const attribute = (oid: string, words: string): Buffer => sequence(identifier(oid), text(words));
-  const sorted = organizations.map((words) => attribute(OID.organization, words)).sort(Buffer.compare);
-  return sequence(...(sorted.length === 0 ? [] : [set(...sorted)]), set(attribute(OID.commonName, commonName)));
+/** Organizations come before the common name, in the order of Go's pkix.Name. */
+function nameOf({ commonName, organizations = [] }: Subject): JsonName {
+  return [...(organizations.length === 0 ? [] : [{ O: [...organizations] }]), { CN: [commonName] }];
 }
 
-const ecKeyPem = (key: KeyObject): string => key.export({ type: 'sec1', format: 'pem' }) as string;
+async function ecKeyPem(key: webcrypto.CryptoKey): Promise<string> {
+  const pkcs8 = Buffer.from(await webcrypto.subtle.exportKey('pkcs8', key));
+  return createPrivateKey({ key: pkcs8, format: 'der', type: 'pkcs8' }).export({ type: 'sec1', format: 'pem' }) as string;
+}
+
+/** Throws when the key does not belong to the certificate, or is of a type that cannot sign certificates here. */
+async function signingKeyOf(ca: KeyAndCertificate): Promise<{ key: webcrypto.CryptoKey; algorithm: typeof EC | typeof RSA }> {
+  const key: KeyObject = createPrivateKey(ca.keyPem);
+  if (!new X509Certificate(ca.certPem).checkPrivateKey(key)) throw new Error('the key of the certificate authority does not belong to its certificate');
+  const algorithm = key.asymmetricKeyType === 'ec' ? EC : key.asymmetricKeyType === 'rsa' ? RSA : undefined;
+  if (!algorithm) throw new Error(`cannot sign certificates with a key of type ${key.asymmetricKeyType ?? 'unknown'}`);
+  return { key: await webcrypto.subtle.importKey('pkcs8', key.export({ type: 'pkcs8', format: 'der' }), algorithm, false, ['sign']), algorithm };
+}
