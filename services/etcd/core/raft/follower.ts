@@ -3,6 +3,7 @@ import type { Entry, RaftMessage } from '#lib/etcd-api/raft-messages.ts';
 import { MessageRefused, ProposalDropped } from './driver-contract.ts';
 import { countVote, takeOver } from './election.ts';
 import { readContext } from './leader.ts';
+import { isApplicable } from './members.ts';
 import { NO_MEMBER, type RaftState } from './raft-state.ts';
 
 export function stepCandidate(state: RaftState, message: RaftMessage): void {
@@ -77,17 +78,17 @@ function checkSequence(entries: readonly Entry[], index: number, term: number): 
   let previous = 0;
   for (let at = 0; at < entries.length; at += 1) {
     const entry = entries[at] as Entry;
-    if (entry.index !== index + 1 + at || entry.term < previous || entry.term > term || entry.type === 'UNRECOGNIZED') {
+    if (entry.index !== index + 1 + at || entry.term < previous || entry.term > term || (entry.type !== 'EntryNormal' && !isApplicable(entry.type, entry.data))) {
       throw new MessageRefused(`an append after ${index} with entry ${entry.index} of term ${entry.term} in place ${at}`);
     }
     previous = entry.term;
   }
 }
 
-function takeSnapshot(state: RaftState, { from, snapshot }: RaftMessage): void {
+function takeSnapshot(state: RaftState, { from, snapshot, term }: RaftMessage): void {
   const { log, members } = state;
   const metadata = snapshot?.metadata;
-  if (snapshot === undefined || metadata === undefined) throw new MessageRefused('a snapshot without metadata');
+  if (snapshot === undefined || metadata === undefined || metadata.term < 1 || metadata.term > term) throw new MessageRefused('a snapshot of no state');
   const confState = metadata.confState ?? { voters: [], learners: [], votersOutgoing: [], learnersNext: [], autoLeave: false };
   const isMember = confState.voters.includes(state.id) || confState.learners.includes(state.id);
   if (metadata.index > log.committed && log.isTermAt(metadata.index, metadata.term)) log.commitTo(metadata.index); // has it all, needs no snapshot

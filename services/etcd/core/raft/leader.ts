@@ -1,6 +1,7 @@
 // What a leader does: takes proposals, counts acknowledgements, commits, confirms reads, hands over. Raft §5.3, §5.4.2, §3.10, §6.4.
 import { confChange, type ConfChange, type Entry, type EntryType, type RaftMessage } from '#lib/etcd-api/raft-messages.ts';
 import { MessageRefused, ProposalDropped } from './driver-contract.ts';
+import { isApplicable } from './members.ts';
 import type { Progress } from './progress.ts';
 import { NO_MEMBER, type RaftState } from './raft-state.ts';
 import type { PendingRead } from './read-index.ts';
@@ -43,9 +44,9 @@ export function propose(state: RaftState, proposals: readonly Proposal[]): void 
   for (const { data } of proposals) size += data.length;
   // Anything fits into an empty log, and nothing is too small for a full one: otherwise a proposal could be stuck for ever.
   if (size > 0 && state.uncommittedBytes > 0 && state.uncommittedBytes + size > state.maxUncommittedBytes) throw new ProposalDropped('too much is uncommitted');
-  state.uncommittedBytes += size;
   const entries: Entry[] = [];
   for (const proposal of proposals) entries.push(entryFor(state, proposal, entries.length + 1));
+  state.uncommittedBytes += size;
   state.log.append(entries);
   state.appendIsDue = true;
 }
@@ -53,8 +54,7 @@ export function propose(state: RaftState, proposals: readonly Proposal[]): void 
 /** A change of membership becomes an empty entry while another one is pending: one at a time. */
 function entryFor(state: RaftState, { type, data }: Proposal, offset: number): Entry {
   if (type === 'EntryNormal') return newEntry(state, type, data, offset);
-  if (type === 'UNRECOGNIZED') throw new MessageRefused('a proposal of unknown type');
-  if (type === 'EntryConfChangeV2' || hasPendingMembershipChange(state)) return newEntry(state, 'EntryNormal', NO_DATA, offset);
+  if (type !== 'EntryConfChange' || hasPendingMembershipChange(state)) return newEntry(state, 'EntryNormal', NO_DATA, offset);
   state.pendingConfIndex = state.log.lastIndex + offset;
   return newEntry(state, type, data, offset);
 }
@@ -144,6 +144,7 @@ function retire(state: RaftState): void {
 export function stepLeader(state: RaftState, message: RaftMessage): void {
   if (message.type === 'MsgProp') {
     if (message.entries.length === 0) throw new MessageRefused('a proposal of nothing');
+    if (message.entries.some(({ type, data }) => type !== 'EntryNormal' && !isApplicable(type, data))) throw new MessageRefused('a proposal that nobody can apply');
     return propose(state, message.entries);
   }
   if (message.type === 'MsgReadIndex') return readIndex(state, { from: message.from, context: readContext(message) });

@@ -1,5 +1,6 @@
 // Who belongs to the cluster: voters and learners, what a majority of the voters agrees on, and changes of one member at a time.
-import type { ConfChange, ConfState } from '#lib/etcd-api/raft-messages.ts';
+import { confChange, type ConfChange, type ConfState, type Entry } from '#lib/etcd-api/raft-messages.ts';
+import { WireError } from '#lib/etcd-api/wire.ts';
 import { Progress } from './progress.ts';
 
 type VoteResult = 'won' | 'lost' | 'pending';
@@ -146,4 +147,15 @@ function insertDescending(numbers: number[], value: number): void {
   numbers.push(value);
   for (; at > 0 && (numbers[at - 1] as number) < value; at -= 1) numbers[at] = numbers[at - 1] as number;
   numbers[at] = value;
+}
+
+/** What is in the log gets applied everywhere: a change that nobody understands must not get there. Joint consensus (V2) is not supported. */
+export function isApplicable(type: Entry['type'], data: Uint8Array): boolean {
+  if (type !== 'EntryConfChange') return type === 'EntryNormal';
+  try {
+    return confChange.decode(Buffer.from(data.buffer, data.byteOffset, data.byteLength)).type !== 'UNRECOGNIZED';
+  } catch (error) {
+    if (error instanceof WireError) return false;
+    throw error;
+  }
 }

@@ -224,10 +224,12 @@ export class Raft {
   }
 }
 
-const isCount = (value: number): boolean => value >= 0 && value <= Number.MAX_SAFE_INTEGER;
+/** Terms and indexes stay far below what numbers hold exactly. */
+const MAX_COUNT = 2 ** 52;
+const isCount = (value: number): boolean => value >= 0 && value <= MAX_COUNT;
 
-function checkNumbers({ type, term, index, logTerm, commit, rejectHint }: RaftMessage): void {
-  if (!isCount(term) || !isCount(index) || !isCount(logTerm) || !isCount(commit) || !isCount(rejectHint)) throw new MessageRefused(`a ${type} with numbers out of range`);
+function checkNumbers({ type, term, index, logTerm, commit, rejectHint, snapshot }: RaftMessage): void {
+  if (!isCount(term) || !isCount(index) || !isCount(logTerm) || !isCount(commit) || !isCount(rejectHint) || !isCount(snapshot?.metadata?.index ?? 0)) throw new MessageRefused(`a ${type} with numbers out of range`);
   const isForwarded = type === 'MsgProp' || type === 'MsgReadIndex';
   if (isForwarded !== (term === 0)) throw new MessageRefused(`a ${type} of term ${term}`);
 }
