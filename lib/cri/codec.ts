@@ -1,12 +1,10 @@
 // Plain objects to and from the bytes of CRI messages, and the gRPC definitions of the two services made of them.
 // Field names are camelCase (pod_sandbox_id is podSandboxId, CDI_devices is CDIDevices); enums are their names; 64-bit
 // numbers are numbers but for moments in time (Nanoseconds); bytes are Buffers.
-import protobuf from 'protobufjs';
 import type { MethodDefinition } from '@grpc/grpc-js';
+import protobuf from 'protobufjs/minimal.js';
 import type { Nanoseconds } from './messages.ts';
-import { CRI_PROTO } from './proto.ts';
-
-const { root } = protobuf.parse(CRI_PROTO, { keepCase: false });
+import { enumeration, fieldsOf, isEnumeration, isMessage, methodsOf, type Enumeration, type Field } from './schema.ts';
 
 /** Deepest nesting of messages; the deepest of CRI's own is 7. */
 const MAX_DEPTH = 32;
@@ -17,15 +15,13 @@ const TWO_TO_32 = 2n ** 32n;
  * A field as the two walks below need it. protobufjs would write and compile three functions for each message type on
  * its first use; a kubelet and a runtime meet most types a few dozen times in all, so walking the fields costs less.
  */
-interface FieldPlan {
-  readonly id: number;
-  readonly name: string;
-  /** Type of the value (of a map: of its values) in the words of .proto; `message` and `enum` for what is declared. */
+interface FieldPlan extends Omit<Field, 'type'> {
+  /** The type as declared; `message` and `enum` for what is declared itself. */
   readonly scalar: string;
   readonly isMoment: boolean;
-  readonly message: protobuf.Type | undefined;
-  readonly enumeration: protobuf.Enum | undefined;
-  readonly shape: 'single' | 'repeated' | 'map';
+  /** Name of its type. */
+  readonly message: string | undefined;
+  readonly enumeration: Enumeration | undefined;
 }
 
 interface MessagePlan {
@@ -33,21 +29,18 @@ interface MessagePlan {
   readonly byId: ReadonlyMap<number, FieldPlan>;
 }
 
-const plans = new Map<protobuf.Type, MessagePlan>();
+const plans = new Map<string, MessagePlan>();
 
-function planOf(type: protobuf.Type): MessagePlan {
+function planOf(type: string): MessagePlan {
   const known = plans.get(type);
   if (known) return known;
-  const fields = type.fieldsArray.map((field): FieldPlan => {
-    const { resolvedType } = field.resolve();
-    const message = resolvedType instanceof protobuf.Type ? resolvedType : undefined;
-    const enumeration = resolvedType instanceof protobuf.Enum ? resolvedType : undefined;
-    return {
-      id: field.id, name: field.name, message, enumeration, scalar: message ? 'message' : enumeration ? 'enum' : field.type,
-      isMoment: field.type === 'int64' && (field.name === 'timestamp' || field.name.endsWith('At')),
-      shape: field.map ? 'map' : field.repeated ? 'repeated' : 'single',
-    };
-  });
+  const fields = fieldsOf(type).map(({ type: fieldType, ...field }): FieldPlan => ({
+    ...field,
+    message: isMessage(fieldType) ? fieldType : undefined,
+    enumeration: isEnumeration(fieldType) ? enumeration(fieldType) : undefined,
+    scalar: isMessage(fieldType) ? 'message' : isEnumeration(fieldType) ? 'enum' : fieldType,
+    isMoment: fieldType === 'int64' && (field.name === 'timestamp' || field.name.endsWith('At')),
+  }));
   const plan = { fields, byId: new Map(fields.map((field) => [field.id, field])) };
   plans.set(type, plan);
   return plan;
@@ -68,7 +61,7 @@ function wholeNumber(long: LongLike | number, asBigInt: boolean): number | bigin
 const longOf = (value: bigint): LongLike => ({ low: Number(BigInt.asIntN(32, value)), high: Number(BigInt.asIntN(32, value >> 32n)) });
 
 function defaultValue({ scalar, isMoment, enumeration }: FieldPlan): unknown {
-  if (enumeration) return enumeration.valuesById[0];
+  if (enumeration) return enumeration.names[0];
   switch (scalar) {
     case 'message': return undefined;
     case 'string': return '';
@@ -82,7 +75,7 @@ function readValue(reader: protobuf.Reader, field: FieldPlan, depth: number): un
   if (field.message) return readMessage(reader, field.message, reader.uint32() + reader.pos, depth + 1);
   if (field.enumeration) {
     const number = reader.int32();
-    return field.enumeration.valuesById[number] ?? String(number);
+    return field.enumeration.names[number] ?? String(number);
   }
   switch (field.scalar) {
     case 'string': return reader.string();
@@ -110,7 +103,7 @@ function readMapEntry(reader: protobuf.Reader, field: FieldPlan, into: Record<st
   into[key] = value;
 }
 
-function readMessage(reader: protobuf.Reader, type: protobuf.Type, end: number, depth: number): Record<string, unknown> {
+function readMessage(reader: protobuf.Reader, type: string, end: number, depth: number): Record<string, unknown> {
   if (depth > MAX_DEPTH) throw new Error('the message is nested too deeply');
   const { fields, byId } = planOf(type);
   const plain: Record<string, unknown> = {};
@@ -138,7 +131,7 @@ function readMessage(reader: protobuf.Reader, type: protobuf.Type, end: number, 
 function isDefault(field: FieldPlan, value: unknown): boolean {
   if (field.message) return false;
   if (field.scalar === 'bytes') return (value as Uint8Array).length === 0;
-  if (field.enumeration) return value === 0 || value === field.enumeration.valuesById[0];
+  if (field.enumeration) return value === 0 || value === field.enumeration.names[0];
   return value === '' || value === false || value === 0 || value === 0n;
 }
 
@@ -154,7 +147,7 @@ function writeBare(writer: protobuf.Writer, field: FieldPlan, value: unknown): v
   switch (field.scalar) {
     case 'message':
       if (typeof value !== 'object') throw new TypeError(`${field.name}: object expected`);
-      writeMessage(writer.fork(), field.message as protobuf.Type, value as Record<string, unknown>).ldelim();
+      writeMessage(writer.fork(), field.message as string, value as Record<string, unknown>).ldelim();
       break;
     case 'enum': {
       const number = typeof value === 'number' ? value : field.enumeration?.values[String(value)];
@@ -174,7 +167,7 @@ function writeBare(writer: protobuf.Writer, field: FieldPlan, value: unknown): v
   }
 }
 
-function writeMessage(writer: protobuf.Writer, type: protobuf.Type, value: Readonly<Record<string, unknown>>): protobuf.Writer {
+function writeMessage(writer: protobuf.Writer, type: string, value: Readonly<Record<string, unknown>>): protobuf.Writer {
   for (const field of planOf(type).fields) {
     const content = value[field.name];
     if (content === undefined || content === null) continue;
@@ -201,21 +194,20 @@ function writeMessage(writer: protobuf.Writer, type: protobuf.Type, value: Reado
 
 /** The bytes of a message of the given type; throws TypeError where an object is expected and something else given. */
 export function encodeMessage(typeName: string, value: object): Buffer {
-  return Buffer.from(writeMessage(protobuf.Writer.create(), root.lookupType(`runtime.v1.${typeName}`), value as Record<string, unknown>).finish());
+  return Buffer.from(writeMessage(protobuf.Writer.create(), typeName, value as Record<string, unknown>).finish());
 }
 
 /** Throws when the bytes are no such message. */
 export function decodeMessage(typeName: string, bytes: Uint8Array): unknown {
-  return readMessage(protobuf.Reader.create(bytes), root.lookupType(`runtime.v1.${typeName}`), bytes.length, 0);
+  return readMessage(protobuf.Reader.create(bytes), typeName, bytes.length, 0);
 }
 
 /** gRPC method definitions of `RuntimeService` or `ImageService`, for servers and clients of @grpc/grpc-js. */
 export function serviceDefinition(serviceName: 'RuntimeService' | 'ImageService'): Record<string, MethodDefinition<object, object>> {
-  const service = root.lookupService(`runtime.v1.${serviceName}`);
-  return Object.fromEntries(service.methodsArray.map((method) => [method.name, {
+  return Object.fromEntries(methodsOf(serviceName).map((method) => [method.name, {
     path: `/runtime.v1.${serviceName}/${method.name}`,
     requestStream: false,
-    responseStream: method.responseStream === true,
+    responseStream: method.isStream,
     requestSerialize: (value: object) => encodeMessage(method.requestType, value),
     requestDeserialize: (bytes: Buffer) => decodeMessage(method.requestType, bytes) as object,
     responseSerialize: (value: object) => encodeMessage(method.responseType, value),

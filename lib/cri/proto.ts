@@ -1,6 +1,7 @@
 // The Container Runtime Interface v1 (package runtime.v1), as Kubernetes 1.36 (cri-api 0.36) numbers its fields. Left out: Windows,
 // checkpoints, the runtime-defined metrics and the Stream... forms of the lists, which neither our kubelet nor our runtime
-// uses; unknown fields on the wire are skipped, unknown calls answer UNIMPLEMENTED.
+// uses; unknown fields on the wire are skipped, unknown calls answer UNIMPLEMENTED. ProfileType, which upstream declares
+// within SecurityProfile, stands beside it: schema.ts reads no declarations within others.
 export const CRI_PROTO = `
 syntax = "proto3";
 package runtime.v1;
@@ -66,6 +67,9 @@ enum ContainerState {
 }
 enum ContainerEventType {
   CONTAINER_CREATED_EVENT = 0; CONTAINER_STARTED_EVENT = 1; CONTAINER_STOPPED_EVENT = 2; CONTAINER_DELETED_EVENT = 3;
+}
+enum ProfileType {
+  RuntimeDefault = 0; Unconfined = 1; Localhost = 2;
 }
 enum CgroupDriver {
   SYSTEMD = 0; CGROUPFS = 1;
@@ -137,7 +141,6 @@ message LinuxSandboxSecurityContext {
   SupplementalGroupsPolicy supplemental_groups_policy = 11;
 }
 message SecurityProfile {
-  enum ProfileType { RuntimeDefault = 0; Unconfined = 1; Localhost = 2; }
   ProfileType profile_type = 1;
   string localhost_ref = 2;
 }
