@@ -34,10 +34,6 @@ export class Members {
     return this.byId.get(id)?.isLearner === false;
   }
 
-  get hasVoters(): boolean {
-    return this.voters.length > 0;
-  }
-
   /** The only voter is this member. */
   isAlone(): boolean {
     return this.voters.length === 1 && this.voters[0]?.id === this.self;

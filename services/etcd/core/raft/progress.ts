@@ -129,10 +129,6 @@ export class Inflight {
     return this.count >= this.limit;
   }
 
-  get size(): number {
-    return this.count;
-  }
-
   add(lastIndex: number): void {
     if (this.isFull()) throw new Error('the window of appends on their way is full');
     this.ring[(this.start + this.count) % this.limit] = lastIndex;

@@ -25,10 +25,6 @@ export class ReadIndexQueue {
     if (this.pending.length < MAX_PENDING_READS) this.pending.push(read);
   }
 
-  hasPending(): boolean {
-    return this.pending.length > 0;
-  }
-
   /** What heartbeats carry: the number of the newest read, little endian; empty when none is pending. */
   heartbeatContext(): Uint8Array {
     if (this.pending.length === 0) return NO_CONTEXT;

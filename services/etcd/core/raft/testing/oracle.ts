@@ -28,8 +28,6 @@ export class Oracle {
   private readonly terms = new Map<bigint, number>();
   /** Clients have seen the store at this revision: no later read may see less. */
   floor = 0;
-  /** The highest index whose command was acknowledged to a client. */
-  acknowledgedIndex = 0;
   acknowledged = 0;
   reads = 0;
 
@@ -101,9 +99,8 @@ export class Oracle {
     else if (known !== content) this.fail(`the stores differ after entry ${index}: member ${id} has\n${content}\nanother\n${known}`);
   }
 
-  acknowledge(index: number, revision: number): void {
+  acknowledge(revision: number): void {
     this.acknowledged += 1;
-    this.acknowledgedIndex = Math.max(this.acknowledgedIndex, index);
     this.floor = Math.max(this.floor, revision);
   }
 

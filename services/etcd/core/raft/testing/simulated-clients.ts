@@ -63,7 +63,7 @@ export class SimulatedClients {
     const data = Buffer.alloc(4 + integerBelow(this.random, EXTRA_BYTES));
     data.writeUInt32LE(number);
     member.waiting.set(number, (revision, isRefused) => {
-      if (!isRefused) this.oracle.acknowledge(member.applied, revision);
+      if (!isRefused) this.oracle.acknowledge(revision);
       done();
     });
     try {

@@ -111,10 +111,6 @@ export class SimulatedDisk implements RaftLog {
     return this.image;
   }
 
-  get flushedIndex(): number {
-    return this.image.applied;
-  }
-
   /** The log's writes of a Ready, durable with the next sync. */
   write({ entries, snapshot, hardState }: Ready): void {
     const write: LogWrite = { entries, ...(snapshot === undefined ? {} : { snapshot }), ...(hardState === undefined ? {} : { hardState }) };
