@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { Client, credentials, Metadata, status, type ServiceError } from '@grpc/grpc-js';
-import { authService, clusterService, kvService, leaseService, maintenanceService, type EtcdMethod } from '#lib/etcd-api/services.ts';
+import { authService, clusterService, healthService, kvService, leaseService, maintenanceService, type EtcdMethod } from '#lib/etcd-api/services.ts';
 import { spawnEtcd, temporaryFolder, until, type EtcdProcess } from './testing.ts';
 
 const folder = temporaryFolder();
@@ -172,4 +172,9 @@ test('who may do what once authentication is on', async () => {
   assert.equal(await refusal(kvService.Range, { key: 'a' }, alice), 'UNAUTHENTICATED etcdserver: invalid auth token');
   await call(authService.AuthDisable, {}, root);
   assert.equal((await call(kvService.Range, { key: 'a' })).count, 1);
+});
+
+test('grpc.health.v1 knows the whole, and no parts', async () => {
+  assert.deepEqual(await call(healthService.Check, {}), { status: 'SERVING' });
+  assert.equal(await refusal(healthService.Check, { service: 'etcdserverpb.KV' }), 'NOT_FOUND unknown service');
 });

@@ -1,6 +1,7 @@
 // gRPC services Maintenance and grpc.health.v1.
 import { etcdError } from '#lib/etcd-api/errors.ts';
 import { healthService, maintenanceService } from '#lib/etcd-api/services.ts';
+import { GrpcError, grpcStatus } from '#lib/grpc/status.ts';
 import { aborted } from '#lib/service/abort.ts';
 import type { Authenticator } from './authenticator.ts';
 import { callerOf, serverStreamMethod, unaryService, type CallContext, type GrpcService } from './grpc-server.ts';
@@ -73,13 +74,18 @@ export function newMaintenanceService({ member, database, authenticator, quotaBy
   return [...methods, snapshot];
 }
 
-/** Serving for as long as it answers. */
+/** Serving for as long as it answers. Like etcd it knows of no parts. Source: grpc.health.v1. */
 export function newHealthService(context: CallContext): GrpcService {
   const { Watch, ...unaryMethods } = healthService;
   return [
-    ...unaryService(unaryMethods, { Check: async () => ({ status: 'SERVING' as const }) }, context),
-    serverStreamMethod(Watch, async (_, call) => {
-      call.send({ status: 'SERVING' });
+    ...unaryService(unaryMethods, {
+      Check: async ({ service }) => {
+        if (service !== '') throw new GrpcError(grpcStatus.NOT_FOUND, 'unknown service');
+        return { status: 'SERVING' as const };
+      },
+    }, context),
+    serverStreamMethod(Watch, async ({ service }, call) => {
+      call.send({ status: service === '' ? 'SERVING' : 'SERVICE_UNKNOWN' });
       await aborted(call.signal);
     }, context),
   ];
