@@ -1,17 +1,19 @@
 // The two services of CRI on a unix socket: requests to the runtime, errors to gRPC codes.
-import { Metadata, Server, ServerCredentials, status as grpcStatus, type handleUnaryCall, type ServerWritableStream, type UntypedServiceImplementation } from '@grpc/grpc-js';
 import { existsSync, mkdirSync, rmSync } from 'node:fs';
-import { connect } from 'node:net';
+import { connect, createServer } from 'node:net';
 import { dirname } from 'node:path';
 import type { Logger } from 'pino';
 import { serviceDefinition } from '#lib/cri/codec.ts';
-import type { ContainerEventResponse, Image, ImageServiceMethods, RuntimeServiceMethods, Sent } from '#lib/cri/messages.ts';
+import type { Image, ImageServiceMethods, RuntimeServiceMethods, Sent } from '#lib/cri/messages.ts';
+import type { Method, StreamCall } from '#lib/grpc/call.ts';
+import { GrpcServer } from '#lib/grpc/server.ts';
+import { GrpcError, grpcStatus, type GrpcStatus } from '#lib/grpc/status.ts';
 import { containerMatches, sandboxMatches } from '../core/filters.ts';
 import type { Cgroups } from './cgroups.ts';
 import { execStartText } from './exec-error.ts';
 import { ExecDeadlineExceeded, type Execs } from './exec.ts';
 import { ImageError, STAND_IN_ANNOTATION, type ImageStore, type StoredImage } from './images.ts';
-import { importService, type ImportRequest, type ImportResponse } from './import-call.ts';
+import { importMethod, type ImportRequest, type ImportResponse } from './import-call.ts';
 import { NetworkNotReady, type PodNetwork } from './network.ts';
 import { FailedPrecondition, NotFound, type Runtime } from './runtime.ts';
 import type { Stats } from './stats.ts';
@@ -173,7 +175,7 @@ function imageHandlers({ images, runtime, now }: CriDependencies): Handlers<Imag
 const importHandler = ({ images }: CriDependencies) => async ({ path, name }: ImportRequest): Promise<ImportResponse> =>
   ({ images: (await images.load(path, name)).map(({ id, tags }) => ({ id, tags })) });
 
-function codeOf(error: unknown): number {
+function codeOf(error: unknown): GrpcStatus {
   if (error instanceof NotFound) return grpcStatus.NOT_FOUND;
   if (error instanceof ImageError) return { 'not-found': grpcStatus.NOT_FOUND, 'invalid': grpcStatus.INVALID_ARGUMENT, 'failed': grpcStatus.UNKNOWN }[error.reason];
   if (error instanceof FailedPrecondition) return grpcStatus.FAILED_PRECONDITION;
@@ -184,38 +186,44 @@ function codeOf(error: unknown): number {
 /** Calls that come every second and say nothing. */
 const QUIET = new Set(['Status', 'ListPodSandbox', 'ListContainers', 'PodSandboxStatus', 'ContainerStatus', 'ImageStatus', 'ListContainerStats', 'ListPodSandboxStats']);
 
-function unary(name: string, handler: (request: never) => unknown, log: Logger): handleUnaryCall<object, object> {
-  return (call, callback) => {
-    void (async () => {
-      try {
-        callback(null, (await handler(call.request as never)) as object);
-      } catch (error) {
-        const details = error instanceof Error ? error.message : String(error);
-        if (!QUIET.has(name)) log.info({ call: name, error: details }, 'refused a call');
-        callback({ code: codeOf(error), details, message: details, name: 'Error' }, null);
-      }
-    })();
-  };
+/** An error becomes its code and text for the client. */
+async function answer(name: string, run: () => unknown, log: Logger): Promise<object> {
+  try {
+    return (await run()) as object;
+  } catch (error) {
+    const details = error instanceof Error ? error.message : String(error);
+    if (!QUIET.has(name)) log.info({ call: name, error: details }, 'refused a call');
+    throw new GrpcError(codeOf(error), details, { cause: error });
+  }
 }
 
-function containerEvents({ runtime, log }: CriDependencies) {
-  return (stream: ServerWritableStream<object, Sent<ContainerEventResponse>>): void => {
-    let waiting = 0;
+/** Runs until the reader goes, or is too slow. */
+function sendEvents(call: StreamCall<object, object>, { runtime, log }: CriDependencies): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const waiting: object[] = [];
+    let isBlocked = false;
+    const send = (event: object): void => {
+      if (call.send(event)) return;
+      isBlocked = true;
+      void call.drained().then(() => {
+        isBlocked = false;
+        while (waiting.length > 0 && !isBlocked) send(waiting.shift() as object);
+      });
+    };
     const unsubscribe = runtime.events.subscribe((event) => {
-      waiting += 1;
-      if (waiting > EVENT_BACKLOG) {
-        unsubscribe();
-        log.warn('a reader of container events is too slow: its stream is ended');
-        stream.destroy(new Error('too many events are waiting'));
-        return;
-      }
-      stream.write(event, () => { waiting -= 1; });
+      if (!isBlocked) return send(event);
+      waiting.push(event);
+      if (waiting.length <= EVENT_BACKLOG) return;
+      unsubscribe();
+      log.warn('a reader of container events is too slow: its stream is ended');
+      reject(new GrpcError(grpcStatus.RESOURCE_EXHAUSTED, 'too many events are waiting'));
     });
-    stream.sendMetadata(new Metadata());
-    stream.once('cancelled', unsubscribe);
-    stream.once('close', unsubscribe);
-    stream.once('error', unsubscribe);
-  };
+    call.sendHeaders(); // what happens from now on is told
+    call.signal.addEventListener('abort', () => {
+      unsubscribe();
+      resolve();
+    }, { once: true });
+  });
 }
 
 /** Throws when another process listens on the socket; a socket that nobody serves is replaced. */
@@ -237,19 +245,28 @@ export interface CriServer {
 
 export async function serveCri(socketPath: string, dependencies: CriDependencies): Promise<CriServer> {
   await freeSocket(socketPath);
-  const server = new Server({ 'grpc.max_receive_message_length': MAX_MESSAGE_BYTES, 'grpc.max_send_message_length': MAX_MESSAGE_BYTES });
-  const implement = (handlers: Readonly<Record<string, (request: never) => unknown>>): UntypedServiceImplementation =>
-    Object.fromEntries(Object.entries(handlers).map(([name, handler]) => [name, unary(name, handler, dependencies.log)]));
-  server.addService(serviceDefinition('RuntimeService'), {
-    ...implement(runtimeHandlers(dependencies) as never), GetContainerEvents: containerEvents(dependencies) as never,
+  const { log } = dependencies;
+  const grpc = new GrpcServer({ maxReceiveBytes: MAX_MESSAGE_BYTES });
+  const serve = (methods: Readonly<Record<string, Method<object, object>>>, handlers: Readonly<Record<string, (request: never) => unknown>>): void => {
+    for (const [name, handle] of Object.entries(handlers)) grpc.addUnary(methods[name] as Method<object, object>, (request) => answer(name, () => handle(request as never), log));
+  };
+  const { GetContainerEvents, ...runtimeMethods } = serviceDefinition('RuntimeService');
+  serve(runtimeMethods, runtimeHandlers(dependencies) as never);
+  grpc.addServerStream(GetContainerEvents as Method<object, object>, (_, call) => sendEvents(call, dependencies));
+  serve(serviceDefinition('ImageService'), imageHandlers(dependencies) as never);
+  const importImages = importHandler(dependencies);
+  grpc.addUnary(importMethod, (request) => answer('Import', () => importImages(request), log) as Promise<ImportResponse>);
+  const server = createServer((socket) => grpc.accept(socket));
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(socketPath, resolve);
   });
-  server.addService(serviceDefinition('ImageService'), implement(imageHandlers(dependencies) as never));
-  server.addService(importService, implement({ Import: importHandler(dependencies) }));
-  await new Promise<void>((resolve, reject) => server.bindAsync(`unix://${socketPath}`, ServerCredentials.createInsecure(), (error) => (error ? reject(error) : resolve())));
   return {
-    close: () => new Promise((resolve) => {
-      const insist = setTimeout(() => server.forceShutdown(), SHUTDOWN_GRACE_MS); // event streams never end by themselves
-      server.tryShutdown(() => { clearTimeout(insist); resolve(); });
-    }),
+    close: async () => {
+      const closed = new Promise<void>((resolve) => { server.close(() => resolve()); });
+      await grpc.drain(SHUTDOWN_GRACE_MS); // event streams never end by themselves
+      grpc.close();
+      await closed;
+    },
   };
 }

@@ -1,5 +1,5 @@
 // The one call that CRI does not have: images out of an archive on this host. On the same socket; only `ctr` makes it.
-import type { MethodDefinition, ServiceDefinition } from '@grpc/grpc-js';
+import type { MethodDefinition } from '@grpc/grpc-js';
 
 export interface ImportRequest {
   /** Of the archive, on this host. */
@@ -19,5 +19,3 @@ export const importMethod: MethodDefinition<ImportRequest, ImportResponse> = {
   requestSerialize: write, responseSerialize: write,
   requestDeserialize: (bytes) => JSON.parse(bytes.toString('utf8')) as ImportRequest, responseDeserialize: (bytes) => JSON.parse(bytes.toString('utf8')) as ImportResponse,
 };
-
-export const importService: ServiceDefinition = { Import: importMethod };
