@@ -2,4 +2,4 @@
 import { changingMembership } from './testing/scenarios.ts';
 import { testSeeds } from './testing/seeds.ts';
 
-testSeeds('one log and progress after healing, whoever joins and leaves', 1500, (seed) => void changingMembership(seed));
+testSeeds('one log and progress after healing, whoever joins and leaves', 2500, (seed) => void changingMembership(seed));

@@ -3,4 +3,4 @@
 import { steadyMembership } from './testing/scenarios.ts';
 import { testSeeds } from './testing/seeds.ts';
 
-testSeeds('one leader a term, one log, no acknowledged write lost, no stale read, and progress after healing', 2000, (seed) => void steadyMembership(seed));
+testSeeds('one leader a term, one log, no acknowledged write lost, no stale read, and progress after healing', 3000, (seed) => void steadyMembership(seed));
