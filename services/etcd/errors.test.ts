@@ -167,6 +167,9 @@ test('who may do what once authentication is on', async () => {
   await call(leaseService.LeaseGrant, { ID: 70n, TTL: 2 }, root);
   await call(kvService.Put, { key: 'leased', lease: 70n }, root);
   assert.equal(await refusal(leaseService.LeaseRevoke, { ID: 70n }, alice), 'PERMISSION_DENIED etcdserver: permission denied');
+  assert.equal(await refusal(leaseService.LeaseLeases, {}, alice), 'PERMISSION_DENIED etcdserver: permission denied');
+  assert.equal(await refusal(leaseService.LeaseTimeToLive, { ID: 70n, keys: true }, alice), 'PERMISSION_DENIED etcdserver: permission denied');
+  assert.equal(await refusal(leaseService.LeaseGrant, { TTL: 10 }), 'INVALID_ARGUMENT etcdserver: user name is empty');
   await until('the lease expires though nobody asks for it', async () => (await call(kvService.Range, { key: 'leased' }, root)).count === 0);
   await call(authService.UserChangePassword, { name: 'alice', password: 'new' }, root);
   assert.equal(await refusal(kvService.Range, { key: 'a' }, alice), 'UNAUTHENTICATED etcdserver: invalid auth token');

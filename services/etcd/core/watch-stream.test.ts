@@ -84,9 +84,13 @@ test('a response holds whole revisions, and ends after about a thousand events',
 test('a watch that asks for fragments gets a large revision in parts', () => {
   const store = newStore();
   apply(store, txn({ success: ['a', 'b', 'c'].map((key) => ({ requestPut: { key, value: 'x'.repeat(500) } })) }));
-  const stream = new WatchStream(store, 1024);
+  const stream = new WatchStream(store, 1300);
   stream.create(watchOf({ ...EVERYTHING, startRevision: 2, fragment: true }), 2);
   assert.deepEqual(take(stream, 2).map(({ events, fragment }) => [events.length, fragment]), [[2, true], [1, false]]);
+  // What was there before counts as well.
+  apply(store, txn({ success: ['a', 'b', 'c'].map((key) => ({ requestPut: { key, value: 'y' } })) }));
+  stream.create(watchOf({ ...EVERYTHING, startRevision: 3, fragment: true, prevKv: true, watchId: 5 }), 3);
+  assert.deepEqual(take(stream, 3).filter(({ watchId }) => watchId === 5).map(({ events, fragment }) => [events.length, fragment]), [[2, true], [1, false]]);
 });
 
 test('a watch number in use, an empty range and a negative revision are refused', () => {

@@ -1,7 +1,7 @@
 // The watches of one client stream. A watch is no more than a position in the store's history, so a client that reads
 // slowly costs no memory: it falls behind, reads on from the history when it can, and is cancelled once its position was
 // compacted. Source for the answers: etcd v3.6, server/etcdserver/api/v3rpc/watch.go and server/storage/mvcc.
-import type { WatchCreateRequest, WatchResponse } from '#lib/etcd-api/messages.ts';
+import type { Event, WatchCreateRequest, WatchResponse } from '#lib/etcd-api/messages.ts';
 import type { Entry } from './key-index.ts';
 import { contains, keyRange, type KeyRange } from './key-range.ts';
 import { newHeader, type Store } from './store.ts';
@@ -119,9 +119,21 @@ export class WatchStream {
   private *eventResponses(watch: Watch, entries: readonly Entry[], revision: number): Generator<WatchResponse, void> {
     watch.wasNotified = true;
     const upTo = Math.min(revision, watch.next - 1);
-    for (const [part, isLast] of watch.fragment ? fragments(entries, this.maxFragmentBytes) : [[entries, true] as const]) {
-      yield response(upTo, watch.id, { events: part.map((entry) => this.store.eventOf(entry, watch.withPrevious)), fragment: !isLast });
+    if (!watch.fragment) return void (yield response(upTo, watch.id, { events: entries.map((entry) => this.store.eventOf(entry, watch.withPrevious)) }));
+    let part: Event[] = [];
+    let bytes = 0;
+    for (const entry of entries) {
+      const event = this.store.eventOf(entry, watch.withPrevious);
+      const size = sizeOf(event);
+      if (part.length > 0 && bytes + size >= this.maxFragmentBytes) {
+        yield response(upTo, watch.id, { events: part, fragment: true });
+        part = [];
+        bytes = 0;
+      }
+      part.push(event);
+      bytes += size;
     }
+    yield response(upTo, watch.id, { events: part });
   }
 
   /** The answer to a progress request: given only when nothing is outstanding on the whole stream. */
@@ -140,17 +152,7 @@ export class WatchStream {
   }
 }
 
-function* fragments(entries: readonly Entry[], maxBytes: number): Generator<readonly [readonly Entry[], boolean]> {
-  let start = 0;
-  let bytes = 0;
-  for (let index = 0; index < entries.length; index += 1) {
-    const size = (entries[index] as Entry).sizeBytes;
-    if (index > start && bytes + size > maxBytes) {
-      yield [entries.slice(start, index), false];
-      start = index;
-      bytes = 0;
-    }
-    bytes += size;
-  }
-  yield [entries.slice(start), true];
-}
+/** What the numbers and lengths of an event take at most, besides keys and values. Bytes. */
+const EVENT_OVERHEAD = 128;
+const sizeOf = ({ kv, prevKv }: Event): number =>
+  EVENT_OVERHEAD + (kv === undefined ? 0 : kv.key.length + kv.value.length) + (prevKv === undefined ? 0 : prevKv.key.length + prevKv.value.length);

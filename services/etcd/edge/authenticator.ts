@@ -74,9 +74,11 @@ export class Authenticator {
     inEtcdsWords(() => this.options.member.store.auth.checkAdmin(by));
   }
 
-  /** Throws EtcdError when authentication is on and nobody in particular calls. */
-  async requireUser(caller: Caller): Promise<void> {
-    if (this.isEnabled && (await this.identify(caller)) === undefined) throw etcdError('UserEmpty');
+  /** Throws EtcdError when authentication is on and nobody in particular calls; undefined while it is off. */
+  async requireUser(caller: Caller): Promise<Requester | undefined> {
+    const by = await this.identify(caller);
+    if (this.isEnabled && by === undefined) throw etcdError('UserEmpty');
+    return by;
   }
 }
 

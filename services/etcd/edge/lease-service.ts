@@ -6,8 +6,9 @@ import { leaseService } from '#lib/etcd-api/services.ts';
 import type { StreamCall } from '#lib/grpc/call.ts';
 import type { Lessor } from '../core/lessor.ts';
 import { newHeader } from '../core/store.ts';
-import type { Authenticator } from './authenticator.ts';
-import { bidiMethod, unaryService, type CallContext, type GrpcService } from './grpc-server.ts';
+import type { Requester } from '../core/auth/commands.ts';
+import { inEtcdsWords, type Authenticator } from './authenticator.ts';
+import { bidiMethod, callerOf, unaryService, type CallContext, type GrpcService } from './grpc-server.ts';
 import type { LeaderLeases } from './leader-leases.ts';
 import type { Member } from './member.ts';
 import type { Quota } from './quota.ts';
@@ -30,23 +31,31 @@ export function newLeaseService(options: LeaseOptions): GrpcService {
   return [...unaryService(unaryMethods, {
     LeaseGrant: async ({ ID, TTL }, _, caller) => {
       await quota.admitLease();
-      const response = await member.propose({ type: 'leaseGrant', request: { ID: ID === 0n ? newLeaseId() : ID, TTL }, by: await authenticator.identify(caller) });
+      const response = await member.propose({ type: 'leaseGrant', request: { ID: ID === 0n ? newLeaseId() : ID, TTL }, by: await authenticator.requireUser(caller) });
       metrics.countLease('granted');
       return response;
     },
     LeaseRevoke: async ({ ID }, _, caller) => {
-      const response = await member.propose({ type: 'leaseRevoke', request: { ID }, by: await authenticator.identify(caller) });
+      const response = await member.propose({ type: 'leaseRevoke', request: { ID }, by: await authenticator.requireUser(caller) });
       metrics.countLease('revoked');
       return response;
     },
-    LeaseTimeToLive: async ({ ID, keys }, _, caller) =>
-      authenticator.read(caller, (by) => keys && member.store.guard.leaseKeys(by, ID), async () => {
+    LeaseTimeToLive: async ({ ID, keys }, _, caller) => {
+      await authenticator.requireUser(caller);
+      return authenticator.read(caller, (by) => keys && member.store.guard.leaseKeys(by, ID), async () => {
         const found = await leases.timeToLive(ID, keys);
         return { header: member.header(), ...(found ?? { ID, TTL: -1, grantedTTL: 0, keys: [] }) };
-      }),
-    LeaseLeases: async () => {
-      await member.linearizable();
-      return { header: member.header(), leases: lessor.byExpiry().map((ID) => ({ ID })) };
+      });
+    },
+    LeaseLeases: async (_, __, caller) => {
+      await authenticator.requireUser(caller);
+      const mayReadAll = (by: Requester): void => {
+        for (const ID of member.store.leases.keys()) member.store.guard.leaseKeys(by, ID);
+      };
+      return authenticator.read(caller, mayReadAll, async () => {
+        await member.linearizable();
+        return { header: member.header(), leases: lessor.byExpiry().map((ID) => ({ ID })) };
+      });
     },
   }, options), bidiMethod(LeaseKeepAlive, (call) => keepAlive(call, options), options)];
 }
@@ -56,8 +65,10 @@ export const newLeaseId = (): bigint => randomBytes(8).readBigUInt64BE() & 0x7ff
 
 type KeepAliveCall = StreamCall<{ ID: bigint }, { header: ReturnType<typeof newHeader>; ID: bigint; TTL: number }>;
 
-async function keepAlive(call: KeepAliveCall, { member, leases }: LeaseOptions): Promise<void> {
+async function keepAlive(call: KeepAliveCall, { member, leases, authenticator }: LeaseOptions): Promise<void> {
   for await (const { ID } of call.requests) {
+    const by = await authenticator.requireUser(callerOf(call));
+    if (by !== undefined) inEtcdsWords(() => member.store.guard.leaseRevoke(by, ID)); // who may end it may let it go on
     const header = member.header(); // from before the renewal: a client must not see a revision that revoked the lease
     const TTL = await leases.renew(ID);
     if (!call.send({ header, ID, TTL: TTL ?? 0 })) await call.drained();
