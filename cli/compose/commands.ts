@@ -3,11 +3,12 @@ import { execFile, spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import type { Command } from 'commander';
 import { systemClock } from '#lib/environment/clock.ts';
-import { COMPONENTS, HOSTS, MASTER, type Component } from '../cluster-layout.ts';
+import { belongsOn, COMPONENTS, DEFAULT_WORKERS, HOSTS, hostsWith, MASTER, type Component, type HostLayout } from '../cluster-layout.ts';
 import { addImageCommand, type HostRunner } from '../commands/image.ts';
 import { tableOf } from '../commands/status.ts';
 import type { InstanceReport } from '../local/instances.ts';
 import { UserError } from '../user-error.ts';
+import { HA_MASTERS } from './host/layout.ts';
 import { componentNamed } from './host/processes.ts';
 
 const COMMAND_TIMEOUT_MS = 60_000;
@@ -48,90 +49,104 @@ async function containerStates(): Promise<ReadonlyMap<string, string>> {
   return states;
 }
 
-/** Where the processes of a component run: a control plane process in a container of its own name, all others on hosts. */
-function containersOf(component: Component, host?: string): string[] {
-  if (component.supervisedBy === 'static-pod') return [component.name];
-  return HOSTS.filter(({ name, role }) => (host === undefined || name === host) && (component.hosts !== 'control-plane' || role === 'control-plane')).map(({ name }) => name);
+/** With the profile `ha` there are more masters. */
+const hostsAmong = (states: ReadonlyMap<string, string>): readonly HostLayout[] => {
+  const all = hostsWith(DEFAULT_WORKERS, HA_MASTERS);
+  return all.every(({ name }) => HOSTS.some((usual) => usual.name === name) || states.has(name)) ? all : HOSTS;
+};
+
+/** Where the process of a component on a host runs: that of a control plane in a container of its own, `etcd` or `m2-etcd`; others on the host itself. */
+function containerOf({ name, supervisedBy }: Component, host: string): string {
+  if (supervisedBy !== 'static-pod') return host;
+  return host === MASTER.name ? name : `${host.replace(/-k8s$/, '')}-${name}`;
 }
 
-function parseSelector(selector: string): { component: Component; host: string | undefined } {
+interface Selected {
+  readonly component: Component;
+  /** Those on which it may run, or the one that was named. */
+  readonly hosts: readonly string[];
+  readonly host: string | undefined;
+  readonly states: ReadonlyMap<string, string>;
+}
+
+async function select(selector: string): Promise<Selected> {
   const [name = '', host, ...more] = selector.split('@');
   if (more.length > 0) throw new UserError(`"${selector}" is not ${SELECTOR}`, 2);
   const component = componentNamed(name);
-  if (host !== undefined) requireHost(host);
-  if (containersOf(component, host).length === 0 || (component.supervisedBy === 'static-pod' && host !== undefined && host !== MASTER.name)) throw new UserError(`${component.name} does not run on ${host ?? 'any host'}`);
-  return { component, host };
+  const states = await containerStates();
+  const all = hostsAmong(states);
+  if (host !== undefined) requireHost(host, all);
+  const hosts = all.filter((each) => (host === undefined || each.name === host) && (component.hosts === 'any' || belongsOn(component, each, all))).map((each) => each.name);
+  if (hosts.length === 0) throw new UserError(`${component.name} does not run on ${host ?? 'any host'}`);
+  return { component, hosts, host, states };
 }
 
-function requireHost(host: string): void {
-  if (!HOSTS.some(({ name }) => name === host)) throw new UserError(`no host is called "${host}"; there are ${HOSTS.map(({ name }) => name).join(', ')}`, 2);
+function requireHost(host: string, hosts: readonly HostLayout[]): void {
+  if (!hosts.some(({ name }) => name === host)) throw new UserError(`no host is called "${host}"; there are ${hosts.map(({ name }) => name).join(', ')}`, 2);
 }
 
 async function reports(): Promise<InstanceReport[]> {
   const states = await containerStates();
-  const places = [...HOSTS.map(({ name }) => name), ...COMPONENTS.filter(({ supervisedBy }) => supervisedBy === 'static-pod').map(({ name }) => name)];
+  const hosts = hostsAmong(states);
+  const places = [...new Set(hosts.flatMap((host) => [host.name, ...COMPONENTS.filter((component) => belongsOn(component, host, hosts)).map((component) => containerOf(component, host.name))]))];
   const found = (await Promise.all(places.map(async (place): Promise<InstanceReport[]> =>
     (states.get(place) === 'running' ? JSON.parse(await helper(place, 'processes')) as InstanceReport[] : [])))).flat();
   const lines: InstanceReport[] = [];
   for (const component of COMPONENTS) {
     const own = found.filter(({ component: name }) => name === component.name);
-    for (const { name: host, role } of HOSTS) {
-      // m-k8s counts the restarts of a control plane process that runs in a container of its own.
+    for (const layout of hosts) {
+      const { name: host } = layout;
+      // The host counts the restarts of a control plane process that runs in a container of its own.
       const here = own.filter((report) => report.host === host);
       const best = here.find(({ pid }) => pid !== null) ?? here[0];
-      const isExpected = component.hosts === 'every' || (component.hosts === 'control-plane' && role === 'control-plane');
-      const health = states.get(component.supervisedBy === 'static-pod' ? component.name : host) === 'paused' ? 'paused' : (best?.health ?? 'stopped');
+      const isExpected = belongsOn(component, layout, hosts);
+      const health = states.get(containerOf(component, host)) === 'paused' ? 'paused' : (best?.health ?? 'stopped');
       if (component.hosts === 'any') lines.push(...here.filter(({ pid }) => pid !== null));
-      else if (best || isExpected) lines.push({ component: component.name, host, pid: best?.pid ?? null, pssBytes: best?.pssBytes ?? 0, health, restarts: Math.max(0, ...here.map(({ restarts }) => restarts)) });
+      else if (best?.pid !== undefined && best.pid !== null || isExpected) lines.push({ component: component.name, host, pid: best?.pid ?? null, pssBytes: best?.pssBytes ?? 0, health, restarts: Math.max(0, ...here.map(({ restarts }) => restarts)) });
     }
   }
   return lines;
 }
 
 async function signal(selector: string, name: NodeJS.Signals, done: string): Promise<void> {
-  const { component, host } = parseSelector(selector);
-  const states = await containerStates();
-  const lines = await Promise.all(containersOf(component, host).filter((container) => states.get(container) === 'running').map(async (container) => {
-    const pids = JSON.parse(await helper(container, 'signal', component.name, name)) as number[];
-    const place = component.supervisedBy === 'static-pod' ? MASTER.name : container;
-    return pids.map((pid) => `${component.name}@${place} ${done} (pid ${pid})\n`);
+  const { component, hosts, host, states } = await select(selector);
+  const lines = await Promise.all(hosts.filter((each) => states.get(containerOf(component, each)) === 'running').map(async (each) => {
+    const pids = JSON.parse(await helper(containerOf(component, each), 'signal', component.name, name)) as number[];
+    return pids.map((pid) => `${component.name}@${each} ${done} (pid ${pid})\n`);
   }));
   if (lines.flat().length === 0) throw new UserError(`${component.name} is not running${host === undefined ? '' : ` on ${host}`}`);
   process.stdout.write(lines.flat().join(''));
 }
 
 async function stop(selector: string): Promise<void> {
-  const { component, host } = parseSelector(selector);
-  await containerStates();
-  if (component.supervisedBy === 'static-pod') {
-    await helper(MASTER.name, 'stop', component.name);
-    const deadlineMs = systemClock.nowMs() + STOP_DEADLINE_MS;
-    while ((await reports()).some((report) => report.component === component.name && report.pid !== null)) {
-      if (systemClock.nowMs() > deadlineMs) throw new UserError(`${component.name}@${MASTER.name} did not end within ${STOP_DEADLINE_MS / 1000} s; its kubelet ends it: is that running?`);
-      await systemClock.sleep(POLL_MS);
-    }
-    process.stdout.write(`${component.name}@${MASTER.name} stopped\n`);
-    return;
+  const { component, hosts } = await select(selector);
+  for (const host of hosts) {
+    if (component.supervisedBy === 'static-pod') await stopStaticPod(component, host);
+    else await (component.supervisedBy === 'host' ? inContainer(host, 'systemctl', 'stop', component.unit) : helper(host, 'stop', component.name));
+    process.stdout.write(`${component.name}@${host} stopped\n`);
   }
-  for (const container of containersOf(component, host)) {
-    await (component.supervisedBy === 'host' ? inContainer(container, 'systemctl', 'stop', component.unit) : helper(container, 'stop', component.name));
-    process.stdout.write(`${component.name}@${container} stopped\n`);
+}
+
+async function stopStaticPod(component: Component, host: string): Promise<void> {
+  await helper(host, 'stop', component.name);
+  const deadlineMs = systemClock.nowMs() + STOP_DEADLINE_MS;
+  while ((await reports()).some((report) => report.component === component.name && report.host === host && report.pid !== null)) {
+    if (systemClock.nowMs() > deadlineMs) throw new UserError(`${component.name}@${host} did not end within ${STOP_DEADLINE_MS / 1000} s; its kubelet ends it: is that running?`);
+    await systemClock.sleep(POLL_MS);
   }
 }
 
 async function start(selector: string): Promise<void> {
-  const { component, host } = parseSelector(selector);
-  await containerStates();
-  for (const container of component.supervisedBy === 'static-pod' ? [MASTER.name] : containersOf(component, host)) {
-    await (component.supervisedBy === 'host' ? inContainer(container, 'systemctl', 'start', component.unit) : helper(container, 'start', component.name));
-    process.stdout.write(`${component.name}@${container} started\n`);
+  const { component, hosts, host } = await select(selector);
+  for (const each of hosts) {
+    await (component.supervisedBy === 'host' ? inContainer(each, 'systemctl', 'start', component.unit) : helper(each, 'start', component.name));
+    process.stdout.write(`${component.name}@${each} started\n`);
   }
   if (component.supervisedBy === 'pod') await helper(MASTER.name, 'replace', component.name, host ?? '');
 }
 
 async function reboot(host: string): Promise<void> {
-  requireHost(host);
-  await containerStates();
+  requireHost(host, hostsAmong(await containerStates()));
   const bootId = (): Promise<string> => inContainer(host, 'cat', '/run/kubreak/boot_id');
   const before = await bootId();
   await inContainer(host, 'reboot');
@@ -156,9 +171,8 @@ function attached(args: readonly string[]): Promise<number> {
 }
 
 async function logs(selector: string, follow: boolean): Promise<void> {
-  const { component, host } = parseSelector(selector);
-  await containerStates();
-  const containers = containersOf(component, host);
+  const { component, hosts } = await select(selector);
+  const containers = hosts.map((host) => containerOf(component, host));
   const tail = `tail -n +1 ${follow ? '-F' : ''}`;
   const newest = `ls -t /var/log/pods/kube-system_*/${component.unit}/*.log /var/log/pods/kube-system_*/${component.processTitle}/*.log 2>/dev/null | head -n 1`;
   await Promise.all(containers.map(async (container) => {
@@ -173,7 +187,7 @@ async function logs(selector: string, follow: boolean): Promise<void> {
 const hostsInContainers: HostRunner = {
   hosts: async () => {
     const states = await containerStates();
-    return HOSTS.map(({ name }) => name).filter((name) => states.get(name) === 'running');
+    return hostsAmong(states).map(({ name }) => name).filter((name) => states.get(name) === 'running');
   },
   command: (host, words) => ['docker', 'exec', '-i', host, ...words],
 };
@@ -186,7 +200,7 @@ export function addComposeCommands(program: Command): void {
     process.stdout.write(output === 'json' ? `${JSON.stringify({ processes }, null, 2)}\n` : tableOf(processes));
   });
   program.command('exec').description('run a command on a host (default: a shell)').argument('<host>').argument('[command...]').passThroughOptions().action(async (host: string, words: string[]) => {
-    requireHost(host);
+    requireHost(host, hostsAmong(await containerStates()));
     if (words[0] === '--') words.shift();
     process.exitCode = await attached(['exec', process.stdin.isTTY ? '-it' : '-i', host, ...(words.length > 0 ? words : ['bash'])]);
   });

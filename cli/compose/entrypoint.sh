@@ -2,10 +2,12 @@
 # PID 1 of every container of docker-compose.yml.
 #   entrypoint.sh host               this container is a host: boots it, and boots it again after a reboot
 #   entrypoint.sh process COMPONENT  the place where a process of the control plane runs (agent/agent.ts)
+#   entrypoint.sh balancer           what clients on the machine take for the API server when there are several masters
 set -eu
 here=/opt/kubreak/cli/compose
 case ${1:-} in
   process) exec env MALLOC_ARENA_MAX=1 node --max-semi-space-size=1 --use-openssl-ca /opt/kubreak/dist/compose-agent.js "$2" ;;
+  balancer) exec env MALLOC_ARENA_MAX=1 node --max-semi-space-size=1 --use-openssl-ca /opt/kubreak/dist/compose-host.js balance ;;
   host) ;;
   *) exec "$@" ;;
 esac
@@ -40,13 +42,15 @@ if [ -d $shared ]; then
   # The processes of the control plane have to be in this network: they compare this with their own (agent/agent.ts).
   readlink /proc/self/ns/net >$shared/netns.new && mv $shared/netns.new $shared/netns
 fi
+made_for=${K8S_SUBNET:-}
+case ,${COMPOSE_PROFILES:-}, in *,ha,*) made_for="$made_for ha" ;; esac
 # The installation, once: certificates and configuration, or what the master gives to a host that joins.
 if [ ! -e /etc/kubreak/installed ]; then
   node /opt/kubreak/dist/compose-host.js install "$host"
-  echo "${K8S_SUBNET:-}" >/etc/kubreak/installed
+  echo "$made_for" >/etc/kubreak/installed
 fi
-if [ "$(cat /etc/kubreak/installed)" != "${K8S_SUBNET:-}" ]; then
-  echo "the data of this cluster are for the network $(cat /etc/kubreak/installed).0/24: set K8S_SUBNET to that, or delete them with: docker compose down -v" >&2
+if [ "$(cat /etc/kubreak/installed)" != "$made_for" ]; then
+  echo "the data of this cluster are for another network or number of masters (K8S_SUBNET, COMPOSE_PROFILES: $(cat /etc/kubreak/installed); now: $made_for): set them so, or delete the data with: docker compose down -v" >&2
   exit 1
 fi
 runtime=${CONTAINER_RUNTIME:-kubreak}

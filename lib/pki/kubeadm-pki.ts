@@ -98,7 +98,8 @@ async function controlPlaneFiles(host: PkiHost, { ca, frontProxyCa, etcdCa }: Au
   const conf = async (name: string, server: string, user: string, organizations: readonly string[] = []) =>
     files.set(`/etc/kubernetes/${name}.conf`, await clientKubeconfig(ca, server, user, organizations, nowMs));
   await conf('admin', endpoint, 'kubernetes-admin', ['kubeadm:cluster-admins']);
-  await conf('super-admin', endpoint, 'kubernetes-super-admin', ['system:masters']);
+  // kubeadm makes it on the first one only, and says to put it in a safe place.
+  if (host.name === options.masters[0]?.name) await conf('super-admin', endpoint, 'kubernetes-super-admin', ['system:masters']);
   await conf('controller-manager', local, 'system:kube-controller-manager');
   await conf('scheduler', local, 'system:kube-scheduler');
   // Not kubeadm's: metrics-server is a service of the host here.

@@ -1,14 +1,14 @@
-// What `kubeadm init` leaves on the master, and `kubeadm join` on a worker, written to the host's own disk. The master makes
-// the certificates of all and puts each worker's share on a volume that only the two have.
+// What `kubeadm init` leaves on the master, and `kubeadm join` on another host, written to the host's own disk. The (first) master
+// makes the certificates of all and puts each host's share on a volume that only the two have.
 import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { systemClock } from '#lib/environment/clock.ts';
 import { kubeadmPki } from '#lib/pki/kubeadm-pki.ts';
-import { SERVICE_CIDR, type HostLayout } from '../../cluster-layout.ts';
+import { controlPlaneEndpoint, mastersOf, SERVICE_CIDR, urlOf, type HostLayout } from '../../cluster-layout.ts';
 import { CONTAINER_RUNTIMES, HOST_TOOLS, hostFiles, realContainerdFiles, serviceFiles, type HostFile } from '../../host-files.ts';
 import { findProgram } from '../../local/find-program.ts';
 
-/** On the master: one folder a worker. On a worker: its own. */
+/** On the first master: one folder for each other host. On the others: their own. */
 const JOIN_FOLDER = '/var/lib/kubreak/join';
 const COMPLETE = 'complete';
 const POLL_MS = 50;
@@ -33,8 +33,8 @@ export interface Installation {
 
 export async function installHost({ name, hosts, gateway }: Installation): Promise<void> {
   const host = hosts.find((candidate) => candidate.name === name);
-  if (!host) throw new Error(`no host of the cluster is called ${name}`);
-  const pki = host.role === 'control-plane' ? await initialize(host, hosts) : await joined();
+  if (!host) throw new Error(`${name} is no host of a cluster of ${hosts.map((each) => each.name).join(', ')}: set COMPOSE_PROFILES=ha, here and in every other docker compose command, instead of --profile ha`);
+  const pki = host.name === mastersOf(hosts)[0]?.name ? await initialize(host, hosts) : await joined();
   const files = hostFiles({
     host, hosts, gateway, pki, cgroupRoot: '/', resolvConf: RESOLV_CONF_OF_PODS, foreignTables: FOREIGN_TABLES,
     staticPodMounts: (component) => [{ hostPath: LINK, path: `/usr/local/bin/${component}`, type: 'File' }, { hostPath: CONTROL_PLANE_FOLDER, path: CONTROL_PLANE_FOLDER, type: 'Directory' }],
@@ -67,7 +67,7 @@ export function chooseContainerRuntime({ name, hosts, gateway }: Installation, c
 
 async function initialize(master: HostLayout, hosts: readonly HostLayout[]): Promise<ReadonlyMap<string, string>> {
   const pki = await kubeadmPki({
-    masters: [master], workers: hosts.filter(({ role }) => role === 'worker'),
+    masters: mastersOf(hosts), workers: hosts.filter(({ role }) => role === 'worker'), controlPlaneEndpoint: urlOf(controlPlaneEndpoint(hosts)),
     serviceCidr: SERVICE_CIDR, nowMs: systemClock.nowMs(), extraDnsNames: ['localhost'], extraIpAddresses: ['127.0.0.1'],
   });
   for (const [name, files] of pki) {

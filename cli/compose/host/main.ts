@@ -8,7 +8,7 @@ import { hostsOf } from './layout.ts';
 import { keepDown, letUp, replacePods, reportContainer, signalComponent } from './processes.ts';
 
 const [verb, name = ''] = process.argv.slice(2);
-const { hosts, gateway } = hostsOf(process.env['K8S_SUBNET'] ?? '');
+const { hosts, gateway } = hostsOf(process.env['K8S_SUBNET'] ?? '', process.env['COMPOSE_PROFILES'] ?? '');
 switch (verb) {
   case 'install':
     void installHost({ name, hosts, gateway });
@@ -39,9 +39,12 @@ switch (verb) {
   case 'replace':
     void replacePods(name, process.argv[4] ?? '');
     break;
+  case 'balance':
+    void import('./balance.ts').then(({ balance }) => balance(hosts));
+    break;
   case 'kubeconfig':
-    // For the machine itself, where Docker publishes the API server's port.
-    process.stdout.write(readFileSync('/etc/kubernetes/admin.conf', 'utf8').replace(/server: .*/, `server: https://127.0.0.1:${process.env['K8S_PORT'] ?? '6443'}`));
+    // For the machine itself, where Docker publishes the port of the API server, or of the balancer in front of several.
+    process.stdout.write(readFileSync('/etc/kubernetes/admin.conf', 'utf8').replace(/server: .*/, `server: https://127.0.0.1:${(hosts.length > hostsOf('').hosts.length ? process.env['K8S_HA_PORT'] : process.env['K8S_PORT']) ?? '6443'}`));
     break;
   default:
     process.stdout.write('usage: compose-host install HOST | initialize | kubeconfig | tools | processes | signal COMPONENT SIGNAL | stop|start COMPONENT | replace COMPONENT HOST\n');

@@ -3,7 +3,7 @@ import { execFile } from 'node:child_process';
 import { existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { promisify } from 'node:util';
-import { COMPONENTS, MASTER, type Component, type HostLayout } from '../../cluster-layout.ts';
+import { COMPONENTS, type Component, type HostLayout } from '../../cluster-layout.ts';
 import { findInstances, reportInstances, type InstanceReport } from '../../local/instances.ts';
 import { allProcesses, descendantsOf, pssBytesOf, type ProcessFacts } from '../../local/proc.ts';
 import { HOLD_FOLDER, MANIFESTS, replaceWaitingPods, STOPPED_MANIFESTS } from '../../local/start-stop.ts';
@@ -22,13 +22,14 @@ export function componentNamed(name: string): Component {
   return component;
 }
 
+/** Docker calls a container by the name of the host in whose network it is. */
 export async function reportContainer(hosts: readonly HostLayout[]): Promise<InstanceReport[]> {
   if (isHost()) {
     const here = hosts.filter(({ name }) => name === hostname());
     return (await reportInstances(CONTAINER_INIT, here)).filter(({ host }) => host !== '');
   }
   return Promise.all(ownProcesses().map(async ({ component, facts }) => ({
-    component: component.name, host: MASTER.name, pid: facts.pid, restarts: 0, pssBytes: pssBytesOf(facts.pid),
+    component: component.name, host: hostname(), pid: facts.pid, restarts: 0, pssBytes: pssBytesOf(facts.pid),
     health: facts.state === 'T' ? 'paused' : (await isHealthy(component)) ? 'healthy' : 'unhealthy',
   })));
 }
