@@ -17,10 +17,13 @@ const { values: options } = parseArgs({
     'dir': { type: 'string', default: tmpdir() }, // on the disk to be measured
     'loads': { type: 'string', default: 's,m,l' }, // of etcdctl check perf; a minute each
     'clients': { type: 'string', default: '1,64,256' },
-    'seconds': { type: 'string', default: '10' }, // of each mixed load
+    'seconds': { type: 'string', default: '10' }, // of each round of a mixed load
+    'rounds': { type: 'string', default: '3' }, // of the mixed loads, the two in turn; the median of each figure counts
   },
 });
 const OURS = fileURLToPath(new URL('../dist/etcd.js', import.meta.url));
+/** As the cluster starts our programs (cli/host-files.ts). */
+const LEAN = { NODE_OPTIONS: '--max-semi-space-size=1', MALLOC_ARENA_MAX: '1', MALLOC_TRIM_THRESHOLD_: '131072', MALLOC_MMAP_THRESHOLD_: '16384' };
 const TICKS_PER_SECOND = 100;
 const KEYS = 10_000;
 const VALUE_BYTES = 1024;
@@ -72,7 +75,7 @@ class Running {
     const child = spawn(program, [
       ...args, '--data-dir', folder, '--name', 'bench', '--listen-client-urls', client, '--advertise-client-urls', client,
       '--listen-peer-urls', peer, '--initial-advertise-peer-urls', peer, '--initial-cluster', `bench=${peer}`, '--quota-backend-bytes', '8589934592',
-    ], { stdio: 'ignore' });
+    ], { stdio: 'ignore', env: { ...process.env, ...(name === 'ours' ? LEAN : {}) } });
     const running = new Running(child, port, folder);
     for (let attempt = 0; ; attempt += 1) {
       if (child.exitCode !== null || attempt > 100) throw new Error(`${name} does not start`);
@@ -173,28 +176,50 @@ if (missing.length > 0 || !existsSync(OURS)) {
 }
 
 const servers: readonly Server[] = [{ name: 'ours', command: [process.execPath, OURS] }, { name: 'etcd', command: [options.etcd] }];
-const loads: [string, (running: Running) => Promise<Figures>][] = [
-  ...options.loads.split(',').filter(Boolean).map((load): [string, (running: Running) => Promise<Figures>] => [`check perf, load ${load}`, (running) => checkPerf(running, load)]),
-  ...options.clients.split(',').filter(Boolean).map((count): [string, (running: Running) => Promise<Figures>] => [`mixed, ${count} clients`, (running) => mixed(running, Number(count))]),
+interface Load {
+  readonly name: string;
+  readonly rounds: number;
+  readonly measure: (running: Running) => Promise<Figures>;
+}
+const listOf = (text: string): string[] => text.split(',').filter(Boolean);
+const loads: readonly Load[] = [
+  ...listOf(options.loads).map((load) => ({ name: `check perf, load ${load}`, rounds: 1, measure: (running: Running) => checkPerf(running, load) })),
+  ...listOf(options.clients).map((count) => ({ name: `mixed, ${count} clients`, rounds: Number(options.rounds), measure: (running: Running) => mixed(running, Number(count)) })),
 ];
+
+async function measureOn(server: Server, load: Load): Promise<Figures> {
+  const running = await Running.start(server);
+  try {
+    return await load.measure(running);
+  } finally {
+    await running.stop();
+  }
+}
+
+/** Of each figure for itself. */
+function medianOf(rounds: readonly Figures[]): Figures {
+  const median = (of: (figures: Figures) => number): number => rounds.map(of).sort((a, b) => a - b)[Math.floor(rounds.length / 2)] ?? NaN;
+  return {
+    perSecond: median((f) => f.perSecond), p99Ms: median((f) => f.p99Ms), cpuMicros: median((f) => f.cpuMicros), rssMiB: median((f) => f.rssMiB), pssMiB: median((f) => f.pssMiB),
+    ...(rounds[0]?.p50Ms === undefined ? {} : { p50Ms: median((f) => f.p50Ms ?? NaN) }),
+  };
+}
+
 const digits = (value: number): string => (value >= 100 ? value.toFixed(0) : value >= 10 ? value.toFixed(1) : value.toFixed(2));
 console.log(`Real etcd: ${execFileSync(options.etcd, ['--version'], { encoding: 'utf8' }).split('\n')[0]}. Of check perf the slowest request stands in place of p99.\n`);
 console.log('| load | | calls/s | p50 ms | p99 ms | CPU µs a call | RSS MiB | PSS MiB |\n| --- | --- | --- | --- | --- | --- | --- | --- |');
-for (const [name, measure] of loads) {
-  const figures: Figures[] = [];
-  for (const server of servers) {
-    const running = await Running.start(server);
-    try {
-      const measured = await measure(running);
-      figures.push(measured);
-      const { perSecond, p50Ms, p99Ms, cpuMicros, rssMiB, pssMiB } = measured;
-      console.log(`| ${name} | ${server.name} | ${perSecond.toFixed(0)} | ${p50Ms === undefined ? '' : digits(p50Ms)} | ${[p99Ms, cpuMicros, rssMiB, pssMiB].map(digits).join(' | ')} |`);
-    } finally {
-      await running.stop();
-    }
+for (const load of loads) {
+  const rounds = servers.map((): Figures[] => []);
+  for (let round = 0; round < load.rounds; round += 1) {
+    for (const [index, server] of servers.entries()) rounds[index]?.push(await measureOn(server, load));
   }
-  const [ours, real] = figures;
-  if (ours === undefined || real === undefined) continue;
+  const [ours, real] = rounds.map(medianOf) as [Figures, Figures];
+  const row = (name: string, figures: Figures): void => {
+    const { perSecond, p50Ms, p99Ms, cpuMicros, rssMiB, pssMiB } = figures;
+    console.log(`| ${load.name} | ${name} | ${perSecond.toFixed(0)} | ${p50Ms === undefined ? '' : digits(p50Ms)} | ${[p99Ms, cpuMicros, rssMiB, pssMiB].map(digits).join(' | ')} |`);
+  };
+  row('ours', ours);
+  row('etcd', real);
   const ratio = (of: (figures: Figures) => number): string => (of(ours) / of(real)).toFixed(2);
   console.log(`| | ours / etcd | ${ratio((f) => f.perSecond)} | ${ours.p50Ms === undefined ? '' : ratio((f) => f.p50Ms ?? NaN)} | ${[ratio((f) => f.p99Ms), ratio((f) => f.cpuMicros), ratio((f) => f.rssMiB), ratio((f) => f.pssMiB)].join(' | ')} |`);
 }

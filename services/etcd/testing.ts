@@ -63,10 +63,10 @@ export async function writeCertificates(folder: string): Promise<void> {
   write('stranger', await issueCertificate({ ca: otherCa, commonName: 'stranger', usages: ['client'], nowMs }));
 }
 
-/** Resolves when `holds` does; rejects after ten seconds. */
-export async function until(what: string, holds: () => boolean | Promise<boolean>): Promise<void> {
-  for (const deadline = Date.now() + 10_000; !(await holds());) {
-    if (Date.now() > deadline) throw new Error(`not within 10 s: ${what}`);
+/** Resolves when `holds` does; rejects after ten seconds, or as many as are given. */
+export async function until(what: string, holds: () => boolean | Promise<boolean>, seconds = 10): Promise<void> {
+  for (const deadline = Date.now() + seconds * 1000; !(await holds());) {
+    if (Date.now() > deadline) throw new Error(`not within ${seconds} s: ${what}`);
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
 }
