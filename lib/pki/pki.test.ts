@@ -87,6 +87,20 @@ test('kubeadm leaves its files on masters and workers', async () => {
   assert.ok(apiserver.checkIP('10.96.0.1') && apiserver.checkIP('192.168.1.10') && apiserver.checkHost('kubernetes.default.svc.cluster.local'));
 });
 
+test('masters share authorities and signing key; each has certificates of its own, and its kubelet asks its own API server', async () => {
+  const masters = [{ name: 'm-k8s', address: '192.168.1.10' }, { name: 'm2-k8s', address: '192.168.1.11' }];
+  const files = await kubeadmPki({ masters, workers: [{ name: 'w', address: '192.168.1.101' }], serviceCidr: '10.96.0.0/12', nowMs, controlPlaneEndpoint: 'https://127.0.0.1:7445' });
+  const [first, second] = masters.map(({ name }) => files.get(name) ?? new Map<string, string>());
+  for (const name of ['ca.key', 'sa.key', 'front-proxy-ca.key', 'etcd/ca.key']) assert.equal(first?.get(`/etc/kubernetes/pki/${name}`), second?.get(`/etc/kubernetes/pki/${name}`), name);
+  const certificate = (name: string) => new X509Certificate(second?.get(`/etc/kubernetes/pki/${name}.crt`) ?? '');
+  assert.ok(certificate('apiserver').checkIP('192.168.1.11') && certificate('apiserver').checkIP('127.0.0.1') && !certificate('apiserver').checkIP('192.168.1.10'));
+  for (const name of ['etcd/server', 'etcd/peer']) assert.ok(certificate(name).checkIP('192.168.1.11') && certificate(name).checkHost('m2-k8s') && !certificate(name).checkIP('192.168.1.10'), name);
+  const serverOf = (name: string) => /server: (.*)/.exec(second?.get(`/etc/kubernetes/${name}.conf`) ?? '')?.[1];
+  assert.deepEqual(['kubelet', 'scheduler', 'admin'].map(serverOf), ['https://192.168.1.11:6443', 'https://192.168.1.11:6443', 'https://127.0.0.1:7445']);
+  assert.match(files.get('w')?.get('/etc/kubernetes/kubelet.conf') ?? '', /server: https:\/\/127\.0\.0\.1:7445/);
+  assert.deepEqual([first, second].map((each) => each?.has('/etc/kubernetes/super-admin.conf')), [true, false]);
+});
+
 test('a kubeconfig written is a kubeconfig read, inline or by files', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'pki-'));
   try {
