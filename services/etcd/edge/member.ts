@@ -86,6 +86,13 @@ const MAX_WAL_BYTES_PER_SNAPSHOT = 16 * 1024 * 1024;
 
 const NO_DATA = new Uint8Array(0);
 
+interface LocalProposal {
+  readonly id: bigint;
+  readonly command: LogCommand;
+  /** How many leaders there had been when it was given to one; 0: it was not yet. */
+  handedTo: number;
+}
+
 type Result = { readonly response: ResponseTo<CommandType> } | { readonly refused: EtcdErrorReason };
 
 export class Member {
@@ -107,7 +114,7 @@ export class Member {
   private readonly waiters: Waiters<Result>;
   private readonly changeWaiters: Waiters<void>;
   /** What was proposed here need not be decoded when it comes back. */
-  private readonly local = new Map<Uint8Array, { readonly id: bigint; readonly command: LogCommand }>();
+  private readonly local = new Map<Uint8Array, LocalProposal>();
   private readonly listeners = new Set<() => void>();
   private currentStore: Store;
   private index: number;
@@ -161,7 +168,7 @@ export class Member {
       },
       log: this.raftLog, wal: options.wal, heartbeatMs, logger: log,
       send: (messages) => this.send(messages), apply: (entries) => this.apply(entries), install: (snapshot) => this.install(snapshot),
-      isWanted: (data) => this.isWanted(data), onSoftState: (state) => this.onSoftState(state), onReadStates: (states: readonly ReadState[]) => this.reads.onReadStates(states),
+      isWanted: (data) => this.isWanted(data), onHanded: (proposals) => this.handed(proposals), onSoftState: (state) => this.onSoftState(state), onReadStates: (states: readonly ReadState[]) => this.reads.onReadStates(states),
       onFatal: (error) => this.fail(error),
     });
   }
@@ -299,7 +306,7 @@ export class Member {
     if (this.waiters.size >= MAX_PENDING) throw etcdError('TooManyRequests');
     const id = this.ids.next();
     const data = encodeCommand(command, id);
-    this.local.set(data, { id, command });
+    this.local.set(data, { id, command, handedTo: 0 });
     const result = this.waiters.wait(id, data);
     this.driver.propose(data);
     return result;
@@ -308,6 +315,26 @@ export class Member {
   /** False: nobody waits any more for what was not handed to Raft in time. */
   private isWanted(data: Uint8Array): boolean {
     return this.local.has(data);
+  }
+
+  private handed(proposals: readonly Uint8Array[]): void {
+    for (const data of proposals) {
+      const proposal = this.local.get(data);
+      if (proposal !== undefined) proposal.handedTo = this.leaderChanges;
+    }
+  }
+
+  /**
+   * What was given to a former leader and did not come before the new one's first entry is most likely lost, and nobody can tell: those who wait
+   * for it learn now what they would learn when their time is over, as etcd has it.
+   */
+  private giveUpLost(): void {
+    for (const [data, { id, handedTo }] of this.local) {
+      if (handedTo === 0 || handedTo >= this.leaderChanges) continue;
+      this.local.delete(data);
+      this.options.onProposalFailed();
+      this.waiters.take(id)?.reject(etcdError('TimeoutDueToLeaderFail'));
+    }
   }
 
   /** Resolves when the change of membership is applied here. Rejects with an EtcdError. */
@@ -419,6 +446,7 @@ export class Member {
   /** A leader's first entry is empty: all that former leaders committed is applied now. */
   private termBegun(): void {
     this.reads.askAgain();
+    this.giveUpLost();
     if (this.softState.role !== 'leader') return;
     this.readsAlone = this.isLoneVoter;
     this.events.onPromoted?.();

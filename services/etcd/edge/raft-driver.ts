@@ -17,6 +17,8 @@ export interface DriverOptions {
   readonly logger: Logger;
   /** False: nobody waits any more for a proposal that there was no leader for. */
   readonly isWanted: (data: Uint8Array) => boolean;
+  /** They are the leader's now, here or elsewhere. */
+  readonly onHanded: (proposals: readonly Uint8Array[]) => void;
   /** Must not wait, and may lose messages. */
   readonly send: (messages: readonly RaftMessage[]) => void;
   /** Everything is on disk; in order, each once. */
@@ -193,7 +195,9 @@ export class RaftDriver {
         let bytes = 0;
         let count = 0;
         while (count < this.proposals.length && bytes < MAX_PROPOSED_BYTES) bytes += (this.proposals[count++] as Uint8Array).length;
-        this.raft.propose(count === this.proposals.length ? this.proposals : this.proposals.slice(0, count));
+        const batch = count === this.proposals.length ? this.proposals : this.proposals.slice(0, count);
+        this.raft.propose(batch);
+        this.options.onHanded(batch);
         this.proposals = count === this.proposals.length ? [] : this.proposals.slice(count);
       }
       for (let change = this.changes[0]; change !== undefined; change = this.changes[0]) {
