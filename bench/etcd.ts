@@ -211,8 +211,11 @@ console.log('| load | | calls/s | p50 ms | p99 ms | CPU µs a call | RSS MiB | P
 for (const load of loads) {
   const rounds = servers.map((): Figures[] => []);
   for (let round = 0; round < load.rounds; round += 1) {
-    for (const [index, server] of servers.entries()) rounds[index]?.push(await measureOn(server, load));
+    for (const [index, server] of servers.entries()) {
+      await measureOn(server, load).then((figures) => rounds[index]?.push(figures), (error: unknown) => console.error(`${load.name}, ${server.name}: ${String(error)}`));
+    }
   }
+  if (rounds.some((measured) => measured.length === 0)) continue;
   const [ours, real] = rounds.map(medianOf) as [Figures, Figures];
   const row = (name: string, figures: Figures): void => {
     const { perSecond, p50Ms, p99Ms, cpuMicros, rssMiB, pssMiB } = figures;
