@@ -117,6 +117,7 @@ test('users and roles', async () => {
     [await refusal(authService.AuthEnable, {}), 'FAILED_PRECONDITION etcdserver: root user does not exist'],
     [await refusal(authService.Authenticate, { name: 'root', password: 'x' }), 'FAILED_PRECONDITION etcdserver: authentication is not enabled'],
     [await refusal(authService.UserAdd, { name: '', password: 'x' }), 'INVALID_ARGUMENT etcdserver: user name is empty'],
+    [await refusal(authService.UserAdd, { name: 'x', password: 'x'.repeat(73) }), 'UNKNOWN bcrypt: password length exceeds 72 bytes'],
     [await refusal(authService.UserGet, { name: 'nobody' }), 'FAILED_PRECONDITION etcdserver: user name not found'],
     [await refusal(authService.RoleAdd, { name: '' }), 'INVALID_ARGUMENT etcdserver: role name is empty'],
     [await refusal(authService.RoleGet, { role: 'none' }), 'FAILED_PRECONDITION etcdserver: role name not found'],

@@ -10,7 +10,7 @@ import type { Caller } from './caller.ts';
 import { unaryService, type CallContext, type GrpcService } from './grpc-server.ts';
 import type { TokenSigner } from './jwt.ts';
 import type { Member } from './member.ts';
-import { hashPassword, isPassword } from './passwords.ts';
+import { Passwords } from './passwords.ts';
 import type { Clock } from '#lib/environment/clock.ts';
 
 export interface AuthServiceOptions extends CallContext {
@@ -32,6 +32,10 @@ const newTokenPrefix = (): string => Array.from({ length: TOKEN_LETTERS }, () =>
 
 export function newAuthService(options: AuthServiceOptions): GrpcService {
   const { member, authenticator, bcryptCost } = options;
+  const passwords = new Passwords(bcryptCost);
+  /** The log carries the hash, in base64. */
+  const hashed = async <R extends { password: string; hashedPassword: string }>(request: R): Promise<R> =>
+    ({ ...request, password: '', hashedPassword: Buffer.from(await passwords.hash(request.password)).toString('base64') });
   const propose = async <T extends AuthCommandType>(type: T, request: AuthRequests[T], caller: Caller): Promise<ResponseTo<T>> =>
     member.propose<T>({ type, request, by: await authenticator.identify(caller) } as Parameters<typeof member.propose<T>>[0]);
 
@@ -39,12 +43,12 @@ export function newAuthService(options: AuthServiceOptions): GrpcService {
     AuthEnable: (_, __, caller) => propose('authEnable', {}, caller),
     AuthDisable: (_, __, caller) => propose('authDisable', {}, caller),
     AuthStatus: (_, __, caller) => propose('authStatus', {}, caller),
-    Authenticate: ({ name, password }) => authenticate(options, name, password),
-    UserAdd: async (request, _, caller) => propose('authUserAdd', request.options?.noPassword ? { ...request, password: '', hashedPassword: '' } : await hashed(request, bcryptCost), caller),
+    Authenticate: ({ name, password }) => authenticate(options, passwords, name, password),
+    UserAdd: async (request, _, caller) => propose('authUserAdd', request.options?.noPassword ? { ...request, password: '', hashedPassword: '' } : await hashed(request), caller),
     UserGet: (request, _, caller) => propose('authUserGet', request, caller),
     UserList: (_, __, caller) => propose('authUserList', {}, caller),
     UserDelete: (request, _, caller) => propose('authUserDelete', request, caller),
-    UserChangePassword: async (request, _, caller) => propose('authUserChangePassword', request.password === '' ? request : await hashed(request, bcryptCost), caller),
+    UserChangePassword: async (request, _, caller) => propose('authUserChangePassword', request.password === '' ? request : await hashed(request), caller),
     UserGrantRole: (request, _, caller) => propose('authUserGrantRole', request, caller),
     UserRevokeRole: (request, _, caller) => propose('authUserRevokeRole', request, caller),
     RoleAdd: (request, _, caller) => propose('authRoleAdd', request, caller),
@@ -56,16 +60,12 @@ export function newAuthService(options: AuthServiceOptions): GrpcService {
   }, options);
 }
 
-/** The log carries the hash, in base64. */
-const hashed = async <R extends { password: string; hashedPassword: string }>(request: R, cost: number): Promise<R> =>
-  ({ ...request, password: '', hashedPassword: Buffer.from(await hashPassword(request.password, cost)).toString('base64') });
-
-async function authenticate({ member, clock, tokenTtlMs, signer, log }: AuthServiceOptions, name: string, password: string): Promise<ResponseTo<'authenticate'>> {
+async function authenticate({ member, clock, tokenTtlMs, signer, log }: AuthServiceOptions, passwords: Passwords, name: string, password: string): Promise<ResponseTo<'authenticate'>> {
   for (let check = 0; check < MAX_CHECKS; check += 1) {
     const { auth } = member.store;
     const { revision } = auth;
     const hash = inEtcdsWords(() => auth.passwordHashOf(name));
-    if (!(await isPassword(password, hash))) {
+    if (!(await passwords.isRight(password, hash))) {
       log.info({ user: name }, 'invalid password');
       throw etcdError('AuthFailed');
     }
