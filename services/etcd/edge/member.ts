@@ -303,7 +303,7 @@ export class Member {
 
   private proposeToLog(command: LogCommand): Promise<Result> {
     if (this.isStopping) throw etcdError('Stopped');
-    if (this.waiters.size >= MAX_PENDING) throw etcdError('TooManyRequests');
+    if (this.waiters.size >= MAX_PENDING || this.writer.isOverloaded) throw etcdError('TooManyRequests');
     const id = this.ids.next();
     const data = encodeCommand(command, id);
     this.local.set(data, { id, command, handedTo: 0 });

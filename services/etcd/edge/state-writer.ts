@@ -8,9 +8,13 @@ const GATHER_MS = 250;
 /** Changes that are written at once when there are more, and bytes of keys and values: they stay in memory until then. */
 const MAX_GATHERED = 5_000;
 const MAX_GATHERED_BYTES = 4 * 1024 * 1024;
-/** Preparing a batch holds up everything else, so it is not larger than this. */
+/** Preparing a batch holds up everything else, so it is not larger than this, unless the disk does not keep up: then a part of what waits. */
 const MAX_BATCH = 300;
 const MAX_BATCH_BYTES = 512 * 1024;
+const MAX_CROWDED_BATCH_SHARE = 1 / 4;
+/** Beyond it no more is taken from clients. */
+const MAX_WAITING_BYTES = 256 * 1024 * 1024;
+const MAX_WAITING = 500_000;
 
 export interface StateWriterOptions {
   readonly database: Database;
@@ -64,6 +68,11 @@ export class StateWriter {
     return this.gathered >= MAX_GATHERED || this.gatheredBytes >= MAX_GATHERED_BYTES;
   }
 
+  /** The disk is so slow that memory would not last. */
+  get isOverloaded(): boolean {
+    return this.gathered >= MAX_WAITING || this.gatheredBytes >= MAX_WAITING_BYTES;
+  }
+
   private schedule(): void {
     if (this.writing !== undefined || this.hasFailed) return; // it looks again when it is done
     if (this.isCrowded) void this.start(() => !this.isCrowded);
@@ -114,13 +123,15 @@ export class StateWriter {
   }
 
   private takeBatch(): { readonly writes: readonly Write[]; readonly progress: Progress; readonly groups: number } {
+    const maxCount = Math.max(MAX_BATCH, this.gathered * MAX_CROWDED_BATCH_SHARE);
+    const maxBytes = Math.max(MAX_BATCH_BYTES, this.gatheredBytes * MAX_CROWDED_BATCH_SHARE);
     let count = 0;
     let bytes = 0;
     let groups = 0;
     const writes: Write[] = [];
     let { progress } = this;
     for (const group of this.groups) {
-      if (groups > 0 && (count + group.writes.length > MAX_BATCH || bytes + group.bytes > MAX_BATCH_BYTES)) break;
+      if (groups > 0 && (count + group.writes.length > maxCount || bytes + group.bytes > maxBytes)) break;
       for (const write of group.writes) writes.push(write);
       count += group.writes.length;
       bytes += group.bytes;

@@ -1,0 +1,57 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { Entry } from '../core/key-index.ts';
+import type { Write } from '../core/store.ts';
+import type { Database, Progress } from './database.ts';
+import { StateWriter } from './state-writer.ts';
+
+const putOf = (modRevision: number): Write => {
+  const entry: Entry = { key: 'k', modRevision, subRevision: 0, deleted: false, createRevision: 2, version: 1, lease: 0n, sizeBytes: 10, value: new Uint8Array(9) };
+  return { type: 'put-entry', entry };
+};
+
+function newWriter(write: (writes: readonly Write[], progress: Progress) => Promise<void>): { writer: StateWriter; failures: Error[] } {
+  const failures: Error[] = [];
+  const writer = new StateWriter({
+    database: { write } as unknown as Database, written: { appliedIndex: 0, revision: 1 }, onCommit: () => undefined, onWritten: () => undefined, onFatal: (error) => failures.push(error),
+  });
+  return { writer, failures };
+}
+
+test('each batch holds whole groups, in order, with the index of the last one', async () => {
+  const batches: { count: number; index: number }[] = [];
+  const { writer } = newWriter((writes, { appliedIndex }) => {
+    batches.push({ count: writes.length, index: appliedIndex });
+    return Promise.resolve();
+  });
+  let revision = 1;
+  for (let index = 1; index <= 10; index += 1) writer.add(Array.from({ length: 100 }, () => putOf((revision += 1))), { appliedIndex: index, revision });
+  await writer.flush();
+  assert.deepEqual(batches, [{ count: 300, index: 3 }, { count: 300, index: 6 }, { count: 300, index: 9 }, { count: 100, index: 10 }]);
+  assert.deepEqual(writer.written, { appliedIndex: 10, revision: 1001 });
+});
+
+test('what comes while a batch is written is written after it', async () => {
+  let release: () => void = () => undefined;
+  const indexes: number[] = [];
+  const { writer } = newWriter((_, { appliedIndex }) => {
+    indexes.push(appliedIndex);
+    return appliedIndex === 1 ? new Promise((resolve) => { release = resolve; }) : Promise.resolve();
+  });
+  writer.add([putOf(2)], { appliedIndex: 1, revision: 2 });
+  const first = writer.flush();
+  writer.add([putOf(3)], { appliedIndex: 2, revision: 3 });
+  const second = writer.flush();
+  release();
+  await Promise.all([first, second]);
+  assert.deepEqual(indexes, [1, 2]);
+});
+
+test('an error of the database is fatal, and nothing is tried again', async () => {
+  const { writer, failures } = newWriter(() => Promise.reject(new Error('no space left on device')));
+  writer.add([putOf(2)], { appliedIndex: 1, revision: 2 });
+  await writer.flush();
+  writer.add([putOf(3)], { appliedIndex: 2, revision: 3 });
+  await writer.flush();
+  assert.deepEqual(failures.map(({ message }) => message), ['failed to write to the database: no space left on device']);
+});
