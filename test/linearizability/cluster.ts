@@ -132,8 +132,16 @@ export class Cluster {
 
   /** As gofail's endpoint takes it: PUT /name with the terms as body. */
   async setFailPoint(at: number, name: string, terms: string): Promise<void> {
-    const response = await fetch(`http://${addressOf(at)}:${FAIL_POINT_PORT}/${name}`, { method: 'PUT', body: terms, signal: AbortSignal.timeout(3_000) });
-    if (!response.ok) throw new Error(`fail point ${name}: ${response.status} ${await response.text()}`);
+    for (const endMs = Date.now() + START_DEADLINE_MS; ; await new Promise((resolve) => setTimeout(resolve, 100))) {
+      try {
+        const response = await fetch(`http://${addressOf(at)}:${FAIL_POINT_PORT}/${name}`, { method: 'PUT', body: terms, signal: AbortSignal.timeout(3_000) });
+        if (response.ok) return;
+        throw new Error(`fail point ${name}: ${response.status} ${await response.text()}`);
+      } catch (error) {
+        // It may have been started a moment ago, by the fault before.
+        if (!(error instanceof TypeError) || Date.now() > endMs) throw error;
+      }
+    }
   }
 
   /** Resolves when every member serves linearizable reads, with a leader. */

@@ -1,6 +1,7 @@
 // A member is killed at each place where it writes, with what was not synced lost as in a power cut, and started again: it must hold
 // every write that was acknowledged, each transaction as a whole, and nothing that nobody asked for.
 import { spawn, type ChildProcess } from 'node:child_process';
+import { createServer, type AddressInfo } from 'node:net';
 import { createInterface } from 'node:readline';
 import { connectToEtcd, prefixEnd, type EtcdClient } from '#lib/etcd-api/client.ts';
 import { EtcdError } from '#lib/etcd-api/errors.ts';
@@ -35,7 +36,8 @@ export const CRASHES: readonly { readonly terms: string; readonly most: number; 
 const WRITERS = 6;
 /** A place that is not passed by then is missing. */
 const DEADLINE_MS = 60_000;
-const FLAGS = ['--name=crash', '--listen-client-urls=http://127.0.0.1:0', '--listen-peer-urls=http://127.0.0.1:0', '--snapshot-count=30', '--max-request-bytes=4194304'];
+const FLAGS = ['--listen-client-urls=http://127.0.0.1:0', '--snapshot-count=30', '--snapshot-catchup-entries=20', '--max-request-bytes=4194304'];
+const ALONE = ['--name=crash', '--listen-peer-urls=http://127.0.0.1:0'];
 
 interface Writer { readonly key: string; acknowledged: number; attempted: number; revision: number }
 
@@ -45,9 +47,9 @@ interface Running {
   readonly ended: Promise<string>;
 }
 
-async function start({ program, dataDir }: CrashOptions, terms: string): Promise<Running | { readonly endedWith: string }> {
+async function start({ program, dataDir }: Pick<CrashOptions, 'program' | 'dataDir'>, terms: string, flags: readonly string[] = ALONE): Promise<Running | { readonly endedWith: string }> {
   const [command = '', ...args] = program;
-  const child = spawn(command, [...args, ...FLAGS, `--data-dir=${dataDir}`], { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, GOFAIL_FAILPOINTS: terms } });
+  const child = spawn(command, [...args, ...FLAGS, ...flags, `--data-dir=${dataDir}`], { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, GOFAIL_FAILPOINTS: terms } });
   let errors = '';
   child.stderr.on('data', (text: Buffer) => { errors += text.toString(); });
   const ended = new Promise<string>((resolve) => child.once('close', (code, signal) => resolve(`${signal ?? code} ${errors.trim()}`)));
@@ -138,4 +140,89 @@ export async function runCrashPoints(options: CrashOptions, rounds: number): Pro
     }
   }
   return { problems, crashes, acknowledged: total };
+}
+
+const SNAPSHOT_CRASHES = ['walAfterSync=panic', 'raftBeforeApplySnap=panic', 'raftAfterApplySnap=panic'];
+/** More than what is kept for members that are behind, many at once. */
+const MISSED_WRITES = 700;
+const WRITES_AT_ONCE = 50;
+const CATCH_UP_DEADLINE_MS = 30_000;
+
+/**
+ * A member that was away so long that it has to be sent a snapshot is killed while it takes that; then it has to catch up all the
+ * same. A cluster for each time, as entries are kept for a while after a snapshot was sent.
+ */
+export async function runSnapshotCrashes(options: CrashOptions): Promise<string[]> {
+  const problems: string[] = [];
+  for (const [at, terms] of SNAPSHOT_CRASHES.entries()) problems.push(...await crashWhileCatchingUp({ ...options, dataDir: `${options.dataDir}-${at}` }, terms));
+  return problems;
+}
+
+async function crashWhileCatchingUp({ program, dataDir, print }: CrashOptions, terms: string): Promise<string[]> {
+  const peers = await freePeerUrls(3);
+  const cluster = `--initial-cluster=${peers.map((url, at) => `m${at + 1}=${url}`).join()}`;
+  const all: Running[] = [];
+  const run = async (at: number, failing = ''): Promise<Running> => {
+    const flags = [`--name=m${at + 1}`, `--listen-peer-urls=${peers[at]}`, `--initial-advertise-peer-urls=${peers[at]}`, cluster];
+    const member = await start({ program, dataDir: `${dataDir}-m${at + 1}` }, `walKeepUnsynced=return;${failing}`, flags);
+    if ('endedWith' in member) throw new Error(`m${at + 1} does not start: ${member.endedWith}`);
+    all.push(member);
+    return member;
+  };
+  const end = async ({ etcd, child, ended }: Running): Promise<void> => {
+    etcd.close();
+    child.kill('SIGKILL');
+    await ended;
+  };
+  const problems: string[] = [];
+  try {
+    const [first, , late] = await Promise.all([run(0), run(1), run(2)]);
+    await end(late);
+    for (let write = 0; write < MISSED_WRITES; write += WRITES_AT_ONCE) {
+      await Promise.all(Array.from({ length: WRITES_AT_ONCE }, (_, at) => putAgain(first.etcd, `/missed/${at}`, String(write))));
+    }
+    const crashing = await run(2, terms).catch((error: unknown) => {
+      if (!String(error).includes('SIGKILL')) throw error;
+      return undefined; // it did not even get so far as to serve
+    });
+    const outcome = await Promise.race([crashing?.ended, new Promise<string>((resolve) => setTimeout(resolve, CATCH_UP_DEADLINE_MS, 'none').unref())]);
+    if (outcome === 'none') problems.push(`${terms}: not passed while a snapshot was taken`);
+    if (crashing !== undefined) await end(crashing);
+    const again = await run(2);
+    const caughtUp = await untilSame(first.etcd, again.etcd, await putAgain(first.etcd, '/missed/last', terms));
+    if (!caughtUp) problems.push(`${terms}: the member did not catch up within ${CATCH_UP_DEADLINE_MS / 1000} s`);
+    print(`${terms} while a snapshot is taken: ${caughtUp ? 'it caught up' : 'FOUND: it did not catch up'}`);
+  } finally {
+    await Promise.all(all.map(end));
+  }
+  return problems;
+}
+
+/** The one that was killed may have led. Resolves with the revision. */
+async function putAgain(etcd: EtcdClient, key: string, value: string): Promise<number> {
+  for (let left = 5; ; left -= 1) {
+    try {
+      return (await etcd.put({ key, value })).header?.revision ?? 0;
+    } catch (error) {
+      if (!(error instanceof EtcdError) || left === 0) throw error;
+    }
+  }
+}
+
+async function untilSame(one: EtcdClient, other: EtcdClient, revision: number): Promise<boolean> {
+  const content = async (etcd: EtcdClient): Promise<string> => JSON.stringify((await etcd.range({ key: '/', rangeEnd: '0', serializable: true })).kvs, (_, value: unknown) => (typeof value === 'bigint' ? String(value) : value));
+  for (const endMs = Date.now() + CATCH_UP_DEADLINE_MS; Date.now() < endMs; await new Promise((resolve) => setTimeout(resolve, 50))) {
+    const { header } = await other.range({ key: '/none', serializable: true });
+    if ((header?.revision ?? 0) >= revision) return (await content(one)) === (await content(other));
+  }
+  return false;
+}
+
+async function freePeerUrls(count: number): Promise<string[]> {
+  const servers = await Promise.all(Array.from({ length: count }, () => new Promise<ReturnType<typeof createServer>>((resolve) => {
+    const server = createServer().listen(0, '127.0.0.1', () => resolve(server));
+  })));
+  const urls = servers.map((server) => `http://127.0.0.1:${(server.address() as AddressInfo).port}`);
+  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
+  return urls;
 }
