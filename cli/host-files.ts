@@ -91,7 +91,7 @@ export function serviceFiles(options: ServiceFilesOptions): HostFile[] {
 
 /** Only for hosts on which it runs: the built-in runtime would read its registries, too. */
 export const realContainerdFiles = (): HostFile[] =>
-  containerdFiles({ socket: SOCKET, metricsAddress: RUNTIME_METRICS, registry: `127.0.0.1:${IMAGE_REGISTRY_PORT}` }).map(({ path, text }) => file(path, text));
+  containerdFiles({ socket: SOCKET, metricsAddress: RUNTIME_METRICS, registry: `127.0.0.1:${IMAGE_REGISTRY_PORT}`, runc: `${BUNDLE_FOLDER}/cli/compose/runc` }).map(({ path, text }) => file(path, text));
 
 const SOCKET = '/run/containerd/containerd.sock';
 const RUNTIME_METRICS = '127.0.0.1:1338';

@@ -11,9 +11,11 @@ export interface ContainerdConfigOptions {
   readonly metricsAddress: string;
   /** host:port of the registry of built-in images on this host. */
   readonly registry: string;
+  /** The OCI runtime. */
+  readonly runc: string;
 }
 
-export function containerdFiles({ socket, metricsAddress, registry }: ContainerdConfigOptions): { path: string; text: string }[] {
+export function containerdFiles({ socket, metricsAddress, registry, runc }: ContainerdConfigOptions): { path: string; text: string }[] {
   return [
     {
       path: CONTAINERD_CONFIG,
@@ -46,6 +48,9 @@ state = "/run/containerd"
   runtime_type = "io.containerd.runc.v2"
   # A host in a container has not all devices to give away.
   privileged_without_host_devices = true
+
+[plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc.options]
+  BinaryName = "${runc}"
 
 [plugins."io.containerd.grpc.v1.cri".registry]
   config_path = "/etc/containerd/certs.d"
