@@ -90,8 +90,8 @@ async function processes(): Promise<ProcessReport[]> {
   assert.equal(code, 0, stderr);
   return (JSON.parse(stdout) as { processes: ProcessReport[] }).processes;
 }
-async function pidOf(component: string, host: string): Promise<number> {
-  const pid = (await processes()).find((report) => report.component === component && report.host === host)?.pid;
+function pidOf(component: string, host: string, reports: readonly ProcessReport[]): number {
+  const pid = reports.find((report) => report.component === component && report.host === host)?.pid;
   assert.ok(typeof pid === 'number', `${component}@${host} does not run`);
   return pid;
 }
@@ -123,7 +123,10 @@ async function allCatchUp(): Promise<void> {
   assert.ok(wanted > 0);
   await until('all members catch up', async () => (await Promise.all(MASTERS.map(memberStatus))).every((status) => (status?.header.revision ?? 0) >= wanted));
 }
-const allHealthy = (): Promise<boolean> => until('everything is healthy', async () => (await processes()).every(({ health }) => health === 'healthy'), 90_000);
+const allHealthy = (): Promise<ProcessReport[]> => until('everything is healthy', async () => {
+  const reports = await processes();
+  return reports.every(({ health }) => health === 'healthy') && reports;
+}, 90_000);
 
 /** Pulls the host's cable, or puts it back. */
 async function setLink(host: string, state: 'up' | 'down'): Promise<void> {
@@ -139,10 +142,11 @@ async function holders(): Promise<Record<string, string>> {
 
 interface Fault {
   readonly name: string;
-  readonly strike: () => Promise<() => Promise<void>>;
+  /** Resolves with what mends it. */
+  readonly strike: (reports: readonly ProcessReport[]) => Promise<() => Promise<void>>;
 }
-const signalled = (component: string, host: () => Promise<string>, signal: 'SIGKILL' | 'SIGSTOP') => async () => {
-  const pid = await pidOf(component, await host());
+const signalled = (component: string, host: () => Promise<string>, signal: 'SIGKILL' | 'SIGSTOP') => async (reports: readonly ProcessReport[]) => {
+  const pid = pidOf(component, await host(), reports);
   struckMs = performance.now();
   process.kill(pid, signal);
   return async () => {
@@ -204,10 +208,10 @@ describe('three masters', { timeout: 400_000 }, () => {
 
   for (const { name, strike } of FAULTS) {
     test(`${name}: writes go on within ${FAILOVER_LIMIT_MS / 1000} s, pods serve, and it catches up`, async (t) => {
-      await allHealthy();
+      const reports = await allHealthy();
       await startWriters();
       traffic.take();
-      const heal = await strike();
+      const heal = await strike(reports);
       try {
         const gapMs = await allWroteAfter(struckMs);
         t.diagnostic(`${(gapMs / 1000).toFixed(2)} s to the next acknowledged write of every client`);
@@ -223,10 +227,10 @@ describe('three masters', { timeout: 400_000 }, () => {
   }
 
   test('controller manager and scheduler of another master take over from those that hang', async () => {
-    await allHealthy();
+    const reports = await allHealthy();
     const before = await holders();
     const names = { 'kube-controller-manager': 'controller-manager', 'kube-scheduler': 'scheduler' };
-    const paused = await Promise.all(Object.entries(names).map(([lease, component]) => pidOf(component, before[lease] ?? '')));
+    const paused = Object.entries(names).map(([lease, component]) => pidOf(component, before[lease] ?? '', reports));
     for (const pid of paused) process.kill(pid, 'SIGSTOP');
     try {
       await until('others hold the leases', async () => {
