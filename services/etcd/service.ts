@@ -91,7 +91,7 @@ export async function startEtcd(flags: EtcdFlags, environment: Environment, sign
     serverId: () => member.memberId.toString(16), hasLeader: () => member.leader !== 0n, isLeader: () => member.isLeader, isLearner: () => member.isLearner,
     leaderChanges: () => member.leaderChanges, committedIndex: () => member.raftStatus().commit, appliedIndex: () => member.appliedIndex, pending: () => member.pendingCount, revision: () => member.revision,
     compactRevision: () => member.store.compactRevision, keys: () => member.store.keyCount, sizeInUse: () => member.store.sizeBytes,
-    sizeOnDisk: () => database.sizeOnDisk(), quotaBytes, leases: () => member.store.leases.size, watchers: () => watch.counts(), version: ETCD_VERSION,
+    sizeOnDisk: () => database.sizeOnDisk(), quotaBytes, leases: () => member.store.leases.size, authRevision: () => member.store.auth.revision, watchers: () => watch.counts(), version: ETCD_VERSION,
   });
   observer.metrics = metrics;
 

@@ -29,7 +29,7 @@ export function unaryService<S extends Methods>(methods: S, handlers: UnaryHandl
     const handle = handlers[name] as unknown as UnaryHandler;
     const count = counterOf('unary', method.path, context);
     return {
-      kind: 'unary', method: asServed(method),
+      kind: 'unary', method: asServed(method, context),
       handle: (request, call) => {
         const finish = count();
         return admitted(() => context.gate.admit(call, request), () => handle(request, call.requestBytes, callerOf(call))).then(
@@ -53,7 +53,7 @@ export function bidiMethod<Request, ResponseInput>(
 ): Handler {
   const count = counterOf('bidi_stream', method.path, context);
   return {
-    kind: 'bidi', method: asServed(method),
+    kind: 'bidi', method: asServed(method, context),
     handle: (call) => counted(context.gate.stream(call, () => handle(call as StreamCall<Request, ResponseInput>)), call, method.path, count(), context.log),
   };
 }
@@ -64,7 +64,7 @@ export function serverStreamMethod<Request, ResponseInput>(
 ): Handler {
   const count = counterOf('server_stream', method.path, context);
   return {
-    kind: 'serverStream', method: asServed(method),
+    kind: 'serverStream', method: asServed(method, context),
     handle: (request, call) => counted(context.gate.stream(call, () => handle(request as Request, call as StreamCall<Request, ResponseInput>)), call, method.path, count(), context.log),
   };
 }
@@ -80,7 +80,21 @@ function admitted(admit: () => void, handle: () => Promise<unknown>): Promise<un
 }
 
 /** What it takes and gives is known to its handler; the server only passes it on. */
-const asServed = (method: unknown): Handler['method'] => method as Handler['method'];
+function asServed(method: unknown, { metrics: { traffic } }: CallContext): Handler['method'] {
+  const served = method as Handler['method'];
+  return {
+    path: served.path,
+    requestDeserialize: (bytes) => {
+      traffic.received += bytes.length;
+      return served.requestDeserialize(bytes);
+    },
+    responseSerialize: (value) => {
+      const bytes = served.responseSerialize(value);
+      traffic.sent += bytes.length;
+      return bytes;
+    },
+  };
+}
 
 function counterOf(type: Parameters<EtcdMetrics['callCounter']>[0], path: string, { metrics }: CallContext): () => (code: number) => void {
   const [, service = '', name = ''] = path.split('/');

@@ -7,6 +7,8 @@ type CallType = 'unary' | 'bidi_stream' | 'server_stream';
 export interface EtcdMetrics {
   /** For one method: to be called when a call starts, and what that returns, with the code, when it ends. */
   readonly callCounter: (type: CallType, service: string, method: string) => () => (code: number) => void;
+  /** Bytes of gRPC messages from and to clients, to be counted up. */
+  readonly traffic: { received: number; sent: number };
   readonly observeFsync: (seconds: number) => void;
   readonly observeCommit: (seconds: number) => void;
   readonly countKv: (operation: 'range' | 'put' | 'delete' | 'txn') => void;
@@ -33,6 +35,7 @@ export interface MetricsSource {
   readonly sizeOnDisk: () => Promise<number>;
   readonly quotaBytes: number;
   readonly leases: () => number;
+  readonly authRevision: () => number;
   readonly watchers: () => { streams: number; watchers: number; slow: number };
   readonly version: string;
 }
@@ -45,12 +48,21 @@ export function newEtcdMetrics(registry: Registry, source: MetricsSource): EtcdM
   const gauge = (name: string, help: string, read: () => number | Promise<number>): void => {
     new Gauge({ name, help, registers, async collect() { this.set(await read()); } });
   };
+  const total = (name: string, help: string, read: () => number): void => {
+    new Counter({
+      name, help, registers,
+      collect() {
+        this.reset();
+        this.inc(read());
+      },
+    });
+  };
   const counter = (name: string, help: string): Counter => new Counter({ name, help, registers });
 
   gauge('etcd_server_has_leader', 'Whether or not a leader exists. 1 is existence, 0 is not.', () => Number(source.hasLeader()));
   gauge('etcd_server_is_leader', 'Whether or not this member is a leader. 1 if is, 0 otherwise.', () => Number(source.isLeader()));
   gauge('etcd_server_is_learner', 'Whether or not this member is a learner. 1 if is, 0 otherwise.', () => Number(source.isLearner()));
-  gauge('etcd_server_leader_changes_seen_total', 'The number of leader changes seen.', source.leaderChanges);
+  total('etcd_server_leader_changes_seen_total', 'The number of leader changes seen.', source.leaderChanges);
   gauge('etcd_server_proposals_committed_total', 'The total number of consensus proposals committed.', source.committedIndex);
   gauge('etcd_server_proposals_applied_total', 'The total number of consensus proposals applied.', source.appliedIndex);
   gauge('etcd_server_proposals_pending', 'The current number of pending proposals to commit.', source.pending);
@@ -63,6 +75,10 @@ export function newEtcdMetrics(registry: Registry, source: MetricsSource): EtcdM
   gauge('etcd_debugging_mvcc_watch_stream_total', 'Total number of watch streams.', () => source.watchers().streams);
   gauge('etcd_debugging_mvcc_watcher_total', 'Total number of watchers.', () => source.watchers().watchers);
   gauge('etcd_debugging_mvcc_slow_watcher_total', 'Total number of unsynced slow watchers.', () => source.watchers().slow);
+  gauge('etcd_debugging_auth_revision', 'The current revision of auth store.', source.authRevision);
+  const traffic = { received: 0, sent: 0 };
+  total('etcd_network_client_grpc_received_bytes_total', 'The total number of bytes received from grpc clients.', () => traffic.received);
+  total('etcd_network_client_grpc_sent_bytes_total', 'The total number of bytes sent to grpc clients.', () => traffic.sent);
   gauge('etcd_debugging_lease_total', 'Total number of leases.', source.leases);
   new Gauge({ name: 'etcd_server_version', help: 'Which version is running. 1 for \'server_version\' label with current version.', labelNames: ['server_version'], registers })
     .set({ server_version: source.version }, 1);
@@ -117,6 +133,7 @@ export function newEtcdMetrics(registry: Registry, source: MetricsSource): EtcdM
         return finish;
       };
     },
+    traffic,
     observeFsync: (seconds) => fsync.observe(seconds),
     observeCommit: (seconds) => commit.observe(seconds),
     countKv: (operation) => kv[operation].inc(),
