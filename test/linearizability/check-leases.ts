@@ -8,6 +8,9 @@ import type { FaultRecord, Hold, LeaseRecord, Reference, WatchRecord } from './h
  */
 const LATE_MS = 6_000;
 
+/** Members tell time in whole milliseconds of a clock of their own. */
+const CLOCK_MS = 5;
+
 /** When a deletion was first seen by any watch. */
 function firstSeen(watches: readonly WatchRecord[]): Map<string, number> {
   const seen = new Map<string, number>();
@@ -36,7 +39,7 @@ export function checkLeases(leases: readonly LeaseRecord[], watches: readonly Wa
     const acknowledged = renewals.filter(({ acknowledged: isKept }) => isKept);
     const livesUntilMs = Math.max(...acknowledged.map(({ callMs }) => callMs)) + ttlMs;
     const problems: string[] = [];
-    if (goneMs < Math.min(livesUntilMs, revokeCallMs)) problems.push(`lease ${id}: its key was gone at ${Math.round(goneMs)} ms, though it was renewed to live until ${Math.round(livesUntilMs)} ms`);
+    if (goneMs + CLOCK_MS < Math.min(livesUntilMs, revokeCallMs)) problems.push(`lease ${id}: its key was gone at ${Math.round(goneMs)} ms, though it was renewed to live until ${Math.round(livesUntilMs)} ms`);
     const mayLiveUntilMs = Math.max(...renewals.map(({ callMs, returnMs }) => (returnMs === Infinity ? callMs + ttlMs : returnMs))) + ttlMs;
     const disturbedMs = Math.max(0, ...faults.filter(({ startMs }) => startMs < Math.min(goneMs, endMs)).map((fault) => Math.min(fault.endMs, goneMs, endMs) + ttlMs));
     const latestMs = Math.max(mayLiveUntilMs, disturbedMs) + LATE_MS;

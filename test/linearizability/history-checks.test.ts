@@ -82,6 +82,9 @@ test('writes without an answer are found by their values, deletions may stay ope
   assert.deepEqual(resolve({ type: 'put', key: '/b', value: 'never' }), []);
   assert.deepEqual(resolve({ type: 'delete', key: '/a' }), [[true, [5]]]);
   assert.deepEqual(resolve({ type: 'delete', key: '/b' }), []);
+  const both = { ...unknown({ type: 'put', key: '/c', value: 'c' }) };
+  const withDeletion = { ...both, request: { ...both.request, success: [...both.request.success, { type: 'delete' as const, key: '/a' }] } };
+  assert.deepEqual(resolveUnknown([withDeletion, unknown({ type: 'delete', key: '/a' })], [...events.slice(0, 4), put('/c', kv('c', 5)), a5]).map(({ revisions }) => revisions), [[5]], 'it was the transaction that deleted');
 });
 
 test('a key that goes before its lease ends, or long after it, is found', () => {

@@ -44,8 +44,8 @@ export interface Operation extends Interval {
 }
 
 /** Where the operation changed something, as far as is known. */
-export function writtenAt({ request, outcome, revisions }: Operation): number | undefined {
-  if (outcome === undefined) return revisions?.length === 1 ? revisions[0] : undefined;
+export function writtenAt({ request, outcome, revisions, isOptional }: Operation): number | undefined {
+  if (outcome === undefined) return isOptional ? undefined : revisions?.[0];
   const changes = outcome.succeeded ? request.success : request.failure;
   return changes.some((change, at) => isWrite(change) && (change.type === 'put' || outcome.before[at] !== undefined)) ? outcome.revision : undefined;
 }

@@ -5,20 +5,21 @@ import { writtenAt, type Operation } from './kv-model.ts';
 
 export function resolveUnknown(operations: readonly Operation[], events: readonly StoreEvent[]): Operation[] {
   const byValue = new Map(events.flatMap(({ type, key, kv, revision }) => (type === 'PUT' && kv !== undefined ? [[`${key}=${kv.value}`, revision] as const] : [])));
-  const claimed = new Set(operations.map(writtenAt));
+  const withPuts = operations.flatMap((operation): Operation[] => {
+    const put = operation.outcome === undefined ? operation.request.success.find((change) => change.type === 'put') : undefined;
+    if (put === undefined) return [operation];
+    const revision = byValue.get(`${put.key}=${put.value}`);
+    return revision === undefined ? [] : [{ ...operation, isOptional: false, revisions: [revision] }];
+  });
+  // Deletions that nobody else has made.
+  const claimed = new Set(withPuts.map(writtenAt));
   const deletions = new Map<string, number[]>();
   for (const { type, key, revision } of events) {
     if (type === 'DELETE' && !claimed.has(revision)) deletions.set(key, [...(deletions.get(key) ?? []), revision]);
   }
-  return operations.flatMap((operation): Operation[] => {
-    if (operation.outcome !== undefined) return [operation];
-    const put = operation.request.success.find((change) => change.type === 'put');
-    if (put !== undefined) {
-      const revision = byValue.get(`${put.key}=${put.value}`);
-      return revision === undefined ? [] : [{ ...operation, isOptional: false, revisions: [revision] }];
-    }
-    const [deletion] = operation.request.success;
-    const revisions = deletions.get(deletion?.key ?? '');
+  return withPuts.flatMap((operation): Operation[] => {
+    if (operation.outcome !== undefined || operation.revisions !== undefined) return [operation];
+    const revisions = deletions.get(operation.request.success[0]?.key ?? '');
     return revisions === undefined ? [] : [{ ...operation, revisions }];
   });
 }
