@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { connectToApiserver, TransportError, type ApiClient } from '#lib/api-client/client.ts';
 import { EventRecorder, referenceTo } from '#lib/api-client/event-recorder.ts';
 import { Informer } from '#lib/api-client/informer.ts';
+import { isListening } from '#lib/api-client/wait-for-apiserver.ts';
 import type { Clock } from '#lib/environment/clock.ts';
 import type { Environment } from '#lib/environment/environment.ts';
 import { nodeKind } from '#lib/kinds/core/node.ts';
@@ -366,7 +367,7 @@ export async function startKubelet(flags: KubeletFlags, environment: Environment
 async function untilReady(api: ApiClient, clock: Clock, signal: AbortSignal): Promise<void> {
   for (let attempt = 0; !signal.aborted; attempt += 1) {
     try {
-      return void await api.request('GET', '/readyz', undefined, { signal });
+      if (await isListening(api.server)) return void await api.request('GET', '/readyz', undefined, { signal });
     } catch (error) {
       if (signal.aborted) return;
       // Refused or not found: it answers, and knows no such check or does not tell us.
