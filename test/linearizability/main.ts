@@ -1,5 +1,6 @@
 // npm run linearizability -- --seed N --members N --for 10m [--clients N] [--rate N] [--program "/path/to/etcd"] [--runs N] [--fail-points "name=terms;..."|none] [--faults pause,kill]
 //  npm run linearizability -- --crashes N [--seed N]
+//  npm run linearizability -- --check FILE
 import { mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -10,14 +11,15 @@ import { seededRandom } from '#lib/environment/random.ts';
 import { runCrashPoints, runSnapshotCrashes } from './crash-points.ts';
 import { WEIGHTS } from './faults.ts';
 import { runIsolated } from './isolate.ts';
-import type { RunOptions } from './run.ts';
+import { checkHistory, type RunOptions } from './run.ts';
+import { readHistory } from './stored-history.ts';
 
 const OWN_PROGRAM = [process.execPath, fileURLToPath(new URL('../../dist/etcd.js', import.meta.url))];
 const { values } = parseArgs({
   options: {
     seed: { type: 'string', default: String(Date.now() % 100_000) }, members: { type: 'string', default: '3' }, for: { type: 'string', default: '1m' },
     clients: { type: 'string', default: '8' }, rate: { type: 'string', default: '200' }, runs: { type: 'string', default: '1' },
-    program: { type: 'string' }, flag: { type: 'string', multiple: true, default: [] }, 'fail-points': { type: 'string' }, faults: { type: 'string', default: '' }, crashes: { type: 'string', default: '0' },
+    program: { type: 'string' }, flag: { type: 'string', multiple: true, default: [] }, 'fail-points': { type: 'string' }, faults: { type: 'string', default: '' }, crashes: { type: 'string', default: '0' }, check: { type: 'string' },
   },
 });
 const [seed = 0, members = 0, clients = 0, rate = 0, runs = 0, crashes = 0] = [values.seed, values.members, values.clients, values.rate, values.runs, values.crashes].map(Number);
@@ -32,6 +34,12 @@ if (faults.some((name) => !(name in WEIGHTS))) {
 }
 // By default a kill loses what was not synced, as a power cut would. A real etcd has none of these.
 const failPoints = values['fail-points'] ?? (values.program === undefined ? 'walKeepUnsynced=return' : 'none');
+if (values.check !== undefined) {
+  const { history, reference, endMs } = readHistory(values.check);
+  const { problems, unknown } = checkHistory(history, reference, endMs, 600_000);
+  for (const line of [...problems, ...unknown, `${problems.length} problems`]) process.stdout.write(`${line}\n`);
+  process.exit(problems.length > 0 ? 1 : unknown.length > 0 ? 3 : 0);
+}
 if (crashes > 0) {
   const print = (line: string): void => void process.stdout.write(`${line}\n`);
   const options = { program: values.program?.split(' ') ?? OWN_PROGRAM, dataDir: join(mkdtempSync(join(tmpdir(), 'kubreak-crash-')), 'data'), random: seededRandom(seed), print };

@@ -1,5 +1,4 @@
 // One run: members, clients, faults; then everything is mended, and what was written down is checked.
-import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { seededRandom } from '#lib/environment/random.ts';
 import type { RangeResponse } from '#lib/etcd-api/messages.ts';
@@ -16,6 +15,7 @@ import { History, type Reference } from './history.ts';
 import { partitionByKey, registerModel, storeModel, type KeyState, type Operation } from './kv-model.ts';
 import { LEASED, LOCKED, LOCKS, runLeaseClient, runLockClient } from './leases.ts';
 import { resolveUnknown } from './resolve-unknown.ts';
+import { writeHistory } from './stored-history.ts';
 import { Watcher } from './watchers.ts';
 import { REGISTERS } from './workload.ts';
 
@@ -130,7 +130,7 @@ export async function runOnce(options: RunOptions): Promise<Report> {
   print(summary(options, history, forMs / 60_000, reference, unanswered));
   if (problems.length + unknown.length > 0) {
     const path = join(options.folder, 'history.json');
-    writeFileSync(path, JSON.stringify({ seed, problems, unknown, history, reference }, (_, value: unknown) => (value === Infinity ? 'never' : value), 1));
+    writeHistory(path, { seed, problems, unknown, endMs: drivenMs, history, reference });
     print(`the history is in ${path}, logs and data of the members beside it`);
   } else {
     cluster.remove();
