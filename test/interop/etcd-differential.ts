@@ -133,7 +133,10 @@ async function startEtcd(command: readonly string[], folder: string): Promise<{ 
   for (const deadline = Date.now() + 20_000; ;) {
     const answer = await fetch(`http://${address}/health`).then((response) => response.ok, () => false);
     if (answer) return { address, process: child };
-    if (child.exitCode !== null || Date.now() > deadline) throw new Error(`${program} does not serve`);
+    if (child.exitCode !== null || Date.now() > deadline) {
+      child.kill();
+      throw new Error(`${program} does not serve`);
+    }
     await new Promise((resolve) => setTimeout(resolve, 100));
   }
 }
@@ -141,7 +144,13 @@ async function startEtcd(command: readonly string[], folder: string): Promise<{ 
 async function compareSeed(seed: number, steps: number, real: string): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), 'etcd-differential-'));
   const ours = fileURLToPath(new URL('../../services/etcd/main.ts', import.meta.url));
-  const servers = await Promise.all([startEtcd([process.execPath, '--import', 'tsx', ours], join(folder, 'ours')), startEtcd([real], join(folder, 'real'))]);
+  const started = await Promise.allSettled([startEtcd([process.execPath, '--import', 'tsx', ours], join(folder, 'ours')), startEtcd([real], join(folder, 'real'))]);
+  const servers = started.flatMap((outcome) => (outcome.status === 'fulfilled' ? [outcome.value] : []));
+  for (const outcome of started) {
+    if (outcome.status === 'fulfilled') continue;
+    servers.forEach((server) => server.process.kill());
+    throw outcome.reason;
+  }
   const sides = [new Side('ours', servers[0]?.address ?? ''), new Side('the real one', servers[1]?.address ?? '')] as const;
   try {
     const maker = new RequestMaker(seededRandom(seed));
