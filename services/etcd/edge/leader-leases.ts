@@ -117,6 +117,6 @@ export class LeaderLeases {
     }
     const { ID = 0n, keys = false } = timeRequest.decode(body).request ?? {};
     const found = this.timeHere(ID, keys);
-    return found && timeResponse.encode({ response: found });
+    return found && timeResponse.encode({ response: { header: {}, ...found } }); // etcd needs the header to be there
   }
 }

@@ -13,6 +13,7 @@ import type { Transport } from './peers/transport.ts';
 import { hexId } from './peers/identity.ts';
 import { openUnnamedFile, writeSnapshot } from './snapshot-file.ts';
 import { readSnapshotFile } from './snapshot-source.ts';
+import { CLUSTER_VERSION } from './version.ts';
 
 export interface SnapshotTransferOptions {
   readonly dataDir: string;
@@ -51,11 +52,12 @@ export class SnapshotTransfer {
       const { appliedIndex, term = 0 } = await view.progress();
       const file = await openUnnamedFile(dataDir);
       try {
-        const sizeBytes = await writeSnapshot(file, { view, term, members: await membersOf(view) });
+        const members = await membersOf(view);
+        const sizeBytes = await writeSnapshot(file, { view, term, members });
         const metadata = { index: appliedIndex, term, confState: confStateAt(appliedIndex) };
         log.info({ to: hexId(message.to), index: appliedIndex, bytes: sizeBytes }, 'sending database snapshot');
         const stream = file.createReadStream({ start: 0, end: sizeBytes - 1, autoClose: false, highWaterMark: PIECE_BYTES });
-        await transport.sendSnapshot({ ...message, snapshot: { data: new Uint8Array(0), metadata } }, { stream, sizeBytes });
+        await transport.sendSnapshot({ ...message, snapshot: { data: v2StoreOf(members), metadata } }, { stream, sizeBytes });
         log.info({ to: hexId(message.to), index: appliedIndex }, 'sent database snapshot');
       } finally {
         await file.close();
@@ -108,6 +110,24 @@ export class SnapshotTransfer {
       throw new Error(`database (index ${appliedIndex}) does not match with snapshot (index ${index}), and that cannot be installed: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
     });
   }
+}
+
+/**
+ * The members once more, as the store of etcd's second version has them: etcd 3.6 does not take a snapshot without.
+ * Source: etcd v3.6, server/etcdserver/api/v2store/{store,node}.go and api/membership/storev2.go.
+ */
+function v2StoreOf(members: Awaited<ReturnType<typeof membersOf>>): Buffer {
+  const leaf = (path: string, value: unknown): object => ({ Path: path, Value: JSON.stringify(value) });
+  const folder = (path: string, children: object): object => ({ Path: path, Children: children });
+  const memberNodes = Object.fromEntries(members.map(({ ID, name, peerURLs, clientURLs, isLearner }) => {
+    const path = `/0/members/${hexId(ID)}`;
+    return [hexId(ID), folder(path, {
+      raftAttributes: leaf(`${path}/raftAttributes`, { peerURLs, ...(isLearner ? { isLearner } : {}) }),
+      ...(name === '' ? {} : { attributes: leaf(`${path}/attributes`, { name, clientURLs }) }),
+    })];
+  }));
+  const root = folder('/', { 0: folder('/0', { members: folder('/0/members', memberNodes), version: { Path: '/0/version', Value: CLUSTER_VERSION } }), 1: folder('/1', {}) });
+  return Buffer.from(JSON.stringify({ Root: root, CurrentIndex: 0, CurrentVersion: 2 }));
 }
 
 async function membersOf(view: DatabaseView): Promise<Parameters<typeof writeSnapshot>[1]['members']> {
