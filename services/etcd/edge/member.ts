@@ -123,6 +123,8 @@ export class Member {
   private leadSinceMs = -Infinity;
   /** Nobody else can have acknowledged a write: what is applied here is all there is. */
   private readsAlone = false;
+  /** The last term of which the leader's first entry is applied. */
+  private begunTerm = 0;
   private confStates: { readonly index: number; readonly confState: ConfState }[];
   private noted: { index: number; walBytes: number };
   private isStopping = false;
@@ -434,7 +436,7 @@ export class Member {
       this.index = entry.index;
       this.indexTerm = entry.term;
       if (entry.type === 'EntryConfChange') this.applyChange(entry, writes);
-      else if (entry.data.length === 0) this.termBegun();
+      else if (entry.data.length === 0) this.emptyApplied(entry.term);
       else this.applyCommand(entry, writes);
     }
     this.writer.add(writes, { appliedIndex: this.index, term: this.indexTerm, revision: this.currentStore.revision });
@@ -443,8 +445,13 @@ export class Member {
     if (this.currentStore.revision > revision) for (const listener of this.listeners) listener();
   }
 
-  /** A leader's first entry is empty: all that former leaders committed is applied now. */
-  private termBegun(): void {
+  /**
+   * A leader's first entry is empty: all that former leaders committed is applied now. Their own empty entries tell nothing, nor do
+   * later ones of this term, which stand where a change of the members was refused.
+   */
+  private emptyApplied(term: number): void {
+    if (term !== this.driver.term || term === this.begunTerm) return;
+    this.begunTerm = term;
     this.reads.askAgain();
     this.giveUpLost();
     if (this.softState.role !== 'leader') return;
@@ -520,7 +527,7 @@ export class Member {
   private membersChanged(): void {
     this.connect();
     if (!this.isLoneVoter) this.readsAlone = false;
-    else if (this.softState.role === 'leader') this.readsAlone = true; // it commits by itself, in its own term
+    else if (this.softState.role === 'leader' && this.begunTerm === this.driver.term) this.readsAlone = true; // it commits by itself
     // A lone voter without learners has nobody to send heartbeats to, and nobody to hear from.
     if (this.isLoneVoter && this.cluster.list().length === 1) this.driver.stopTicking();
     else this.driver.startTicking();

@@ -100,6 +100,11 @@ export class RaftDriver {
     return this.proposals.length;
   }
 
+  /** Raft's, which may be ahead of what is applied. */
+  get term(): number {
+    return this.raft.term;
+  }
+
   status(): ReturnType<Raft['status']> {
     return this.raft.status();
   }
