@@ -1,6 +1,6 @@
 // `npm run interop:etcd`: sends the same random requests to our etcd and to a real one, and compares the answers, errors
-// and watch events. Needs a real etcd: `--etcd=PATH`, else `etcd` of the PATH (Debian: apt-get install etcd-server; its 3.4
-// differs from 3.6 where docs/fidelity.md says so). `--seeds=N`, `--seed=N` for one seed, `--steps=N`.
+// and watch events. Needs a real etcd of 3.6: `--etcd=PATH`, else `etcd` of the PATH. (Debian's etcd-server is 3.4: it does
+// not tell the revision of a hash, and stops the comparison there.) `--seeds=N`, `--seed=N` for one seed, `--steps=N`.
 import assert from 'node:assert/strict';
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
@@ -196,7 +196,7 @@ const { values } = parseArgs({ options: { etcd: { type: 'string', default: 'etcd
 const seeds = values.seed !== undefined ? [Number(values.seed)] : Array.from({ length: Number(values.seeds) }, (_, at) => at + 1);
 for (const seed of seeds) {
   await compareSeed(seed, Number(values.steps), values.etcd).catch((error: unknown) => {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') throw new Error(`there is no program ${values.etcd}: install it (Debian: apt-get install etcd-server) or name it with --etcd=PATH`, { cause: error });
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') throw new Error(`there is no program ${values.etcd}: install an etcd 3.6, or name it with --etcd=PATH`, { cause: error });
     throw error;
   });
   process.stdout.write(`seed ${seed}: ${values.steps} requests, the same answers\n`);
