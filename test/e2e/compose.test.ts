@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { ComposeCluster } from '../compose/cluster.ts';
+import { defineContainerdTests } from '../compose/containerd.ts';
 import { runCommand, until } from './cluster.ts';
 import { defineExperiments } from './experiments.ts';
 
@@ -93,3 +94,6 @@ describe('what docker compose does to a cluster', { timeout: 560_000 }, () => {
     await allServe();
   });
 });
+
+// In this file, for one cluster in containers can run on a machine at a time.
+defineContainerdTests('a worker with the real containerd');
