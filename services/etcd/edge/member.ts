@@ -179,7 +179,9 @@ export class Member {
   static async open(options: MemberOptions): Promise<Member> {
     const { database, contents, maxValueBytes, dataDir, log } = options;
     const { appliedIndex } = await database.readProgress();
-    if (appliedIndex < contents.snapshot.index) await new SnapshotTransfer({ dataDir, database, log }).recover(contents.snapshot.index, appliedIndex);
+    const snapshots = new SnapshotTransfer({ dataDir, database, log });
+    await snapshots.removeParts();
+    if (appliedIndex < contents.snapshot.index) await snapshots.recover(contents.snapshot.index, appliedIndex);
     const stored = await database.load(maxValueBytes);
     const cluster = new ClusterMembers(options.maxLearners);
     cluster.restore(stored.records ?? []);

@@ -104,6 +104,15 @@ export class SnapshotTransfer {
     return progress;
   }
 
+  /** Removes what a crash left of a snapshot that was being received. */
+  async removeParts(): Promise<void> {
+    const names = await readdir(this.folder).catch((error: unknown) => {
+      if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return [];
+      throw error;
+    });
+    for (const name of names) if (name.endsWith('.part')) await rm(join(this.folder, name), { force: true });
+  }
+
   /** A crash came between receiving a snapshot and having it in the database. */
   async recover(index: number, appliedIndex: number): Promise<void> {
     await this.install(index).catch((error: unknown) => {
