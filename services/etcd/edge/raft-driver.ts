@@ -230,7 +230,7 @@ export class RaftDriver {
     const persisted = options.wal.save(ready.entries, ready.hardState, ready.mustSync);
     if (ready.readStates.length > 0) options.onReadStates(ready.readStates);
     if (ready.committedEntries.length > 0) options.apply(ready.committedEntries);
-    await persisted;
+    await persisted.catch(notPersisted);
     const savedPoint = failPoint('raftAfterSave');
     if (savedPoint !== undefined) await savedPoint;
     options.send(ready.messages);
