@@ -48,6 +48,8 @@ export class RaftDriver {
   private lastTickMs = performance.now();
   /** When a tick came so late that others may have elected another leader meanwhile. */
   private heldUpMs = -Infinity;
+  /** Since when a batch is on its way to the disk: until it is there, the others hear nothing of this member. */
+  private savingSinceMs = Infinity;
 
   constructor(options: DriverOptions) {
     this.options = options;
@@ -93,7 +95,7 @@ export class RaftDriver {
   }
 
   private isOnTime(nowMs: number): boolean {
-    return nowMs - this.lastTickMs < 3 * this.options.heartbeatMs;
+    return nowMs - Math.min(this.lastTickMs, this.savingSinceMs) < 3 * this.options.heartbeatMs;
   }
 
   get pendingProposals(): number {
@@ -224,6 +226,7 @@ export class RaftDriver {
     }
     options.send(ready.messagesBeforePersist);
     if (ready.snapshot !== undefined) await this.install(ready.snapshot, ready.hardState);
+    this.savingSinceMs = performance.now();
     const savePoint = failPoint('raftBeforeSave');
     if (savePoint !== undefined) await savePoint;
     log.append(ready.entries);
@@ -231,6 +234,9 @@ export class RaftDriver {
     if (ready.readStates.length > 0) options.onReadStates(ready.readStates);
     if (ready.committedEntries.length > 0) options.apply(ready.committedEntries);
     await persisted.catch(notPersisted);
+    const nowMs = performance.now();
+    if (!this.isOnTime(nowMs)) this.heldUpMs = nowMs;
+    this.savingSinceMs = Infinity;
     const savedPoint = failPoint('raftAfterSave');
     if (savedPoint !== undefined) await savedPoint;
     options.send(ready.messages);
