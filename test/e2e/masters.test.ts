@@ -194,9 +194,12 @@ describe('three masters', { timeout: 400_000 }, () => {
   });
 
   test('each is a node of the control plane, and a member of etcd', async () => {
-    const { items } = await cluster.json<{ items: { metadata: { name: string }; spec: { taints?: { key: string }[] } }[] }>('get', 'nodes', '-l', 'node-role.kubernetes.io/control-plane');
-    assert.deepEqual(items.map(({ metadata }) => metadata.name), MASTERS);
-    for (const { spec } of items) assert.deepEqual(spec.taints?.map(({ key }) => key), ['node-role.kubernetes.io/control-plane']);
+    // That of a node which is not Ready goes a moment after it has become so.
+    await until('the masters have their taint and no other', async () => {
+      const { items } = await cluster.json<{ items: { metadata: { name: string }; spec: { taints?: { key: string }[] } }[] }>('get', 'nodes', '-l', 'node-role.kubernetes.io/control-plane');
+      assert.deepEqual(items.map(({ metadata, spec }) => [metadata.name, spec.taints?.map(({ key }) => key)]), MASTERS.map((name) => [name, ['node-role.kubernetes.io/control-plane']]));
+      return true;
+    });
     assert.equal((await processes()).filter(({ component, health }) => component === 'etcd' && health === 'healthy').length, 3);
     const info = await cluster.json<{ data: { kubeconfig: string } }>('-n', 'kube-public', 'get', 'configmap', 'cluster-info');
     assert.match(info.data.kubeconfig, /server: https:\/\/127\.0\.0\.1:7445$/m);
