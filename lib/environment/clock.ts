@@ -23,3 +23,6 @@ export const systemClock: Clock = {
       signal?.addEventListener('abort', onAbort, { once: true });
     }),
 };
+
+/** As systemClock, but setting the machine's time does not move it: for durations that others rely on. */
+export const steadyClock: Clock = { ...systemClock, nowMs: () => performance.timeOrigin + performance.now() };

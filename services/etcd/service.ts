@@ -1,5 +1,6 @@
 // Puts an etcd member together: data, leases, gRPC and HTTP on the client URLs, HTTP on the metrics URLs.
 import { readFile } from 'node:fs/promises';
+import { steadyClock } from '#lib/environment/clock.ts';
 import type { Environment } from '#lib/environment/environment.ts';
 import { EtcdError } from '#lib/etcd-api/errors.ts';
 import { rangeRequest } from '#lib/etcd-api/messages.ts';
@@ -83,10 +84,10 @@ export async function startEtcd(flags: EtcdFlags, environment: Environment, sign
   });
   const lessor = new Lessor(() => member.store.leases);
   Object.assign(member.events, {
-    onPromoted: () => lessor.promote(clock.nowMs(), member.cluster.list().length > 1 ? electionMs : 0), onDemoted: () => lessor.demote(),
-    onLeaseGranted: (id) => lessor.start(id, clock.nowMs()), onStoreReplaced: () => watch.useStore(),
+    onPromoted: () => lessor.promote(steadyClock.nowMs(), member.cluster.list().length > 1 ? electionMs : 0), onDemoted: () => lessor.demote(),
+    onLeaseGranted: (id) => lessor.start(id, steadyClock.nowMs()), onStoreReplaced: () => watch.useStore(),
   } satisfies MemberEvents);
-  const leases = new LeaderLeases({ member, membership, lessor, clock, metrics: () => metrics });
+  const leases = new LeaderLeases({ member, membership, lessor, clock: steadyClock, metrics: () => metrics });
   const metrics = newEtcdMetrics(registry, {
     serverId: () => member.memberId.toString(16), hasLeader: () => member.leader !== 0n, isLeader: () => member.isLeader, isLearner: () => member.isLearner,
     leaderChanges: () => member.leaderChanges, committedIndex: () => member.raftStatus().commit, appliedIndex: () => member.appliedIndex, pending: () => member.pendingCount, revision: () => member.revision,
@@ -99,7 +100,7 @@ export async function startEtcd(flags: EtcdFlags, environment: Environment, sign
   const authenticator = new Authenticator({ member, clock, tokenTtlMs, clientCertAuth: flags.clientCertAuth, signer });
   const context = { member, gate: new Gate(member, electionMs), metrics, log, quota, authenticator };
   const { maxRequestBytes, maxTxnOps } = flags;
-  const leaseOptions = { ...context, lessor, leases, clock };
+  const leaseOptions = { ...context, lessor, leases, clock: steadyClock };
   const maintenance = { ...context, database, quotaBytes, dataDir, membership };
   const watch = new WatchService({
     ...context, clock, random, maxRequestBytes, signal: stopping,
@@ -149,7 +150,7 @@ export async function startEtcd(flags: EtcdFlags, environment: Environment, sign
     await Promise.all(listening.map(({ close }) => close()));
     grpc.close();
     await Promise.all(loops);
-    const checkpoints = lessor.allCheckpoints(clock.nowMs());
+    const checkpoints = lessor.allCheckpoints(steadyClock.nowMs());
     await member.stop(checkpoints.length > 0 && !failing.signal.aborted ? { type: 'leaseCheckpoint', request: { checkpoints } } : undefined);
     await peers.close(); // it took part in handing the leadership on
   }
