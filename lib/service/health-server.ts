@@ -2,8 +2,8 @@
 // /metrics, as k8s.io/apiserver's healthz package and component-base answer them.
 import { createServer as createHttpServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { createServer as createHttpsServer } from 'node:https';
-import type { AddressInfo } from 'node:net';
 import { collectDefaultMetrics, Registry } from 'prom-client';
+import { listenUntilAborted } from './listen.ts';
 import { requestUrl } from './request-url.ts';
 
 export interface HealthCheck {
@@ -90,13 +90,5 @@ export async function startHealthServer(options: HealthServerOptions): Promise<n
   const { key, cert, clientCaPem } = options.tls ?? {};
   const clientCertificates = clientCaPem === undefined ? {} : { ca: clientCaPem, requestCert: true, rejectUnauthorized: false };
   const server: Server = options.tls ? createHttpsServer({ key, cert, ...clientCertificates }, listener) : createHttpServer(listener);
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject);
-    server.listen(options.port, options.host, () => resolve());
-  });
-  options.signal.addEventListener('abort', () => {
-    server.close();
-    server.closeAllConnections();
-  }, { once: true });
-  return (server.address() as AddressInfo).port;
+  return listenUntilAborted(server, options, options.signal);
 }

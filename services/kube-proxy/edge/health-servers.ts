@@ -2,6 +2,7 @@
 import { createServer, type Server } from 'node:http';
 import type { Logger } from 'pino';
 import type { Clock } from '#lib/environment/clock.ts';
+import { listenUntilAborted } from '#lib/service/listen.ts';
 import type { HostPort } from '../core/configuration.ts';
 import type { LocalHealth } from '../core/service-table.ts';
 
@@ -32,14 +33,7 @@ export async function serveProxyHealth(
       ...(path === '/healthz' ? { nodeEligible: isNodeEligible } : {}),
     }));
   });
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject);
-    server.listen(port, host, () => resolve());
-  });
-  signal.addEventListener('abort', () => {
-    server.close();
-    server.closeAllConnections();
-  }, { once: true });
+  await listenUntilAborted(server, { host, port }, signal);
 }
 
 /** One server for each healthCheckNodePort, on all addresses. */

@@ -3,8 +3,8 @@
 import { createReadStream, statSync } from 'node:fs';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { pipeline } from 'node:stream/promises';
-import type { AddressInfo } from 'node:net';
 import type { Logger } from 'pino';
+import { listenUntilAborted } from '#lib/service/listen.ts';
 import { requestUrl } from '#lib/service/request-url.ts';
 import { MissingProgram } from '../built-in-image.ts';
 import { digestOf, MANIFEST_TYPE, type PublishedImages } from './images.ts';
@@ -48,15 +48,7 @@ export async function startRegistryServer({ host, port, images, layers, log, sig
       refuse(response, 500, 'UNKNOWN', error instanceof Error ? error.message : String(error));
     });
   });
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject);
-    server.listen(port, host, () => resolve());
-  });
-  signal.addEventListener('abort', () => {
-    server.close();
-    server.closeAllConnections();
-  }, { once: true });
-  return (server.address() as AddressInfo).port;
+  return listenUntilAborted(server, { host, port }, signal);
 }
 
 function refuse(response: ServerResponse, status: number, code: string, message: string): void {
