@@ -1,5 +1,6 @@
 // kubreak: the command line.
 import { Command, CommanderError } from 'commander';
+import { accessOf } from './access/access-option.ts';
 import { addComposeCommands } from './compose/commands.ts';
 import { acceptDirEverywhere } from './commands/cluster-option.ts';
 import { addDownCommand } from './commands/down.ts';
@@ -40,12 +41,12 @@ else {
   addExecCommand(program);
   addLogsCommand(program);
   addKubeconfigCommand(program);
-  addLeverCommands(program);
   addNodeCommand(program);
   addImageCommand(program, localHosts);
   addEtcdCommand(program);
-  acceptDirEverywhere(program);
 }
+addLeverCommands(program, accessOf);
+if (!isCompose) acceptDirEverywhere(program);
 program.addHelpText('after', `
 ${isCompose ? 'Start the cluster with docker compose up -d, stop it with docker compose down (-v: its data, too).\n' : ''}Exit codes: 0 done, 1 it could not be done, 2 the command was not understood, 3 no cluster is running.
 Components: etcd apiserver controller-manager scheduler kubelet container-runtime metrics-server kube-proxy calico-node coredns

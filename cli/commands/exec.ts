@@ -9,7 +9,7 @@ import { UserError } from '../user-error.ts';
 import { clusterFolderOf } from './cluster-option.ts';
 import type { HostRunner } from './image.ts';
 
-const HOST_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
+export const HOST_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 
 export function addExecCommand(program: Command): void {
   program.command('exec')

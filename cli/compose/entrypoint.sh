@@ -61,6 +61,7 @@ fi
 cp /etc/kubreak/machine-id /etc/machine-id
 grep -q "# cluster" /etc/hosts || { echo "# cluster"; grep -v "	$host\$" /etc/kubreak/hosts; } >>/etc/hosts # bound by Docker: no replacing
 
+rm -f $disk/off
 boot=
 # unshare itself does not listen: its child, PID 1 of the boot, has to be asked.
 trap 'trap "" TERM INT; [ -z "$boot" ] || pkill -TERM -P "$boot"; wait; exit 0' TERM INT
@@ -71,6 +72,7 @@ while :; do
   mount -t tmpfs -o mode=755 tmpfs /run
   mount -t tmpfs -o mode=1777 tmpfs /tmp
   mkdir -p /run/kubreak /run/netns /run/lock
+  while [ -e $disk/off ]; do sleep 0.2; done # `kubreak poweroff`
   cat /proc/sys/kernel/random/uuid >/run/kubreak/boot_id
   unshare --pid --ipc --mount --propagation unchanged --fork --kill-child=SIGKILL sh $here/boot.sh "$host" &
   boot=$!

@@ -20,15 +20,25 @@ export async function runLab(config: LabConfig, signal: AbortSignal): Promise<vo
   if (config.rootlessBase === undefined) makeCgroups(config, config.hosts); // control groups belong to the machine
   mkdirSync('/run/kubreak', { recursive: true });
   const hosts = new Map<string, PoweredHost>();
+  const added = new Map<string, LabHost>();
   const power = (host: LabHost): void => void hosts.set(host.name, powerOn(host, config));
   config.hosts.forEach(power);
   await serveRelay(config, signal);
   takeEtcdConnections(config);
   serveLabSocket({
     cycle: (name) => hosts.get(name)?.cycle(),
+    async off(name) {
+      await hosts.get(name)?.powerOff();
+      sh(`ip -n ${name} link set eth0 down`); // its network card has no power either
+    },
+    on(name) {
+      const host = config.hosts.find((each) => each.name === name) ?? added.get(name);
+      if (host && hosts.get(name)?.isOff()) power(host);
+    },
     add(host) {
       ip(cableOf(host));
       if (config.rootlessBase === undefined) makeCgroups(config, [host]);
+      added.set(host.name, host);
       power(host);
     },
     async remove(name) {
@@ -106,6 +116,7 @@ interface PoweredHost {
   cycle(): void;
   /** Resolves when everything on it has ended. */
   powerOff(): Promise<void>;
+  isOff(): boolean;
 }
 
 /** Kills PID 1 of the host: `unshare`, its parent, ends when nothing is left in the namespace. */
@@ -138,6 +149,7 @@ function powerOn(host: LabHost, config: LabConfig): PoweredHost {
       cutPower(init);
       return ended;
     },
+    isOff: () => off.signal.aborted,
   };
 }
 
@@ -174,12 +186,14 @@ function takeEtcdConnections({ etcd, gateway }: LabConfig): void {
 
 interface LabLevers {
   cycle(name: string): void;
+  off(name: string): Promise<void>;
+  on(name: string): void;
   add(host: LabHost): void;
   remove(name: string): Promise<void>;
   has(name: string): boolean;
 }
 
-/** One line in, one out: `cycle NAME` cuts the power of a host, `remove NAME` for good, `add HOST` (JSON) boots one more. */
+/** One line in, one out: `cycle NAME` cuts the power of a host, `off NAME` until `on NAME`, `remove NAME` for good, `add HOST` (JSON) boots one more. */
 function serveLabSocket(levers: LabLevers): void {
   const answer = async (line: string): Promise<void> => {
     const space = line.indexOf(' ');
@@ -191,6 +205,8 @@ function serveLabSocket(levers: LabLevers): void {
       if (levers.has(rest)) await levers.remove(rest);
     } else if (!levers.has(rest)) throw new Error(`no such host: ${rest}`);
     else if (verb === 'cycle') levers.cycle(rest);
+    else if (verb === 'off') await levers.off(rest);
+    else if (verb === 'on') levers.on(rest);
     else throw new Error(`no such request: ${verb}`);
   };
   rmSync(LAB_SOCKET, { force: true });

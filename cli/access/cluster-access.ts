@@ -1,0 +1,52 @@
+// A running cluster as the command line reaches it, in local mode and in containers alike: what levers, drills and chaos are built on.
+import type { HostLayout } from '../cluster-layout.ts';
+import type { InstanceReport } from '../local/instances.ts';
+
+export interface CommandResult {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+export interface CommandOptions {
+  /** For its standard input. */
+  readonly input?: string;
+  /** It is killed after so long; milliseconds, a minute if not given. */
+  readonly timeoutMs?: number;
+}
+
+/** A process that a lever was pulled on. */
+export interface Touched {
+  readonly component: string;
+  readonly host: string;
+  /** Where it still runs; in the process namespace that the cluster's mode has for it. */
+  readonly pid?: number;
+}
+
+/** Selectors are COMPONENT (all its instances) or COMPONENT@HOST; unknown names of components and hosts throw UserError (exit code 2). */
+export interface ClusterAccess {
+  readonly mode: 'local' | 'compose';
+  readonly hosts: readonly HostLayout[];
+  /** On this machine: where what is broken is written down, among others. */
+  readonly folder: string;
+  /** Differs for each run of the cluster (from up to down): what was broken in another run is gone. */
+  readonly runId: string;
+  /** A file on this machine. */
+  kubeconfig(): Promise<string>;
+  status(): Promise<readonly InstanceReport[]>;
+  /** Throws UserError when none of the selected runs. */
+  signal(selector: string, signal: NodeJS.Signals): Promise<readonly Touched[]>;
+  /** Resolves when they have ended and will stay down. */
+  stop(selector: string): Promise<readonly Touched[]>;
+  /** Resolves when the start has been asked for; who supervises them does it. */
+  start(selector: string): Promise<readonly Touched[]>;
+  /** Resolves when the host is up again. */
+  reboot(host: string): Promise<void>;
+  /** Everything on the host ends and it no longer answers; it stays so until powerOn. Done already: nothing happens. */
+  powerOff(host: string): Promise<void>;
+  powerOn(host: string): Promise<void>;
+  /** In all namespaces of the host, by its own programs. Throws UserError when the host is down. */
+  onHost(host: string, words: readonly string[], options?: CommandOptions): Promise<CommandResult>;
+  /** In the network of the host, which outlives its boots; as root of the cluster, by programs of the machine or the image. */
+  inNetworkOf(host: string, words: readonly string[], options?: CommandOptions): Promise<CommandResult>;
+}

@@ -1,0 +1,201 @@
+// A cluster of docker-compose.yml: through docker, from the machine.
+import { writeFileSync, mkdirSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { systemClock } from '#lib/environment/clock.ts';
+import { belongsOn, COMPONENTS, MASTER, type Component, type HostLayout } from '../cluster-layout.ts';
+import { HA_MASTERS, HA_PROFILE, hostsOf } from '../compose/host/layout.ts';
+import { componentNamed } from '../compose/host/processes.ts';
+import type { InstanceReport } from '../local/instances.ts';
+import { UserError } from '../user-error.ts';
+import type { ClusterAccess, CommandOptions, CommandResult, Touched } from './cluster-access.ts';
+import { runCommand } from './run-command.ts';
+
+const STOP_DEADLINE_MS = 45_000;
+const BOOT_DEADLINE_MS = 60_000;
+const POLL_MS = 200;
+const SELECTOR = 'COMPONENT or COMPONENT@HOST';
+/** While it is there, entrypoint.sh does not boot the host. */
+const OFF_FILE = '/var/lib/kubreak/off';
+
+/** Its network card, which outlives the boot, has no power either; the next boot switches it on. */
+const POWER_OFF = `touch ${OFF_FILE}
+pkill -KILL -P "$(pgrep -o -x unshare)" || :
+device=$(ip -o -4 address show to "$1" | awk '{print $2}')
+[ -z "$device" ] || ip link set "$device" down`;
+
+const docker = (words: readonly string[], options?: CommandOptions): Promise<CommandResult> => runCommand(['docker', ...words], options);
+
+async function dockerOk(...words: string[]): Promise<string> {
+  const { code, stdout, stderr } = await docker(words);
+  if (code !== 0) throw new UserError(stderr.trim().replace(/^Error response from daemon: /, '') || `docker ${words.join(' ')} failed`);
+  return stdout;
+}
+
+const inContainer = (container: string, ...words: string[]): Promise<string> => dockerOk('exec', container, ...words);
+const helper = (container: string, ...words: string[]): Promise<string> => inContainer(container, 'node', '/opt/kubreak/dist/compose-host.js', ...words);
+
+/** Container name to state: running, paused, exited ... Throws UserError (exit code 3) when there is no cluster. */
+export async function containerStates(): Promise<ReadonlyMap<string, string>> {
+  const stdout = await dockerOk('ps', '-a', '--filter', 'label=com.docker.compose.service', '--format', '{{.Names}} {{.State}}');
+  const states = new Map(stdout.trim().split('\n').map((line) => line.split(' ') as [string, string]));
+  if (!states.has(MASTER.name)) throw new UserError('there is no cluster in containers; start one with: docker compose up -d', 3);
+  return states;
+}
+
+/** With the profile `ha` there are more masters; the network may be another one. */
+export async function hostsAmong(states: ReadonlyMap<string, string>): Promise<readonly HostLayout[]> {
+  const environment = JSON.parse(await dockerOk('inspect', '--format', '{{json .Config.Env}}', MASTER.name)) as string[];
+  const subnet = environment.find((line) => line.startsWith('K8S_SUBNET='))?.slice('K8S_SUBNET='.length) ?? '';
+  const { hosts } = hostsOf(subnet, states.has(`m${HA_MASTERS}-k8s`) ? HA_PROFILE : '');
+  return hosts;
+}
+
+/** Where the process of a component on a host runs: that of a control plane in a container of its own, `etcd` or `m2-etcd`; others on the host itself. */
+export function containerOf({ name, supervisedBy }: Component, host: string): string {
+  if (supervisedBy !== 'static-pod') return host;
+  return host === MASTER.name ? name : `${host.replace(/-k8s$/, '')}-${name}`;
+}
+
+export function requireHost(host: string, hosts: readonly HostLayout[]): void {
+  if (!hosts.some(({ name }) => name === host)) throw new UserError(`no host is called "${host}"; there are ${hosts.map(({ name }) => name).join(', ')}`, 2);
+}
+
+export interface Selected {
+  readonly component: Component;
+  /** Those on which it may run, or the one that was named. */
+  readonly hosts: readonly string[];
+  readonly host: string | undefined;
+  readonly states: ReadonlyMap<string, string>;
+}
+
+export async function selectContainers(selector: string): Promise<Selected> {
+  const [name = '', host, ...more] = selector.split('@');
+  if (more.length > 0) throw new UserError(`"${selector}" is not ${SELECTOR}`, 2);
+  const component = componentNamed(name);
+  const states = await containerStates();
+  const all = await hostsAmong(states);
+  if (host !== undefined) requireHost(host, all);
+  const hosts = all.filter((each) => (host === undefined || each.name === host) && (component.hosts === 'any' || belongsOn(component, each, all))).map((each) => each.name);
+  if (hosts.length === 0) throw new UserError(`${component.name} does not run on ${host ?? 'any host'}`);
+  return { component, hosts, host, states };
+}
+
+export async function reports(): Promise<InstanceReport[]> {
+  const states = await containerStates();
+  const hosts = await hostsAmong(states);
+  const places = [...new Set(hosts.flatMap((host) => [host.name, ...COMPONENTS.filter((component) => belongsOn(component, host, hosts)).map((component) => containerOf(component, host.name))]))];
+  const found = (await Promise.all(places.map(async (place): Promise<InstanceReport[]> =>
+    (states.get(place) === 'running' ? JSON.parse(await helper(place, 'processes')) as InstanceReport[] : [])))).flat();
+  const lines: InstanceReport[] = [];
+  for (const component of COMPONENTS) {
+    const own = found.filter(({ component: name }) => name === component.name);
+    for (const layout of hosts) {
+      const { name: host } = layout;
+      // The host counts the restarts of a control plane process that runs in a container of its own.
+      const here = own.filter((report) => report.host === host);
+      const best = here.find(({ pid }) => pid !== null) ?? here[0];
+      const isExpected = belongsOn(component, layout, hosts);
+      const health = states.get(containerOf(component, host)) === 'paused' ? 'paused' : (best?.health ?? 'stopped');
+      if (component.hosts === 'any') lines.push(...here.filter(({ pid }) => pid !== null));
+      else if (best?.pid !== undefined && best.pid !== null || isExpected) lines.push({ component: component.name, host, pid: best?.pid ?? null, pssBytes: best?.pssBytes ?? 0, health, restarts: Math.max(0, ...here.map(({ restarts }) => restarts)) });
+    }
+  }
+  return lines;
+}
+
+async function signal(selector: string, name: NodeJS.Signals): Promise<Touched[]> {
+  const { component, hosts, host, states } = await selectContainers(selector);
+  const touched = await Promise.all(hosts.filter((each) => states.get(containerOf(component, each)) === 'running').map(async (each): Promise<Touched[]> => {
+    const pids = JSON.parse(await helper(containerOf(component, each), 'signal', component.name, name)) as number[];
+    return pids.map((pid) => ({ component: component.name, host: each, pid }));
+  }));
+  if (touched.flat().length === 0) throw new UserError(`${component.name} is not running${host === undefined ? '' : ` on ${host}`}`);
+  return touched.flat();
+}
+
+async function stop(selector: string): Promise<Touched[]> {
+  const { component, hosts } = await selectContainers(selector);
+  for (const host of hosts) {
+    if (component.supervisedBy === 'static-pod') await stopStaticPod(component, host);
+    else await (component.supervisedBy === 'host' ? inContainer(host, 'systemctl', 'stop', component.unit) : helper(host, 'stop', component.name));
+  }
+  return hosts.map((host) => ({ component: component.name, host }));
+}
+
+async function stopStaticPod(component: Component, host: string): Promise<void> {
+  await helper(host, 'stop', component.name);
+  const deadlineMs = systemClock.nowMs() + STOP_DEADLINE_MS;
+  while ((await reports()).some((report) => report.component === component.name && report.host === host && report.pid !== null)) {
+    if (systemClock.nowMs() > deadlineMs) throw new UserError(`${component.name}@${host} did not end within ${STOP_DEADLINE_MS / 1000} s; its kubelet ends it: is that running?`);
+    await systemClock.sleep(POLL_MS);
+  }
+}
+
+async function start(selector: string): Promise<Touched[]> {
+  const { component, hosts, host } = await selectContainers(selector);
+  for (const each of hosts) {
+    await (component.supervisedBy === 'host' ? inContainer(each, 'systemctl', 'start', component.unit) : helper(each, 'start', component.name));
+  }
+  if (component.supervisedBy === 'pod') await helper(MASTER.name, 'replace', component.name, host ?? '');
+  return hosts.map((each) => ({ component: component.name, host: each }));
+}
+
+const bootId = (host: string): Promise<string> => inContainer(host, 'cat', '/run/kubreak/boot_id');
+
+async function untilUp(host: string, before: string): Promise<void> {
+  const deadlineMs = systemClock.nowMs() + BOOT_DEADLINE_MS;
+  for (;;) {
+    const isUp = await bootId(host).then((id) => id !== before && inContainer(host, 'systemctl', 'is-active', 'containerd').then(() => true)).catch(() => false);
+    if (isUp) return;
+    if (systemClock.nowMs() > deadlineMs) throw new UserError(`${host} did not come back within ${BOOT_DEADLINE_MS / 1000} s`);
+    await systemClock.sleep(POLL_MS);
+  }
+}
+
+/** `folder`: where files on this machine go that concern the cluster. Throws UserError (exit code 3) when there is no cluster. */
+export async function composeAccess(folder: string): Promise<ClusterAccess> {
+  const hosts = await hostsAmong(await containerStates());
+  const path = resolve(folder);
+  const [runId = ''] = (await dockerOk('inspect', '--format', '{{.Id}} {{.State.StartedAt}}', MASTER.name)).trim().split(' ');
+  return {
+    mode: 'compose',
+    hosts,
+    folder: path,
+    runId,
+    async kubeconfig() {
+      const file = join(path, 'compose-admin.conf');
+      mkdirSync(path, { recursive: true });
+      writeFileSync(file, await inContainer(MASTER.name, 'kubeconfig'), { mode: 0o600 });
+      return file;
+    },
+    status: reports,
+    signal,
+    stop,
+    start,
+    async reboot(host) {
+      requireHost(host, hosts);
+      const before = await bootId(host);
+      await inContainer(host, 'reboot');
+      await untilUp(host, before);
+    },
+    async powerOff(host) {
+      requireHost(host, hosts);
+      const address = hosts.find(({ name }) => name === host)?.address ?? '';
+      await inContainer(host, 'sh', '-c', POWER_OFF, 'sh', address);
+    },
+    async powerOn(host) {
+      requireHost(host, hosts);
+      const before = await bootId(host);
+      await inContainer(host, 'rm', '-f', OFF_FILE);
+      await untilUp(host, before);
+    },
+    async onHost(host, words, options) {
+      requireHost(host, hosts);
+      return docker(['exec', '-i', host, ...words], options);
+    },
+    async inNetworkOf(host, words, options) {
+      requireHost(host, hosts);
+      return docker(['exec', '-i', host, ...words], options);
+    },
+  };
+}

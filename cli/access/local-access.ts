@@ -1,0 +1,86 @@
+// A cluster of local mode: through /proc, signals and namespaces of this machine.
+import { systemClock } from '#lib/environment/clock.ts';
+import { HOST_PATH, hostCommand, hostInit } from '../commands/exec.ts';
+import type { ClusterFolder } from '../local/cluster-folder.ts';
+import { askHost, findInstances, hostInits, reportInstances, type Instance } from '../local/instances.ts';
+import { askLab } from '../local/lab-client.ts';
+import { clusterRights } from '../local/rootless.ts';
+import { selectInstances } from '../local/selection.ts';
+import { startInstance, stopInstance } from '../local/start-stop.ts';
+import { UserError } from '../user-error.ts';
+import type { ClusterAccess, Touched } from './cluster-access.ts';
+import { runCommand } from './run-command.ts';
+
+/** Longest wait for a host to be down and up again; milliseconds. */
+const BOOT_DEADLINE_MS = 60_000;
+const POLL_MS = 50;
+
+const touched = ({ component, host, process: facts }: Instance): Touched => ({ component: component.name, host, ...(facts && { pid: facts.pid }) });
+
+/** Throws UserError (exit code 3) when no cluster runs in the folder. */
+export function localAccess(folder: ClusterFolder): ClusterAccess {
+  const { labPid, supervisorPid, supervisorStartTicks } = folder.requireRunning();
+  const select = (selector: string): readonly Instance[] => selectInstances(findInstances(labPid, folder.hosts), selector, folder.hosts);
+  const requireHost = (name: string): void => {
+    if (!folder.hosts.some((host) => host.name === name)) throw new UserError(`no host is called "${name}"; there are ${folder.hosts.map((host) => host.name).join(', ')}`, 2);
+  };
+
+  async function untilUp(host: string, before?: number): Promise<void> {
+    const deadlineMs = systemClock.nowMs() + BOOT_DEADLINE_MS;
+    for (;;) {
+      const init = hostInits(labPid).get(host);
+      if (init !== undefined && init !== before && (await askHost(init, 'units').then(() => true, () => false))) return;
+      if (systemClock.nowMs() > deadlineMs) throw new UserError(`${host} did not come back within ${BOOT_DEADLINE_MS / 1000} s`);
+      await systemClock.sleep(POLL_MS);
+    }
+  }
+
+  return {
+    mode: 'local',
+    hosts: folder.hosts,
+    folder: folder.path,
+    runId: `${supervisorPid}.${supervisorStartTicks}`,
+    kubeconfig: () => Promise.resolve(folder.kubeconfig),
+    status: () => reportInstances(labPid, folder.hosts),
+    signal(selector, signal) {
+      const instances = select(selector);
+      const running = instances.filter((instance) => instance.process !== undefined);
+      if (running.length === 0) throw new UserError(`${instances[0]?.component.name ?? ''} is not running${instances.length === 1 ? ` on ${instances[0]?.host ?? ''}` : ''}`);
+      for (const instance of running) process.kill(instance.process?.pid ?? 0, signal);
+      return Promise.resolve(running.map(touched));
+    },
+    async stop(selector) {
+      const instances = select(selector);
+      for (const instance of instances) await stopInstance(instance, folder, labPid);
+      return instances.map(touched);
+    },
+    async start(selector) {
+      const instances = select(selector);
+      for (const instance of instances) await startInstance(instance, folder, labPid);
+      return instances.map(touched);
+    },
+    /** Asks the host to; when nobody answers there, cuts its power. */
+    async reboot(host) {
+      const before = hostInit(labPid, host, folder.hosts);
+      await askHost(before, 'reboot').catch(() => askLab(labPid, `cycle ${host}`));
+      await untilUp(host, before);
+    },
+    async powerOff(host) {
+      requireHost(host);
+      await askLab(labPid, `off ${host}`);
+    },
+    async powerOn(host) {
+      requireHost(host);
+      await askLab(labPid, `on ${host}`);
+      await untilUp(host);
+    },
+    async onHost(host, words, options) {
+      const command = ['env', '-i', `PATH=${HOST_PATH}`, 'HOME=/root', 'LANG=C.UTF-8', ...hostCommand(hostInit(labPid, host, folder.hosts), words)];
+      return runCommand(command, options);
+    },
+    async inNetworkOf(host, words, options) {
+      requireHost(host);
+      return runCommand(['nsenter', '-t', String(labPid), ...clusterRights(), '-m', `--net=/proc/${labPid}/root/run/netns/${host}`, '--', ...words], options);
+    },
+  };
+}
