@@ -1,0 +1,36 @@
+// What can be broken on purpose, and how it is undone.
+import type { ClusterAccess } from '../access/cluster-access.ts';
+
+/** A way to break something. `P` is all that it takes to do it and to undo it, as JSON. */
+export interface FaultKind<P> {
+  /** The word of the command line: `partition`, `clock`. */
+  readonly name: string;
+  /** Throws UserError for words that make no sense, or when this machine cannot do it; changes nothing. */
+  plan(cluster: ClusterAccess, words: FaultWords, id: string): Promise<P>;
+  /** Throws when it did not work; what it did until then is undone by `undo`. */
+  apply(cluster: ClusterAccess, plan: P): Promise<void>;
+  /** Idempotent, also after half of `apply`, and when hosts are down or processes gone. */
+  undo(cluster: ClusterAccess, plan: P): Promise<void>;
+  /** Whether it is still so: others may have undone it, or what was broken is gone. */
+  isInForce(cluster: ClusterAccess, plan: P): Promise<boolean>;
+}
+
+/** Of one command, without its own word: `partition w1-k8s w2-k8s --one-way` has two arguments and an option. */
+export interface FaultWords {
+  readonly args: readonly string[];
+  readonly options: Readonly<Record<string, string | boolean>>;
+}
+
+/** What is written down before a fault is made, and until it is undone. */
+export interface FaultRecord {
+  /** Short, unique among what is broken now; artifacts (nft tables, files) carry it in their names. */
+  readonly id: string;
+  readonly kind: string;
+  /** As it is typed: `partition w1-k8s w2-k8s --one-way`. */
+  readonly text: string;
+  readonly sinceMs: number;
+  /** When it is undone by itself; absent: at `heal`, or with the cluster's end. */
+  readonly untilMs?: number;
+  readonly runId: string;
+  readonly plan: unknown;
+}
