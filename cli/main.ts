@@ -6,6 +6,7 @@ import { acceptDirEverywhere } from './commands/cluster-option.ts';
 import { addDownCommand } from './commands/down.ts';
 import { addEtcdCommand } from './commands/etcd.ts';
 import { addExecCommand, localHosts } from './commands/exec.ts';
+import { addFaultCommands } from './commands/faults.ts';
 import { addImageCommand } from './commands/image.ts';
 import { addKubeconfigCommand } from './commands/kubeconfig.ts';
 import { addLeverCommands } from './commands/levers.ts';
@@ -46,6 +47,7 @@ else {
   addEtcdCommand(program);
 }
 addLeverCommands(program, accessOf);
+addFaultCommands(program, accessOf);
 if (!isCompose) acceptDirEverywhere(program);
 program.addHelpText('after', `
 ${isCompose ? 'Start the cluster with docker compose up -d, stop it with docker compose down (-v: its data, too).\n' : ''}Exit codes: 0 done, 1 it could not be done, 2 the command was not understood, 3 no cluster is running.

@@ -10,7 +10,7 @@ export async function accessOf(command: Command): Promise<ClusterAccess> {
   return (await import('./local-access.ts')).localAccess(folder);
 }
 
-function isCompose(command: Command): boolean {
+export function isCompose(command: Command): boolean {
   let root = command;
   while (root.parent) root = root.parent;
   return root.opts<{ compose?: boolean }>().compose ?? (process.env['KUBREAK_COMPOSE'] ?? '') !== '';

@@ -42,12 +42,12 @@ export function localAccess(folder: ClusterFolder): ClusterAccess {
     runId: `${supervisorPid}.${supervisorStartTicks}`,
     kubeconfig: () => Promise.resolve(folder.kubeconfig),
     status: () => reportInstances(labPid, folder.hosts),
-    signal(selector, signal) {
+    async signal(selector, signal) {
       const instances = select(selector);
       const running = instances.filter((instance) => instance.process !== undefined);
       if (running.length === 0) throw new UserError(`${instances[0]?.component.name ?? ''} is not running${instances.length === 1 ? ` on ${instances[0]?.host ?? ''}` : ''}`);
       for (const instance of running) process.kill(instance.process?.pid ?? 0, signal);
-      return Promise.resolve(running.map(touched));
+      return running.map(touched);
     },
     async stop(selector) {
       const instances = select(selector);

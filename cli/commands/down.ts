@@ -1,6 +1,7 @@
 // kubreak down: stops the cluster of the folder; its data stays unless --purge.
 import type { Command } from 'commander';
 import { systemClock } from '#lib/environment/clock.ts';
+import { forgetAllFaults } from '../faults/fault-store.ts';
 import type { ClusterFolder } from '../local/cluster-folder.ts';
 import { startTicksOf } from '../local/proc.ts';
 import { removeClusterFolder } from '../local/rootless.ts';
@@ -27,6 +28,7 @@ async function stopCluster(folder: ClusterFolder): Promise<void> {
   const running = folder.running();
   if (!running) {
     sweepCgroups(folder); // what a killed supervisor may have left
+    forgetAllFaults(folder.path);
     folder.release();
     return;
   }

@@ -1,6 +1,7 @@
-// kubreak kill|stop|start|pause|resume COMPONENT[@HOST] and reboot|poweroff|poweron HOST: the levers of the failure experiments.
+// kubreak kill|stop|start|resume COMPONENT[@HOST] and reboot|poweroff|poweron HOST: the levers of the failure experiments.
 import type { Command } from 'commander';
 import type { ClusterAccess, Touched } from '../access/cluster-access.ts';
+import { forgetGone } from '../faults/make-and-heal.ts';
 
 const SELECTOR = 'COMPONENT or COMPONENT@HOST';
 
@@ -14,8 +15,11 @@ export function addLeverCommands(program: Command, accessOf: (command: Command) 
     });
   };
   lever('kill', 'SIGKILL; who supervises it starts it again', 'killed', (cluster, selector) => cluster.signal(selector, 'SIGKILL'));
-  lever('pause', 'freeze the process (SIGSTOP): it hangs, connections to it stay open', 'paused', (cluster, selector) => cluster.signal(selector, 'SIGSTOP'));
-  lever('resume', 'let a frozen process go on (SIGCONT)', 'resumed', (cluster, selector) => cluster.signal(selector, 'SIGCONT'));
+  lever('resume', 'let a frozen process go on (SIGCONT)', 'resumed', async (cluster, selector) => {
+    const touched = await cluster.signal(selector, 'SIGCONT');
+    await forgetGone(cluster, ['pause']);
+    return touched;
+  });
   lever('stop', 'end it and keep it down until it, or the whole cluster, is started', 'stopped', (cluster, selector) => cluster.stop(selector));
   lever('start', 'start what was stopped', 'started', (cluster, selector) => cluster.start(selector));
   const power = (name: string, description: string, done: string, pull: (cluster: ClusterAccess, host: string) => Promise<void>) => {

@@ -1,6 +1,9 @@
-// Every way to break something; a new one is a file and a line here.
+// Every way to break something. A new one is a file beside this one (pause.ts is the shortest example) and a line here: its
+// command, --for, `heal`, `faults` and the drills follow from it. What it has to keep to is told in fault.ts and docs/failure-lab.md.
 import type { FaultKind } from './fault.ts';
 import { pauseFault } from './pause.ts';
 
 /** Each kind is handed back only plans that it has made itself. */
-export const FAULT_KINDS: readonly FaultKind<unknown>[] = [pauseFault] as readonly FaultKind<unknown>[];
+export const FAULT_KINDS: readonly FaultKind<unknown>[] = [
+  pauseFault,
+] as readonly FaultKind<unknown>[];

@@ -2,6 +2,7 @@
 import type { ClusterAccess } from '../access/cluster-access.ts';
 import { UserError } from '../user-error.ts';
 import type { FaultKind } from './fault.ts';
+import { parseSelector } from './selector.ts';
 
 interface PausePlan {
   readonly selector: string;
@@ -9,13 +10,17 @@ interface PausePlan {
 
 export const pauseFault: FaultKind<PausePlan> = {
   name: 'pause',
-  async plan(_cluster, { args }) {
+  description: 'freeze the process (SIGSTOP): it hangs, connections to it stay open; COMPONENT or COMPONENT@HOST',
+  arguments: '<component>',
+  async plan(cluster, { args }) {
     const [selector, ...more] = args;
     if (selector === undefined || more.length > 0) throw new UserError('pause takes COMPONENT or COMPONENT@HOST', 2);
+    parseSelector(cluster, selector);
     return { selector };
   },
   async apply(cluster, { selector }) {
-    await cluster.signal(selector, 'SIGSTOP');
+    const touched = await cluster.signal(selector, 'SIGSTOP');
+    return touched.map(({ component, host, pid }) => `${component}@${host}${pid === undefined ? '' : ` (pid ${pid})`}`).join(', ');
   },
   async undo(cluster, { selector }) {
     await cluster.signal(selector, 'SIGCONT').catch((error: unknown) => {

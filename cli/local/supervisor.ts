@@ -8,6 +8,7 @@ import { joinSockets } from '#lib/balancer/join-sockets.ts';
 import { systemClock } from '#lib/environment/clock.ts';
 import { withDeadline } from '#lib/service/abort.ts';
 import { apiServersOf, GATEWAY, MASTER, SUBNET_PREFIX_LENGTH } from '../cluster-layout.ts';
+import { forgetAllFaults } from '../faults/fault-store.ts';
 import { UserError } from '../user-error.ts';
 import { withoutExtraAuthorities } from '../without-extra-authorities.ts';
 import type { ClusterFolder } from './cluster-folder.ts';
@@ -57,6 +58,7 @@ export async function superviseCluster(folder: ClusterFolder, { port, hostRoutes
     if (hostRoutes) checkHostRoutes();
     server = await listen(port);
     sweepCgroups(folder);
+    forgetAllFaults(folder.path); // of a run that ended by a power cut
     progress.waitingFor('certificates and disks of the hosts');
     const externalEtcd = externalEtcdOf(wanted);
     await provision(folder, { ...wanted, ...(externalEtcd === undefined ? {} : { externalEtcd }) }, systemClock.nowMs());
@@ -83,6 +85,7 @@ export async function superviseCluster(folder: ClusterFolder, { port, hostRoutes
     await stopLab(lab);
     for (const each of [server, ...etcdServers]) each?.close();
     sweepCgroups(folder);
+    forgetAllFaults(folder.path);
     folder.release();
   }
 }

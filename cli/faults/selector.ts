@@ -1,0 +1,23 @@
+// COMPONENT or COMPONENT@HOST in the words of a fault, understood before anything is done.
+import type { ClusterAccess } from '../access/cluster-access.ts';
+import { belongsOn, COMPONENTS, type Component } from '../cluster-layout.ts';
+import { UserError } from '../user-error.ts';
+
+export interface Selection {
+  readonly component: Component;
+  /** Absent: all hosts. */
+  readonly host?: string;
+}
+
+/** Throws UserError (exit code 2) for a component or host that does not exist, (1) for one that never runs there. */
+export function parseSelector({ hosts }: Pick<ClusterAccess, 'hosts'>, selector: string): Selection {
+  const [name = '', host, ...more] = selector.split('@');
+  if (more.length > 0) throw new UserError(`"${selector}" is not COMPONENT or COMPONENT@HOST`, 2);
+  const component = COMPONENTS.find((each) => each.name === name || each.processTitle === name);
+  if (!component) throw new UserError(`no component is called "${name}"; there are ${COMPONENTS.map((each) => each.name).join(', ')}`, 2);
+  if (host === undefined) return { component };
+  const layout = hosts.find((each) => each.name === host);
+  if (!layout) throw new UserError(`no host is called "${host}"; there are ${hosts.map((each) => each.name).join(', ')}`, 2);
+  if (component.hosts !== 'any' && !belongsOn(component, layout, hosts)) throw new UserError(`${component.name} does not run on ${host}`);
+  return { component, host };
+}
