@@ -5,7 +5,7 @@ import { anyKind, defineKind, type AnyKind, type Column, type KubernetesObject, 
 import type { CustomResourceColumnDefinition, CustomResourceDefinition, CustomResourceDefinitionVersion, CustomResourceSubresourceScale, JSONSchemaProps } from '#lib/kinds/types/apiextensions-v1.ts';
 import { ageColumn, nameColumn } from '#lib/kinds/columns.ts';
 import { parseLabelSelector, SelectorError } from '#lib/machinery/selectors.ts';
-import { parsePath, setAt, valuesAt } from './json-path.ts';
+import { parsePath, setAt, valuesAt } from '#lib/machinery/json-path.ts';
 import { definitionsOf, fillDefaults, schemaErrors, type Definitions } from './structural-schema.ts';
 
 type Custom = KubernetesObject & { spec?: unknown; status?: unknown };

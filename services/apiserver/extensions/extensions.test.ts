@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { eventually } from '#lib/testing/eventually.ts';
 import { startTestServer, type Answer, type TestServer } from '../edge/testing/test-server.ts';
-import { parsePath, setAt, valuesAt } from './json-path.ts';
+import { parsePath, setAt, valuesAt } from '#lib/machinery/json-path.ts';
 
 const CRDS = '/apis/apiextensions.k8s.io/v1/customresourcedefinitions';
 const TABS = '/apis/stable.example.com/v1/namespaces/default/crontabs';

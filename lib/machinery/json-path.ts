@@ -1,4 +1,4 @@
-// The simple JSON paths of custom resources: `.spec.replicas`, `.status.conditions[?(@.type=="Ready")].status`, `.items[0]`.
+// Simple JSON paths, those of custom resources: `.spec.replicas`, `.status.conditions[?(@.type=="Ready")].status`, `.items[0]`.
 // Source: apiextensions-apiserver pkg/registry/customresource/tableconvertor; client-go util/jsonpath (the part it uses).
 
 type Step = { readonly is: 'field'; readonly name: string } | { readonly is: 'index'; readonly index: number } | { readonly is: 'all' }
