@@ -40,8 +40,6 @@ import { CustomResources } from './extensions/custom-resources.ts';
 import { openApiExtension } from './openapi/routes.ts';
 import { protobufBodyDecoder } from './protobuf/body-decoder.ts';
 
-/** Source: storagebackend config, DefaultHealthcheckTimeout and DefaultReadinessTimeout. */
-const ETCD_HEALTH_TIMEOUT_MS = 2_000;
 /** With several masters every host asks every API server each second. Short, as whoever balances them has to hear of a failure soon. */
 const ETCD_HEALTH_FRESH_MS = 500;
 
@@ -66,7 +64,7 @@ export async function startApiserver(flags: ApiserverFlags, environment: Environ
   const cache = new WatchCache(kinds, (key, error) => log.error({ key, err: error }, 'stored object cannot be read'));
   const metrics = apiserverMetrics(registry, () => [...cache.resources].map(({ kind, size }) => ({ resource: kind.group === '' ? kind.plural : `${kind.plural}.${kind.group}`, count: size })));
   const storage = openEtcdStorage({
-    endpoints: flags.etcdServers, caFile: flags.etcdCafile, certFile: flags.etcdCertfile, keyFile: flags.etcdKeyfile, clock,
+    endpoints: flags.etcdServers, caFile: flags.etcdCafile, certFile: flags.etcdCertfile, keyFile: flags.etcdKeyfile, leaseReuseSeconds: flags.leaseReuseDurationSeconds, clock,
     onCall: (operation, resource, durationMs, failed) => {
       const labels = { operation, group: '', resource };
       metrics.etcdTotal.inc(labels);
@@ -94,16 +92,19 @@ export async function startApiserver(flags: ApiserverFlags, environment: Environ
     kubeletClientCertPem, kubeletClientKeyPem, kubeletCaPem, kubeletPreferredAddressTypes: flags.kubeletPreferredAddressTypes, fraction: () => random.fraction(),
   });
   const networking = new ServiceNetworking({ cidr: flags.serviceClusterIpRange.split(',')[0] ?? '', nodePorts: parsePortRange(flags.serviceNodePortRange), random });
-  const plugins = admissionPlugins({ objects, authorizer: access.authorizer, chargeQuota: chargeQuotaWith(() => store), clock, random, enabled: flags.enableAdmissionPlugins, disabled: flags.disableAdmissionPlugins });
+  const plugins = admissionPlugins({ objects, authorizer: access.authorizer, chargeQuota: chargeQuotaWith(() => store), clock, random,
+    tolerations: { notReadySeconds: flags.defaultNotReadyTolerationSeconds, unreachableSeconds: flags.defaultUnreachableTolerationSeconds }, enabled: flags.enableAdmissionPlugins, disabled: flags.disableAdmissionPlugins });
   const store: ObjectStore = new ObjectStore({
     storage, cache, kinds, admission: chainAdmission([...plugins, access.escalationPlugin]), reservations: [serviceReservations(networking, objects)],
     clock, random, eventTtlSeconds: Math.ceil(flags.eventTtlMs / 1000),
   });
   const hooks = { ...bootstrapHooks(), kubernetesService: { name: 'bootstrap-controller', isDone: false } };
-  const askEtcd = sharedCheck(() => storage.checkHealth(ETCD_HEALTH_TIMEOUT_MS), ETCD_HEALTH_FRESH_MS, () => clock.nowMs());
-  const etcdCheck = (name: string): HealthCheck => ({
+  const askEtcd = (timeoutMs: number) => sharedCheck(() => storage.checkHealth(timeoutMs), ETCD_HEALTH_FRESH_MS, () => clock.nowMs());
+  const askHealth = askEtcd(flags.etcdHealthcheckTimeoutMs);
+  const askReadiness = flags.etcdReadycheckTimeoutMs === flags.etcdHealthcheckTimeoutMs ? askHealth : askEtcd(flags.etcdReadycheckTimeoutMs);
+  const etcdCheck = (name: string, ask: () => Promise<void>): HealthCheck => ({
     name,
-    check: () => askEtcd().then(() => undefined, (error: unknown) => `error getting data from etcd: ${error instanceof Error ? error.message : String(error)}`),
+    check: () => ask().then(() => undefined, (error: unknown) => `error getting data from etcd: ${error instanceof Error ? error.message : String(error)}`),
   });
   const ping: HealthCheck = { name: 'ping', check: () => undefined };
   const logging: HealthCheck = { name: 'log', check: () => undefined };
@@ -120,12 +121,12 @@ export async function startApiserver(flags: ApiserverFlags, environment: Environ
     extensions: [access.extension, openApiExtension({
       kinds, version: VERSION.gitVersion, descriptions: readDescriptions, customTypes: () => customResources.types(), remote: remoteOpenApi(() => aggregator.openApiSources(), { clock, log }),
     }), { bodyDecoders: [protobufBodyDecoder()] },
-      componentStatusExtension(() => storage.checkHealth(ETCD_HEALTH_TIMEOUT_MS))],
+      componentStatusExtension(() => storage.checkHealth(flags.etcdHealthcheckTimeoutMs))],
     waitUntilFresh: (waiting) => waitUntilFresh({ storage, cache, clock }, waiting),
     authenticator: access.authenticator, authorizer: access.authorizer, impersonator: access.impersonator,
     health: {
-      healthz: [ping, logging, etcdCheck('etcd'), ...hookChecks], livez: [ping, logging, etcdCheck('etcd'), ...hookChecks],
-      readyz: [ping, logging, etcdCheck('etcd'), etcdCheck('etcd-readiness'), informers, ...hookChecks, shutdown],
+      healthz: [ping, logging, etcdCheck('etcd', askHealth), ...hookChecks], livez: [ping, logging, etcdCheck('etcd', askHealth), ...hookChecks],
+      readyz: [ping, logging, etcdCheck('etcd', askHealth), etcdCheck('etcd-readiness', askReadiness), informers, ...hookChecks, shutdown],
     },
     serverAddress: `${advertiseAddress}:${flags.securePort}`, minRequestTimeoutMs: flags.minRequestTimeout * 1000,
     maxRequestsInflight: flags.maxRequestsInflight, maxMutatingRequestsInflight: flags.maxMutatingRequestsInflight, requestTimeoutMs: flags.requestTimeoutMs,

@@ -9,8 +9,7 @@ import {
   FutureRevisionError, RevisionCompactedError, StorageError, type ListedItems, type Storage, type StoredItem, type WatchOptions, type WriteResult,
 } from '../core/storage.ts';
 
-/** Objects that expire share a lease while it is this fresh, and until it holds so many. */
-const LEASE_REUSE_SECONDS = 60;
+/** Objects that expire share a lease until it holds so many. */
 const LEASE_MAX_OBJECTS = 1000;
 
 export interface EtcdStorageOptions {
@@ -18,6 +17,8 @@ export interface EtcdStorageOptions {
   readonly caFile: string;
   readonly certFile: string;
   readonly keyFile: string;
+  /** Objects that expire share a lease while it is this fresh. */
+  readonly leaseReuseSeconds: number;
   readonly clock: Clock;
   /** Told how long each call took: operation as upstream's label of etcd_request_duration_seconds. */
   readonly onCall: (operation: string, type: string, durationMs: number, failed: boolean) => void;
@@ -52,7 +53,7 @@ function storageError(error: unknown): unknown {
 /** The resource a key belongs to, for metrics. */
 const resourceOf = (key: string): string => key.split('/')[2] ?? '';
 
-export function openEtcdStorage({ endpoints, caFile, certFile, keyFile, clock, onCall }: EtcdStorageOptions): EtcdStorage {
+export function openEtcdStorage({ endpoints, caFile, certFile, keyFile, leaseReuseSeconds, clock, onCall }: EtcdStorageOptions): EtcdStorage {
   const client = connectToEtcd({ endpoints, caFile, certFile, keyFile, clock });
   const leases = new Map<number, SharedLease>();
   const watches = new Set<EtcdWatch>();
@@ -79,7 +80,7 @@ export function openEtcdStorage({ endpoints, caFile, certFile, keyFile, clock, o
       known.objects += 1;
       return known.id;
     }
-    const reuseSeconds = Math.min(LEASE_REUSE_SECONDS, Math.ceil(seconds * 0.05));
+    const reuseSeconds = Math.min(leaseReuseSeconds, Math.ceil(seconds * 0.05));
     const { ID: id } = await client.leaseGrant({ TTL: seconds + reuseSeconds });
     leases.set(seconds, { id, reusableUntilMs: nowMs + reuseSeconds * 1000, objects: 1 });
     return id;

@@ -7,7 +7,7 @@ import type { AdmissionPlugin } from './admission.ts';
 import { alwaysPullImages } from './always-pull-images.ts';
 import { certificateApproval, certificateRequester, certificateSigning, certificateSubjectRestriction } from './certificates.ts';
 import { defaultIngressClass } from './default-ingress-class.ts';
-import { defaultTolerationSeconds } from './default-toleration-seconds.ts';
+import { defaultTolerationSeconds, type DefaultTolerations } from './default-toleration-seconds.ts';
 import { limitRanger } from './limit-ranger.ts';
 import { namespaceLifecycle } from './namespace-lifecycle.ts';
 import { nodeRestriction } from './node-restriction.ts';
@@ -33,15 +33,16 @@ export interface AdmissionOptions {
   readonly chargeQuota: ChargeQuota;
   readonly clock: Clock;
   readonly random: Random;
+  readonly tolerations: DefaultTolerations;
   readonly enabled: readonly string[];
   readonly disabled: readonly string[];
 }
 
 /** Throws for a name that upstream does not know either. */
-export function admissionPlugins({ objects, authorizer, chargeQuota, clock, random, enabled, disabled }: AdmissionOptions): readonly AdmissionPlugin[] {
+export function admissionPlugins({ objects, authorizer, chargeQuota, clock, random, tolerations, enabled, disabled }: AdmissionOptions): readonly AdmissionPlugin[] {
   const all = [
     namespaceLifecycle(objects), limitRanger(objects), serviceAccountAdmission({ objects, clock, random }), nodeRestriction(objects), taintNodesByCondition,
-    alwaysPullImages, podSecurity(objects), priority(objects), defaultTolerationSeconds, defaultStorageClass(objects), storageObjectInUseProtection,
+    alwaysPullImages, podSecurity(objects), priority(objects), defaultTolerationSeconds(tolerations), defaultStorageClass(objects), storageObjectInUseProtection,
     persistentVolumeClaimResize(objects), runtimeClassAdmission(objects), certificateApproval(authorizer), certificateSigning(authorizer),
     certificateSubjectRestriction, defaultIngressClass(objects), resourceQuota({ objects, clock, charge: chargeQuota }),
   ];

@@ -1,20 +1,23 @@
-// DefaultTolerationSeconds: pods stay five minutes on a node that has failed.
+// DefaultTolerationSeconds: pods stay five minutes, or what flags say, on a node that has failed.
 // Source: plugin/pkg/admission/defaulttolerationseconds/admission.go.
 import type { Pod } from '#lib/kinds/types/core-v1.ts';
 import type { AdmissionPlugin } from './admission.ts';
 
-const TAINTS = ['node.kubernetes.io/not-ready', 'node.kubernetes.io/unreachable'] as const;
-const SECONDS = 300;
+/** How long pods stay that do not say it themselves; seconds. */
+export interface DefaultTolerations {
+  readonly notReadySeconds: number;
+  readonly unreachableSeconds: number;
+}
 
-export const defaultTolerationSeconds: AdmissionPlugin = {
+export const defaultTolerationSeconds = ({ notReadySeconds, unreachableSeconds }: DefaultTolerations): AdmissionPlugin => ({
   name: 'DefaultTolerationSeconds',
   admit: ({ operation, kind, subresource, object }) => {
     if (operation === 'DELETE' || kind.kind !== 'Pod' || kind.group !== '' || subresource !== '') return;
     const { spec } = object as Pod;
     if (!spec) return;
-    for (const taint of TAINTS) {
+    for (const [taint, tolerationSeconds] of [['node.kubernetes.io/not-ready', notReadySeconds], ['node.kubernetes.io/unreachable', unreachableSeconds]] as const) {
       const tolerates = (spec.tolerations ?? []).some(({ key, effect }) => (key === taint || !key) && (effect === 'NoExecute' || !effect));
-      if (!tolerates) spec.tolerations = [...(spec.tolerations ?? []), { key: taint, operator: 'Exists', effect: 'NoExecute', tolerationSeconds: SECONDS }];
+      if (!tolerates) spec.tolerations = [...(spec.tolerations ?? []), { key: taint, operator: 'Exists', effect: 'NoExecute', tolerationSeconds }];
     }
   },
-};
+});

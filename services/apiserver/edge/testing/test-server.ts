@@ -71,7 +71,7 @@ export async function startTestServer(options: TestServerOptions = {}) {
   const networking = new ServiceNetworking({ cidr: '10.96.0.0/12', nodePorts: parsePortRange('30000-32767'), random });
   const store: ObjectStore = new ObjectStore({
     storage, cache, kinds, clock, random, eventTtlSeconds: 3600, reservations: [serviceReservations(networking, objects)],
-    admission: chainAdmission(admissionPlugins({ objects, authorizer, chargeQuota: chargeQuotaWith(() => store), clock, random, enabled: ['NodeRestriction'], disabled: [] })),
+    admission: chainAdmission(admissionPlugins({ objects, authorizer, chargeQuota: chargeQuotaWith(() => store), clock, random, tolerations: { notReadySeconds: 300, unreachableSeconds: 300 }, enabled: ['NodeRestriction'], disabled: [] })),
   });
   const aggregator = options.aggregator?.(objects);
   const customResources = new CustomResources({ objects, cache, storage, clock, log });
