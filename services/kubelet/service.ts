@@ -54,9 +54,9 @@ import { StatusWriter } from './edge/status-writer.ts';
 import { Volumes } from './edge/volumes.ts';
 import type { KubeletFlags } from './flags.ts';
 
-/** Back-off of crashed containers and failed pulls; the longest is configurable for crashes. Milliseconds. */
-const BACK_OFF_FIRST_MS = 10_000;
-const PULL_BACK_OFF_LONGEST_MS = 300_000;
+/** Back-off of failed pulls, and how long a container must not have been started anew for its own to be forgotten. Milliseconds. */
+const PULL_BACK_OFF = { firstMs: 10_000, longestMs: 300_000 };
+const CRASH_FORGET_MS = 600_000;
 /** How long a pod of the API waits for the services whose variables it gets. Milliseconds. */
 const SERVICES_WAIT_MS = 2_000;
 /** Source: periodicQOSCgroupUpdateInterval. Milliseconds. */
@@ -152,10 +152,10 @@ export async function startKubelet(flags: KubeletFlags, environment: Environment
     },
     onEvent: (pod, container, reason, message) => onEvent(pod, container, 'Warning', reason, message),
   });
-  const puller = new ImagePuller({ ...environment, runtime, limits: { firstMs: BACK_OFF_FIRST_MS, longestMs: PULL_BACK_OFF_LONGEST_MS }, onEvent });
+  const puller = new ImagePuller({ ...environment, runtime, limits: PULL_BACK_OFF, onEvent });
   const runner = new PodRunner({
     ...environment, runtime, puller, volumes, onEvent, cgroupRoot,
-    crashLimits: { firstMs: Math.min(BACK_OFF_FIRST_MS, config.maxContainerRestartPeriodMs), longestMs: config.maxContainerRestartPeriodMs },
+    crashLimits: { firstMs: config.firstContainerRestartPeriodMs, longestMs: config.maxContainerRestartPeriodMs, forgetMs: CRASH_FORGET_MS },
     logsRoot: config.podLogsDir,
     cgroupsPerQos: config.cgroupsPerQOS,
     clusterDns: config.clusterDNS,

@@ -5,6 +5,8 @@ export interface BackOffLimits {
   /** Milliseconds. */
   readonly firstMs: number;
   readonly longestMs: number;
+  /** After so long without another event the delay starts anew. Default: twice the longest delay. */
+  readonly forgetMs?: number;
 }
 
 interface Entry {
@@ -56,7 +58,7 @@ export class BackOff {
   }
 
   #isForgotten(entry: Entry, eventMs: number): boolean {
-    return eventMs - entry.updatedMs > this.#limits.longestMs * 2;
+    return eventMs - entry.updatedMs > (this.#limits.forgetMs ?? this.#limits.longestMs * 2);
   }
 }
 

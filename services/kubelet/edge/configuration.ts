@@ -52,6 +52,7 @@ export interface KubeletConfiguration {
   readonly containerLogMaxSize: string;
   readonly containerLogMaxFiles: number;
   readonly cpuCFSQuotaPeriodMs: number;
+  readonly firstContainerRestartPeriodMs: number;
   readonly maxContainerRestartPeriodMs: number;
   readonly nodeStatusMaxImages: number;
   readonly kubeReserved: Readonly<Record<string, string>>;
@@ -119,7 +120,8 @@ export function configurationFrom(raw: Raw, path: string): KubeletConfiguration 
     syncFrequencyMs: duration('syncFrequency', '1m'),
     fileCheckFrequencyMs: duration('fileCheckFrequency', '20s'),
     nodeStatusUpdateFrequencyMs: duration('nodeStatusUpdateFrequency', '10s'),
-    nodeStatusReportFrequencyMs: duration('nodeStatusReportFrequency', '5m'),
+    // As often as it is looked at, where that is said and this is not. Source: SetDefaults_KubeletConfiguration, "for backward compatibility".
+    nodeStatusReportFrequencyMs: duration('nodeStatusReportFrequency', parseDurationMs(text('nodeStatusUpdateFrequency', '0s')) > 0 ? text('nodeStatusUpdateFrequency', '') : '5m'),
     nodeLeaseDurationSeconds: number('nodeLeaseDurationSeconds', 40),
     registerNode: flag('registerNode', true),
     registerWithTaints: (Array.isArray(raw['registerWithTaints']) ? raw['registerWithTaints'] : []) as Taint[],
@@ -139,10 +141,19 @@ export function configurationFrom(raw: Raw, path: string): KubeletConfiguration 
     containerLogMaxSize: text('containerLogMaxSize', '10Mi'),
     containerLogMaxFiles: number('containerLogMaxFiles', 5),
     cpuCFSQuotaPeriodMs: duration('cpuCFSQuotaPeriod', '100ms'),
-    maxContainerRestartPeriodMs: duration('maxContainerRestartPeriod', '300s', section(raw, 'crashLoopBackOff')),
+    ...crashBackOff(section(raw, 'featureGates')['ReduceDefaultCrashLoopBackOffDecay'] === true, (fallback) => duration('maxContainerRestartPeriod', fallback, section(raw, 'crashLoopBackOff'))),
     nodeStatusMaxImages: number('nodeStatusMaxImages', 50),
     kubeReserved: texts('kubeReserved'),
     systemReserved: texts('systemReserved'),
     source: raw,
   };
+}
+
+/**
+ * How long a container that ends again and again waits at first, and at most: 10 s and 5 min; with the gate 1 s and 1 min.
+ * Source: pkg/kubelet/kubelet.go, newCrashLoopBackOff.
+ */
+function crashBackOff(isReduced: boolean, maximumOr: (fallback: string) => number): { firstContainerRestartPeriodMs: number; maxContainerRestartPeriodMs: number } {
+  const maxContainerRestartPeriodMs = maximumOr(isReduced ? '60s' : '300s');
+  return { firstContainerRestartPeriodMs: Math.min(isReduced ? 1_000 : 10_000, maxContainerRestartPeriodMs), maxContainerRestartPeriodMs };
 }
