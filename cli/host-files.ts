@@ -3,6 +3,7 @@
 import { randomBytes } from 'node:crypto';
 import { apiServersOf, controlPlaneEndpoint, mastersOf, METRICS_SERVER_DELAY_SECONDS, SUBNET_PREFIX_LENGTH, type HostLayout } from './cluster-layout.ts';
 import { CONTAINERD_CONFIG, containerdFiles } from './manifests/containerd-config.ts';
+import { FAST_RESTART_SECONDS } from './manifests/fast-failure-detection.ts';
 import { controlPlaneManifests, type StaticPodMount } from './manifests/control-plane.ts';
 import { kubeletConfiguration } from './manifests/kubelet-config.ts';
 import { metricsServerArguments } from './manifests/metrics-server.ts';
@@ -35,6 +36,8 @@ export interface ServiceFilesOptions {
   /** nft tables on the host that are not its own. */
   readonly foreignTables?: readonly string[];
   readonly containerRuntime?: ContainerRuntime;
+  /** With the timings of manifests/fast-failure-detection.ts. */
+  readonly isFast?: boolean;
 }
 
 export interface HostFilesOptions extends ServiceFilesOptions {
@@ -53,7 +56,7 @@ export interface HostFilesOptions extends ServiceFilesOptions {
 const file = (path: string, text: string, mode = 0o644): HostFile => ({ path, text, mode });
 
 export function hostFiles(options: HostFilesOptions): HostFile[] {
-  const { host, hosts, gateway, pki, cgroupRoot, staticPodMounts, resolvConf, externalEtcd } = options;
+  const { host, hosts, gateway, pki, cgroupRoot, staticPodMounts, resolvConf, externalEtcd, isFast = false } = options;
   const isMaster = host.role === 'control-plane';
   return [
     ...[...pki].map(([path, text]) => file(path, text, /\.(key|conf)$/.test(path) ? 0o600 : 0o644)),
@@ -64,9 +67,9 @@ export function hostFiles(options: HostFilesOptions): HostFile[] {
     file('/etc/hosts', hostsText(hosts)),
     file('/etc/sysctl.d/99-kubernetes.conf', 'net.bridge.bridge-nf-call-iptables = 1\nnet.bridge.bridge-nf-call-ip6tables = 1\nnet.ipv4.ip_forward = 1\n'),
     ...serviceFiles(options),
-    file('/var/lib/kubelet/config.yaml', kubeletConfiguration({ isControlPlane: isMaster, cgroupRoot, ...(resolvConf === undefined ? {} : { resolvConf }) })),
+    file('/var/lib/kubelet/config.yaml', kubeletConfiguration({ isControlPlane: isMaster, cgroupRoot, isFast, ...(resolvConf === undefined ? {} : { resolvConf }) })),
     ...hostToolFiles(),
-    ...(isMaster ? [...controlPlaneManifests(host, { masters: mastersOf(hosts), extraMounts: staticPodMounts, externalEtcd })].map(([name, text]) => file(`/etc/kubernetes/manifests/${name}`, text, 0o600)) : []),
+    ...(isMaster ? [...controlPlaneManifests(host, { masters: mastersOf(hosts), extraMounts: staticPodMounts, externalEtcd, isFast })].map(([name, text]) => file(`/etc/kubernetes/manifests/${name}`, text, 0o600)) : []),
     ...(isMaster ? [file('/root/.kube/config', pki.get('/etc/kubernetes/admin.conf') ?? '', 0o600)] : []),
   ];
 }
@@ -97,12 +100,13 @@ const SOCKET = '/run/containerd/containerd.sock';
 const RUNTIME_METRICS = '127.0.0.1:1338';
 const IMAGE_REGISTRY_PORT = 1339;
 
-function nodeConfig({ host, hosts, gateway, foreignTables = [], containerRuntime = 'kubreak' }: ServiceFilesOptions): unknown {
+function nodeConfig({ host, hosts, gateway, foreignTables = [], containerRuntime = 'kubreak', isFast = false }: ServiceFilesOptions): unknown {
   const apiServers = apiServersOf(hosts);
   const isFirstMaster = host.name === mastersOf(hosts)[0]?.name;
   const program = (name: string, ...args: string[]) => ['node', `${BUNDLE_FOLDER}/dist/${name}.js`, ...args];
   const environment = { ...LEAN, HOME: '/root' };
-  const runtime = { name: 'containerd', description: 'containerd container runtime', restartSeconds: 5, environment };
+  const restartSeconds = isFast ? FAST_RESTART_SECONDS : { kubelet: 10, containerd: 5 };
+  const runtime = { name: 'containerd', description: 'containerd container runtime', restartSeconds: restartSeconds.containerd, environment };
   return {
     hostName: host.name,
     network: { device: 'eth0', address: `${host.address}/${SUBNET_PREFIX_LENGTH}`, gateway, foreignTables },
@@ -114,7 +118,7 @@ function nodeConfig({ host, hosts, gateway, foreignTables = [], containerRuntime
         { ...runtime, environment: { HOME: '/root' }, command: ['containerd', `--config=${CONTAINERD_CONFIG}`] },
       ] : [{ ...runtime, command: program('containerd', `--address=${SOCKET}`, '--root=/var/lib/containerd', '--state=/run/containerd', `--metrics-address=${RUNTIME_METRICS}`, `--emulator-catalogue=${BUNDLE_FOLDER}/dist/images`) }]),
       {
-        name: 'kubelet', description: 'kubelet: The Kubernetes Node Agent', restartSeconds: 10, environment,
+        name: 'kubelet', description: 'kubelet: The Kubernetes Node Agent', restartSeconds: restartSeconds.kubelet, environment,
         command: program('kubelet', '--config=/var/lib/kubelet/config.yaml', '--kubeconfig=/etc/kubernetes/kubelet.conf', `--container-runtime-endpoint=unix://${SOCKET}`,
           `--hostname-override=${host.name}`, `--node-ip=${host.address}`,
           ...(host.cpu === undefined ? [] : [`--emulator-capacity-cpu=${host.cpu}`]), ...(host.memory === undefined ? [] : [`--emulator-capacity-memory=${host.memory}`])),

@@ -12,8 +12,9 @@ export function addStatusCommand(program: Command): void {
       if (options.output !== 'json' && options.output !== 'table') throw new UserError(`--output must be json or table, not "${options.output}"`, 2);
       const folder = clusterFolderOf(command);
       const { labPid } = folder.requireRunning();
+      const isFast = folder.provisioned.isFast ?? false;
       const processes = await reportInstances(labPid, folder.hosts);
-      process.stdout.write(options.output === 'json' ? `${JSON.stringify({ processes }, null, 2)}\n` : tableOf(processes));
+      process.stdout.write(options.output === 'json' ? `${JSON.stringify({ fastFailureDetection: isFast, processes }, null, 2)}\n` : `${tableOf(processes)}${isFast ? 'timings: fast failure detection, not upstream\'s\n' : ''}`);
     });
 }
 

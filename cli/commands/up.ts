@@ -46,6 +46,7 @@ export function addUpCommand(program: Command): void {
     .option('--etcd-cafile <path>', 'authority of its certificates')
     .option('--etcd-certfile <path>', 'certificate that the API server shows it')
     .option('--etcd-keyfile <path>', 'the key of that certificate')
+    .option('--fast-failure-detection', 'a new cluster with shorter timings: grace periods, tolerations, leases, back-offs (docs/failure-lab.md)')
     .option('--host-routes', 'let the machine itself reach hosts, pods and services (needs root)')
     .option('-d, --detach', 'return when the cluster is ready; stop it with: kubreak down')
     .action(async (options: UpOptions, command: Command) => {
@@ -74,7 +75,7 @@ function terminalProgress(startedMs: number): Progress {
 }
 
 function printReady(folder: ClusterFolder, startedMs: number): void {
-  process.stdout.write(`The cluster is up after ${seconds(performance.now() - startedMs)}.
+  process.stdout.write(`The cluster is up after ${seconds(performance.now() - startedMs)}.${folder.provisioned.isFast ? '\nTimings: fast failure detection, not upstream\'s.' : ''}
 
 kubeconfig: ${folder.kubeconfig}
 
@@ -109,11 +110,11 @@ async function runInForeground(folder: ClusterFolder, options: ClusterOptions): 
 const DETACHED_READY = '\0ready\n';
 
 /** Runs this same command in a session of its own and follows its words until the cluster is ready. */
-async function startDetached(folder: ClusterFolder, { port, masters, workers, nodeCpu, nodeMemory, etcdServers, etcdCafile, etcdCertfile, etcdKeyfile, hostRoutes }: ClusterOptions): Promise<void> {
+async function startDetached(folder: ClusterFolder, { port, masters, workers, nodeCpu, nodeMemory, etcdServers, etcdCafile, etcdCertfile, etcdKeyfile, hostRoutes, fastFailureDetection }: ClusterOptions): Promise<void> {
   mkdirSync(folder.path, { recursive: true });
   const option = (name: string, value: string | number | undefined) => (value === undefined ? [] : [name, String(value)]);
   const options = [...option('--port', port), ...option('--masters', masters), ...option('--workers', workers), ...option('--node-cpu', nodeCpu), ...option('--node-memory', nodeMemory),
-    ...option('--etcd-servers', etcdServers), ...option('--etcd-cafile', etcdCafile), ...option('--etcd-certfile', etcdCertfile), ...option('--etcd-keyfile', etcdKeyfile), ...(hostRoutes ? ['--host-routes'] : [])];
+    ...option('--etcd-servers', etcdServers), ...option('--etcd-cafile', etcdCafile), ...option('--etcd-certfile', etcdCertfile), ...option('--etcd-keyfile', etcdKeyfile), ...(hostRoutes ? ['--host-routes'] : []), ...(fastFailureDetection ? ['--fast-failure-detection'] : [])];
   const child = spawn(process.execPath, ['--use-openssl-ca', process.argv[1] ?? '', '--dir', folder.path, 'up', ...options],
     { detached: true, stdio: ['ignore', 'pipe', 'pipe'], env: { ...withoutExtraAuthorities(process.env), KUBREAK_DETACHED: '1' } });
   let problem = '';

@@ -44,13 +44,14 @@ if [ -d $shared ]; then
 fi
 made_for=${K8S_SUBNET:-}
 case ,${COMPOSE_PROFILES:-}, in *,ha,*) made_for="$made_for ha" ;; esac
+[ -z "${K8S_FAST_FAILURE_DETECTION:-}" ] || made_for="$made_for fast"
 # The installation, once: certificates and configuration, or what the master gives to a host that joins.
 if [ ! -e /etc/kubreak/installed ]; then
   node /opt/kubreak/dist/compose-host.js install "$host"
   echo "$made_for" >/etc/kubreak/installed
 fi
 if [ "$(cat /etc/kubreak/installed)" != "$made_for" ]; then
-  echo "the data of this cluster are for another network or number of masters (K8S_SUBNET, COMPOSE_PROFILES: $(cat /etc/kubreak/installed); now: $made_for): set them so, or delete the data with: docker compose down -v" >&2
+  echo "the data of this cluster are for another network, number of masters or timings (K8S_SUBNET, COMPOSE_PROFILES, K8S_FAST_FAILURE_DETECTION: $(cat /etc/kubreak/installed); now: $made_for): set them so, or delete the data with: docker compose down -v" >&2
   exit 1
 fi
 runtime=${CONTAINER_RUNTIME:-kubreak}

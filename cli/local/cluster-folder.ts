@@ -121,6 +121,8 @@ export interface ProvisionedFacts {
   readonly hosts: readonly HostLayout[];
   /** URLs of an etcd that is not the cluster's own. */
   readonly externalEtcd?: readonly string[];
+  /** Made with --fast-failure-detection. */
+  readonly isFast?: boolean;
 }
 
 function writeAtomically(path: string, text: string): void {

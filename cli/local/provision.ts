@@ -27,9 +27,10 @@ export interface WantedHosts {
   readonly nodeCpu?: string;
   readonly nodeMemory?: string;
   readonly externalEtcd?: ExternalEtcd;
+  readonly fastFailureDetection?: boolean;
 }
 
-function checkExisting(folder: ClusterFolder, { masters, workers, nodeCpu, nodeMemory, externalEtcd }: WantedHosts): void {
+function checkExisting(folder: ClusterFolder, { masters, workers, nodeCpu, nodeMemory, externalEtcd, fastFailureDetection }: WantedHosts): void {
   const { hosts, path } = folder;
   folder.requireOwner();
   const presentMasters = mastersOf(hosts).length;
@@ -38,6 +39,7 @@ function checkExisting(folder: ClusterFolder, { masters, workers, nodeCpu, nodeM
   if (workers !== undefined && workers !== present) throw new UserError(`the cluster in ${path} has ${present} workers: start it without --workers, then use kubreak node add or kubreak node remove`);
   const servers = folder.provisioned.externalEtcd?.join();
   if (externalEtcd !== undefined && externalEtcd.servers.join() !== servers) throw new UserError(`the cluster in ${path} keeps its state ${servers === undefined ? 'in its own etcd' : `in ${servers}`}: start it without --etcd-servers`);
+  if (fastFailureDetection === true && folder.provisioned.isFast !== true) throw new UserError(`the cluster in ${path} has upstream's timings, which stay: start it without --fast-failure-detection, or make another one with --dir`);
   if (hosts.some(({ cpu, memory }) => (nodeCpu ?? cpu) !== cpu || (nodeMemory ?? memory) !== memory)) {
     throw new UserError(`the nodes of the cluster in ${path} have their sizes already: start it without --node-cpu and --node-memory, or add nodes with kubreak node add --cpu --memory`);
   }
@@ -54,7 +56,7 @@ export async function provision(folder: ClusterFolder, wanted: WantedHosts, nowM
     checkExisting(folder, wanted);
     return removeStrayDisks(folder);
   }
-  const { masters = 1, workers = DEFAULT_WORKERS, nodeCpu: cpu, nodeMemory: memory, externalEtcd } = wanted;
+  const { masters = 1, workers = DEFAULT_WORKERS, nodeCpu: cpu, nodeMemory: memory, externalEtcd, fastFailureDetection: isFast = false } = wanted;
   const hosts = hostsWith(workers, masters).map((host) => ({ ...host, ...(cpu === undefined ? {} : { cpu }), ...(memory === undefined ? {} : { memory }), ...(externalEtcd !== undefined && host.role === 'control-plane' ? { hasExternalEtcd: true } : {}) }));
   if (isRootless()) {
     await checkRootlessHosts(folder.path);
@@ -65,8 +67,8 @@ export async function provision(folder: ClusterFolder, wanted: WantedHosts, nowM
     masters: mastersOf(hosts), controlPlaneEndpoint: urlOf(controlPlaneEndpoint(hosts)), workers: hosts.filter(({ role }) => role === 'worker'),
     serviceCidr: SERVICE_CIDR, nowMs, extraDnsNames: ['localhost'], extraIpAddresses: ['127.0.0.1'],
   });
-  for (const host of hosts) provisionHost(folder, host, hosts, filesOf(host, pki.get(host.name) ?? new Map(), externalEtcd), externalEtcd?.servers);
-  folder.markProvisioned({ addonsApplied: false, isRootless: isRootless(), hosts, ...(externalEtcd === undefined ? {} : { externalEtcd: externalEtcd.servers }) });
+  for (const host of hosts) provisionHost(folder, { host, hosts, pki: filesOf(host, pki.get(host.name) ?? new Map(), externalEtcd), isFast, externalEtcd: externalEtcd?.servers });
+  folder.markProvisioned({ addonsApplied: false, isRootless: isRootless(), hosts, ...(externalEtcd === undefined ? {} : { externalEtcd: externalEtcd.servers }), ...(isFast ? { isFast } : {}) });
 }
 
 /** The admin kubeconfig for the machine itself, with the address that the supervisor listens on. */
@@ -79,7 +81,7 @@ export async function provisionWorker(folder: ClusterFolder, host: HostLayout, n
   const pki = folder.hostData(MASTER.name, '/etc/kubernetes/pki');
   const ca = { certPem: readFileSync(`${pki}/ca.crt`, 'utf8'), keyPem: readFileSync(`${pki}/ca.key`, 'utf8') };
   rmSync(folder.hostFolder(host.name), { recursive: true, force: true }); // an earlier attempt that was cut short
-  provisionHost(folder, host, [...folder.hosts, host], await nodeFiles(host, ca, urlOf(controlPlaneEndpoint(folder.hosts)), nowMs));
+  provisionHost(folder, { host, hosts: [...folder.hosts, host], pki: await nodeFiles(host, ca, urlOf(controlPlaneEndpoint(folder.hosts)), nowMs), isFast: folder.provisioned.isFast ?? false });
 }
 
 export const labHost = (folder: ClusterFolder, { name, address }: HostLayout): LabHost => ({ name, address, folder: folder.hostFolder(name) });
@@ -90,7 +92,15 @@ function filesOf({ role }: HostLayout, pki: ReadonlyMap<string, string>, externa
   return new Map([...[...pki].filter(([path]) => !path.includes('etcd')), ...externalEtcd.files]);
 }
 
-function provisionHost(folder: ClusterFolder, host: HostLayout, hosts: readonly HostLayout[], pki: ReadonlyMap<string, string>, externalEtcd?: readonly string[]): void {
+interface HostDisk {
+  readonly host: HostLayout;
+  readonly hosts: readonly HostLayout[];
+  readonly pki: ReadonlyMap<string, string>;
+  readonly isFast: boolean;
+  readonly externalEtcd?: readonly string[] | undefined;
+}
+
+function provisionHost(folder: ClusterFolder, { host, hosts, pki, isFast, externalEtcd }: HostDisk): void {
   const data = (path: string) => folder.hostData(host.name, path);
   for (const path of HOST_DATA_FOLDERS) mkdirSync(data(path), { recursive: true });
   for (const part of ['upper', 'work', 'root', ...(isRootless() ? ['usr-upper', 'usr-work'] : [])]) mkdirSync(`${folder.hostFolder(host.name)}/${part}`, { recursive: true });
@@ -102,7 +112,7 @@ function provisionHost(folder: ClusterFolder, host: HostLayout, hosts: readonly 
     writeFileSync(target, text);
     chmodSync(target, mode);
   };
-  const files = hostFiles({ host, hosts, gateway: GATEWAY, pki, cgroupRoot: `/${folder.cgroup}/${host.name}`, ...(externalEtcd === undefined ? {} : { externalEtcd }) });
+  const files = hostFiles({ host, hosts, gateway: GATEWAY, pki, isFast, cgroupRoot: `/${folder.cgroup}/${host.name}`, ...(externalEtcd === undefined ? {} : { externalEtcd }) });
   for (const file of files) {
     write(file);
     // The machine's own systemctl and the like must not answer on a host.

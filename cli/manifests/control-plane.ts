@@ -3,6 +3,7 @@
 import { stringify } from 'yaml';
 import type { Container, Pod, Probe } from '#lib/kinds/types/core-v1.ts';
 import { API_PORT, KUBERNETES_VERSION, POD_CIDR, SERVICE_CIDR } from '../cluster-layout.ts';
+import { FAST_LIVENESS, FAST_READINESS, fastArguments } from './fast-failure-detection.ts';
 
 export const ETCD_IMAGE = 'registry.k8s.io/etcd:3.6.8-0';
 const PKI = '/etc/kubernetes/pki';
@@ -37,15 +38,15 @@ export interface StaticPodMount {
   readonly type: 'File' | 'Directory';
 }
 
-function podOf(pod: StaticPod, extra: readonly StaticPodMount[]): Pod {
+function podOf(pod: StaticPod, extra: readonly StaticPodMount[], isFast: boolean): Pod {
   const container: Container = {
     name: pod.name,
     image: pod.image,
     imagePullPolicy: 'IfNotPresent',
-    command: [...pod.command],
+    command: [...pod.command, ...(isFast ? fastArguments(pod.name) : [])],
     resources: { requests: { cpu: pod.cpu, ...(pod.memory === undefined ? {} : { memory: pod.memory }) } },
-    livenessProbe: probe(pod.live, 8, 10),
-    ...(pod.ready === undefined ? {} : { readinessProbe: probe(pod.ready, 3, 1) }),
+    livenessProbe: { ...probe(pod.live, 8, 10), ...(isFast ? FAST_LIVENESS : {}) },
+    ...(pod.ready === undefined ? {} : { readinessProbe: { ...probe(pod.ready, 3, 1), ...(isFast ? FAST_READINESS : {}) } }),
     startupProbe: probe(pod.live, 24, 10),
     volumeMounts: [
       ...pod.files.map(({ path, writable }) => ({ name: volumeName(path), mountPath: path, ...(writable ? {} : { readOnly: true }) })),
@@ -85,10 +86,12 @@ export interface ControlPlaneOptions {
   readonly extraMounts?: ((pod: string) => readonly StaticPodMount[]) | undefined;
   /** URLs of an etcd outside the cluster, which gets no static pod then. */
   readonly externalEtcd?: readonly string[] | undefined;
+  /** With the timings of fast-failure-detection.ts. */
+  readonly isFast?: boolean;
 }
 
 /** File name (without folder) to YAML. */
-export function controlPlaneManifests(host: Master, { masters, extraMounts = () => [], externalEtcd = [] }: ControlPlaneOptions): ReadonlyMap<string, string> {
+export function controlPlaneManifests(host: Master, { masters, extraMounts = () => [], externalEtcd = [], isFast = false }: ControlPlaneOptions): ReadonlyMap<string, string> {
   const { name, address } = host;
   const apiserver: Endpoint = { host: address, path: '/livez', port: API_PORT, scheme: 'HTTPS' };
   const pods: StaticPod[] = [
@@ -151,5 +154,5 @@ export function controlPlaneManifests(host: Master, { masters, extraMounts = () 
         flag('bind-address', '127.0.0.1'), flag('kubeconfig', '/etc/kubernetes/scheduler.conf'), flag('leader-elect', 'true')],
     },
   ];
-  return new Map(pods.filter(({ name: pod }) => pod !== 'etcd' || externalEtcd.length === 0).map((pod) => [`${pod.name}.yaml`, stringify(podOf(pod, extraMounts(pod.name)), { lineWidth: 0 })]));
+  return new Map(pods.filter(({ name: pod }) => pod !== 'etcd' || externalEtcd.length === 0).map((pod) => [`${pod.name}.yaml`, stringify(podOf(pod, extraMounts(pod.name), isFast), { lineWidth: 0 })]));
 }

@@ -1,15 +1,18 @@
 // /var/lib/kubelet/config.yaml as kubeadm writes it, with this cluster's addresses.
 import { stringify } from 'yaml';
 import { CLUSTER_DNS } from '../cluster-layout.ts';
+import { FAST_KUBELET } from './fast-failure-detection.ts';
 
 export interface KubeletConfigOptions {
   readonly isControlPlane: boolean;
   readonly cgroupRoot: string;
   /** What pods get that do not ask the cluster's DNS, CoreDNS above all. Default: /etc/resolv.conf. */
   readonly resolvConf?: string;
+  /** With the timings of fast-failure-detection.ts. */
+  readonly isFast?: boolean;
 }
 
-export function kubeletConfiguration({ isControlPlane, cgroupRoot, resolvConf = '/etc/resolv.conf' }: KubeletConfigOptions): string {
+export function kubeletConfiguration({ isControlPlane, cgroupRoot, resolvConf = '/etc/resolv.conf', isFast = false }: KubeletConfigOptions): string {
   return stringify({
     apiVersion: 'kubelet.config.k8s.io/v1beta1',
     kind: 'KubeletConfiguration',
@@ -28,6 +31,7 @@ export function kubeletConfiguration({ isControlPlane, cgroupRoot, resolvConf = 
     resolvConf,
     rotateCertificates: false,
     staticPodPath: '/etc/kubernetes/manifests',
+    ...(isFast ? FAST_KUBELET : {}),
     ...(isControlPlane ? { registerWithTaints: [{ key: 'node-role.kubernetes.io/control-plane', effect: 'NoSchedule' }] } : {}),
   });
 }

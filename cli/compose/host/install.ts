@@ -29,14 +29,16 @@ export interface Installation {
   readonly name: string;
   readonly hosts: readonly HostLayout[];
   readonly gateway: string;
+  /** With the timings of ../../manifests/fast-failure-detection.ts. */
+  readonly isFast: boolean;
 }
 
-export async function installHost({ name, hosts, gateway }: Installation): Promise<void> {
+export async function installHost({ name, hosts, gateway, isFast }: Installation): Promise<void> {
   const host = hosts.find((candidate) => candidate.name === name);
   if (!host) throw new Error(`${name} is no host of a cluster of ${hosts.map((each) => each.name).join(', ')}: set COMPOSE_PROFILES=ha, here and in every other docker compose command, instead of --profile ha`);
   const pki = host.name === mastersOf(hosts)[0]?.name ? await initialize(host, hosts) : await joined();
   const files = hostFiles({
-    host, hosts, gateway, pki, cgroupRoot: '/', resolvConf: RESOLV_CONF_OF_PODS, foreignTables: FOREIGN_TABLES,
+    host, hosts, gateway, pki, isFast, cgroupRoot: '/', resolvConf: RESOLV_CONF_OF_PODS, foreignTables: FOREIGN_TABLES,
     staticPodMounts: (component) => [{ hostPath: LINK, path: `/usr/local/bin/${component}`, type: 'File' }, { hostPath: CONTROL_PLANE_FOLDER, path: CONTROL_PLANE_FOLDER, type: 'Directory' }],
   });
   // Static pods last: the containers of the control plane start theirs as soon as they see the manifest.
@@ -49,14 +51,14 @@ export async function installHost({ name, hosts, gateway }: Installation): Promi
 }
 
 /** Which container runtime the host starts with from its next boot on. Throws when there is no such runtime. */
-export function chooseContainerRuntime({ name, hosts, gateway }: Installation, chosen: string): void {
+export function chooseContainerRuntime({ name, hosts, gateway, isFast }: Installation, chosen: string): void {
   const host = hosts.find((candidate) => candidate.name === name);
   const containerRuntime = CONTAINER_RUNTIMES.find((runtime) => runtime === chosen);
   if (!host) throw new Error(`no host of the cluster is called ${name}`);
   if (!containerRuntime) throw new Error(`CONTAINER_RUNTIME must be one of ${CONTAINER_RUNTIMES.join(', ')}, not "${chosen}"`);
   const missing = containerRuntime === 'containerd' ? ['containerd', 'runc'].filter((program) => findProgram(program) === undefined) : [];
   if (missing.length > 0) throw new Error(`${missing.join(' and ')} not installed in this image: docker compose build w3-k8s`);
-  for (const { path, text, mode } of serviceFiles({ host, hosts, gateway, foreignTables: FOREIGN_TABLES, containerRuntime })) write(path, text, mode);
+  for (const { path, text, mode } of serviceFiles({ host, hosts, gateway, foreignTables: FOREIGN_TABLES, containerRuntime, isFast })) write(path, text, mode);
   if (containerRuntime === 'containerd') return;
   for (const { path, text } of realContainerdFiles()) {
     if (!existsSync(path) || readFileSync(path, 'utf8') !== text) continue;

@@ -9,12 +9,13 @@ import { keepDown, letUp, replacePods, reportContainer, signalComponent } from '
 
 const [verb, name = ''] = process.argv.slice(2);
 const { hosts, gateway } = hostsOf(process.env['K8S_SUBNET'] ?? '', process.env['COMPOSE_PROFILES'] ?? '');
+const isFast = (process.env['K8S_FAST_FAILURE_DETECTION'] ?? '') !== '';
 switch (verb) {
   case 'install':
-    void installHost({ name, hosts, gateway });
+    void installHost({ name, hosts, gateway, isFast });
     break;
   case 'runtime':
-    chooseContainerRuntime({ name, hosts, gateway }, process.argv[4] ?? '');
+    chooseContainerRuntime({ name, hosts, gateway, isFast }, process.argv[4] ?? '');
     break;
   case 'initialize':
     void initializeCluster(hosts).then(() => writeFileSync('/etc/kubreak/initialized', ''));

@@ -1,0 +1,79 @@
+// The timings of `kubreak up --fast-failure-detection`: upstream's flags, fields and variables with smaller values, as data. What
+// is not here is left at upstream's. The table in docs/failure-lab.md is made of this.
+
+export interface Timing {
+  /** Whose it is, as people call it. */
+  readonly of: string;
+  /** Flag, field of a configuration file, field of a pod, or variable. */
+  readonly setting: string;
+  /** Upstream's default, or what kubeadm writes. */
+  readonly upstream: string;
+  readonly fast: string;
+  /** What it decides, in a few words. */
+  readonly decides: string;
+}
+
+const flagsOf = (of: string, rows: readonly (readonly [name: string, upstream: string, fast: string, decides: string])[]): readonly Timing[] =>
+  rows.map(([name, upstream, fast, decides]) => ({ of, setting: `--${name}`, upstream, fast, decides }));
+
+/** Half of upstream's would be 7.5 s, 5 s and 1 s: an API server that stands still for 4 s is broken, on a laptop under load too. */
+const LEADER_ELECTION = [
+  ['leader-elect-lease-duration', '15s', '6s', 'when another instance takes over'],
+  ['leader-elect-renew-deadline', '10s', '4s', 'when a leader that cannot renew gives up, and ends'],
+  ['leader-elect-retry-period', '2s', '1s', 'how often it is tried'],
+] as const;
+
+/** By the name of the static pod. */
+export const FAST_FLAGS: Readonly<Record<string, readonly Timing[]>> = {
+  'kube-apiserver': flagsOf('kube-apiserver', [
+    ['default-not-ready-toleration-seconds', '300', '10', 'how long pods stay on a node that is not ready'],
+    ['default-unreachable-toleration-seconds', '300', '10', 'the same for one that is not heard of'],
+  ]),
+  'kube-controller-manager': flagsOf('kube-controller-manager', [
+    ['node-monitor-period', '5s', '1s', 'how often the leases of nodes are looked at'],
+    ['node-monitor-grace-period', '50s', '8s', 'silence after which a node is NotReady (Unknown)'],
+    ['node-startup-grace-period', '1m0s', '20s', 'the same for a node that has never reported'],
+    ['node-eviction-rate', '0.1', '1', 'nodes a second whose pods are evicted'],
+    ...LEADER_ELECTION,
+    ['horizontal-pod-autoscaler-sync-period', '15s', '5s', 'how often scaling is reconsidered'],
+    ['horizontal-pod-autoscaler-downscale-stabilization', '5m0s', '20s', 'how long a high recommendation holds back scaling down'],
+    ['horizontal-pod-autoscaler-cpu-initialization-period', '5m0s', '20s', 'time after start in which CPU samples may not count'],
+    ['horizontal-pod-autoscaler-initial-readiness-delay', '30s', '5s', 'time after start in which unreadiness is that of a start'],
+  ]),
+  'kube-scheduler': flagsOf('kube-scheduler', LEADER_ELECTION),
+};
+
+/** Fields of KubeletConfiguration. nodeStatusReportFrequency stays what it is: left out, it would follow nodeStatusUpdateFrequency. */
+export const FAST_KUBELET: Readonly<Record<string, unknown>> = {
+  nodeStatusUpdateFrequency: '2s',
+  nodeStatusReportFrequency: '5m0s',
+  nodeLeaseDurationSeconds: 8,
+  evictionPressureTransitionPeriod: '10s',
+  crashLoopBackOff: { maxContainerRestartPeriod: '10s' },
+  featureGates: { ReduceDefaultCrashLoopBackOffDecay: true },
+};
+
+/** Of the control plane's static pods: five failures at 2 s each, of which none may take longer than 3 s. */
+export const FAST_LIVENESS = { periodSeconds: 2, timeoutSeconds: 3, failureThreshold: 5 } as const;
+export const FAST_READINESS = { periodSeconds: 1, timeoutSeconds: 3, failureThreshold: 3 } as const;
+
+/** Seconds after which the host starts its services again; kubeadm's and containerd's systemd units say 10 and 5. */
+export const FAST_RESTART_SECONDS = { kubelet: 2, containerd: 1 } as const;
+
+const row = (of: string, setting: string, upstream: string, fast: string, decides: string): Timing => ({ of, setting, upstream, fast, decides });
+
+/** All of them, for people. */
+export const FAST_TIMINGS: readonly Timing[] = [
+  ...Object.values(FAST_FLAGS).flat(),
+  row('kubelet', 'nodeLeaseDurationSeconds', '40', String(FAST_KUBELET['nodeLeaseDurationSeconds']), 'the node\'s lease; it is renewed four times in that time: every 10 s, every 2 s'),
+  row('kubelet', 'nodeStatusUpdateFrequency', '10s', String(FAST_KUBELET['nodeStatusUpdateFrequency']), 'how often the node is looked at; longest wait for an answer to a renewal'),
+  row('kubelet', 'evictionPressureTransitionPeriod', '5m0s', String(FAST_KUBELET['evictionPressureTransitionPeriod']), 'how long a pressure must be gone before its condition goes'),
+  row('kubelet', 'featureGates.ReduceDefaultCrashLoopBackOffDecay', 'false', 'true', 'first wait of CrashLoopBackOff: 10 s, 1 s'),
+  row('kubelet', 'crashLoopBackOff.maxContainerRestartPeriod', '5m0s', '10s', 'longest wait of CrashLoopBackOff'),
+  row('static pods', 'livenessProbe', '10 s × 8, timeout 15 s', `${FAST_LIVENESS.periodSeconds} s × ${FAST_LIVENESS.failureThreshold}, timeout ${FAST_LIVENESS.timeoutSeconds} s`, 'when one that hangs is started again'),
+  row('static pods', 'readinessProbe', '1 s × 3, timeout 15 s', `${FAST_READINESS.periodSeconds} s × ${FAST_READINESS.failureThreshold}, timeout ${FAST_READINESS.timeoutSeconds} s`, 'when it is not Ready'),
+  row('systemd', 'RestartSec of the kubelet', '10', String(FAST_RESTART_SECONDS.kubelet), 'when a killed kubelet is back'),
+  row('systemd', 'RestartSec of containerd', '5', String(FAST_RESTART_SECONDS.containerd), 'when a killed runtime is back'),
+];
+
+export const fastArguments = (pod: string): readonly string[] => (FAST_FLAGS[pod] ?? []).map(({ setting, fast }) => `${setting}=${fast}`);
