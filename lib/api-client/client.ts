@@ -76,6 +76,8 @@ const PATCH_CONTENT_TYPES: Readonly<Record<PatchType, string>> = {
 
 export interface RequestOptions {
   readonly signal?: AbortSignal | undefined;
+  /** Longest wait for the answer; milliseconds. */
+  readonly timeoutMs?: number | undefined;
 }
 
 /** Longest wait for an answer to anything but a watch; milliseconds. Source: client-go discovery's 32 s. */
@@ -126,6 +128,7 @@ export function transportFor({ server, caPem, certPem, keyPem, tlsServerName, in
       }
       return (await useHttp1()).send(request);
     },
+    drop: () => http2?.drop(),
     close: async () => {
       await Promise.all([http2?.close(), http1?.then((transport) => transport.close())]);
     },
@@ -215,7 +218,7 @@ export class ApiClient {
 
   /** A request to any path, for what has no kind. `body` undefined: none. */
   async request<R>(method: HttpMethod, path: string, body?: unknown, options?: RequestOptions, contentType = 'application/json'): Promise<R> {
-    return withDeadline(REQUEST_TIMEOUT_MS, options?.signal, async (signal) => {
+    return withDeadline(options?.timeoutMs ?? REQUEST_TIMEOUT_MS, options?.signal, async (signal) => {
       const response = await this.#send(method, path, body === undefined ? undefined : JSON.stringify(body), contentType, signal);
       if (response.statusCode >= 300) throw await statusErrorOf(response);
       const type = response.headers['content-type'];
@@ -245,6 +248,11 @@ export class ApiClient {
       this.#token = { value: (await readFile(tokenFile, 'utf8')).trim(), readAtMs: nowMs };
     }
     return this.#token.value;
+  }
+
+  /** Breaks off all connections, watches included; whatever comes next makes new ones. */
+  dropConnections(): void {
+    this.#transport.drop();
   }
 
   /** Ends all connections, watches included. */

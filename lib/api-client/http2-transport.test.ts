@@ -150,6 +150,17 @@ describe('the client over HTTP/2', () => {
     assert.equal(sessionsEver, 2);
   });
 
+  test('whoever drops the connections is heard by their watches, and served again', async () => {
+    const api = await serve();
+    const one = watch(api);
+    await one.next();
+    const next = one.next();
+    api.dropConnections();
+    await assert.rejects(next, (error) => error instanceof TransportError);
+    assert.equal((await api.list(configMapKind)).items.length, 2);
+    assert.equal(sessionsEver, 2);
+  });
+
   test('a connection to a host that has gone silent is given up', async (t) => {
     await serve();
     const links: (readonly [client: Socket, server: Socket])[] = [];

@@ -3,6 +3,7 @@
 import { once } from 'node:events';
 import { connect as connectHttp2, constants, type ClientHttp2Session, type ClientHttp2Stream } from 'node:http2';
 import { connect as connectTls, type SecureContext, type TLSSocket } from 'node:tls';
+import { connectionHealth, type ConnectionHealth } from './connection-health.ts';
 import type { Transport, TransportRequest, TransportResponse } from './transport.ts';
 
 export interface Http2Options {
@@ -11,13 +12,13 @@ export interface Http2Options {
   readonly secureContext: SecureContext;
   readonly servername?: string | undefined;
   readonly rejectUnauthorized: boolean;
+  /** Default: what the process's variables say. */
+  readonly health?: ConnectionHealth;
 }
 
 /** Milliseconds. Source: net/http DefaultTransport's dialer in client-go (30 s), less what a person waits for. */
 const CONNECT_TIMEOUT_MS = 10_000;
-/** A connection without a byte from the server for this long is asked whether it lives; how long the answer may take. Source: apimachinery util/net/http.go. */
-const READ_IDLE_TIMEOUT_MS = 30_000;
-const PING_TIMEOUT_MS = 15_000;
+/** How often connections are looked at; more often when they are to be asked sooner. */
 const HEALTH_PERIOD_MS = 15_000;
 /** A connection without a stream for so long is closed. Source: net/http DefaultTransport, IdleConnTimeout. */
 const IDLE_TIMEOUT_MS = 90_000;
@@ -79,6 +80,10 @@ export class Http2Transport implements Transport {
     }
   }
 
+  drop(): void {
+    for (const { session } of this.#connections) session.destroy(new Error('http2: client connection force closed'));
+  }
+
   async close(): Promise<void> {
     this.#closing.abort(new Error('the client is closed'));
     await Promise.all([...this.#connections].map(async ({ session, socket }) => {
@@ -133,7 +138,7 @@ export class Http2Transport implements Transport {
       this.#connections.delete(connection);
     });
     this.#connections.add(connection);
-    watchHealth(connection);
+    watchHealth(connection, this.#options.health ?? connectionHealth(process.env));
     if (this.#closing.signal.aborted) session.destroy();
     return connection;
   }
@@ -156,15 +161,16 @@ export class Http2Transport implements Transport {
 }
 
 /** Finds a peer that is gone without a word: its host lost its power, or the network between is cut. Ends what is not used. */
-function watchHealth(connection: Connection): void {
+function watchHealth(connection: Connection, { readIdleMs, pingMs }: ConnectionHealth): void {
   const { session, socket } = connection;
+  const periodMs = readIdleMs === 0 ? HEALTH_PERIOD_MS : Math.min(HEALTH_PERIOD_MS, readIdleMs / 2);
   let idleMs = 0;
   let seen = socket.bytesRead;
   let quietMs = 0;
   let pinged = false;
   const timer = setInterval(() => {
     if (session.destroyed) return void socket.destroy(); // it ended in good order, but the server does not hang up
-    idleMs = connection.streams === 0 && !connection.wasUsed ? idleMs + HEALTH_PERIOD_MS : 0;
+    idleMs = connection.streams === 0 && !connection.wasUsed ? idleMs + periodMs : 0;
     connection.wasUsed = false;
     if (idleMs >= IDLE_TIMEOUT_MS) {
       connection.isLeaving = true;
@@ -176,16 +182,16 @@ function watchHealth(connection: Connection): void {
       quietMs = 0;
       return;
     }
-    quietMs += HEALTH_PERIOD_MS;
-    if (quietMs < READ_IDLE_TIMEOUT_MS || pinged || session.destroyed) return;
+    quietMs += periodMs;
+    if (readIdleMs === 0 || quietMs < readIdleMs || pinged || session.destroyed) return;
     pinged = true;
-    const late = setTimeout(() => session.destroy(new Error('http2: client connection lost')), PING_TIMEOUT_MS);
+    const late = setTimeout(() => session.destroy(new Error('http2: client connection lost')), pingMs);
     late.unref();
     session.ping(() => {
       clearTimeout(late);
       pinged = false;
     });
-  }, HEALTH_PERIOD_MS);
+  }, periodMs);
   timer.unref();
   session.once('close', () => clearInterval(timer));
 }

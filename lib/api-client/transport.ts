@@ -23,6 +23,8 @@ export interface TransportResponse {
 
 export interface Transport {
   send(request: TransportRequest): Promise<TransportResponse>;
+  /** Breaks off all connections; the next request makes new ones. */
+  drop(): void;
   /** Ends all connections. */
   close(): Promise<void>;
 }
