@@ -244,37 +244,61 @@ export class NodeAgent {
   }
 
   async #renewForEver(): Promise<void> {
-    const { clock, log, random, leaseDurationSeconds, signal } = this.#options;
+    const { api, clock, log, random, leaseDurationSeconds, signal } = this.#options;
     const everyMs = (leaseDurationSeconds * 1000) / RENEWALS_PER_LEASE;
     let lease: Lease | undefined;
+    let failures = 0;
     while (!signal.aborted) {
       let waitMs = jitterMs(random, everyMs, 0.04);
       try {
         lease = await this.#renew(lease);
+        if (failures > 0) await this.#lookAfterSilence();
+        failures = 0;
       } catch (error) {
         if (signal.aborted) return;
         if (!(error instanceof StatusError) && !(error instanceof TransportError)) throw error;
         lease = undefined;
+        failures += 1;
         log.warn({ err: error }, 'failed to update node lease, will retry');
+        // The network between may have been cut, and what is open hang for minutes. Source: kubelet_node_status.go, onRepeatedHeartbeatFailure.
+        if (failures > 1 && error instanceof TransportError) api.dropConnections();
         waitMs = Math.min(waitMs, 1_000);
       }
       await clock.sleep(waitMs, signal).catch(() => undefined);
     }
   }
 
+  /** Meanwhile the node may have been called lost, which the watch tells later. Upstream's kubelet asks each time it looks. */
+  async #lookAfterSilence(): Promise<void> {
+    const { api, name, signal } = this.#options;
+    try {
+      this.#take(await api.get(nodeKind, undefined, name, { signal, timeoutMs: this.#heartbeatTimeoutMs }));
+      this.#wake?.();
+    } catch (error) {
+      if (!isNotFound(error)) throw error; // deleted, which is the watch's to tell
+    }
+  }
+
+  /** Source: cmd/kubelet/app/server.go, heartbeatClientConfig. */
+  get #heartbeatTimeoutMs(): number {
+    const { updateFrequencyMs, leaseDurationSeconds } = this.#options;
+    return Math.min(updateFrequencyMs, leaseDurationSeconds * 1000);
+  }
+
   async #renew(known: Lease | undefined): Promise<Lease> {
-    const { api, name, clock, leaseDurationSeconds, signal } = this.#options;
+    const { api, name, clock, leaseDurationSeconds } = this.#options;
+    const options = { signal: this.#options.signal, timeoutMs: this.#heartbeatTimeoutMs };
     const spec = { holderIdentity: name, leaseDurationSeconds, renewTime: formatMicroTime(clock.nowMs()) };
     const uid = this.#node?.metadata.uid;
     const ownerReferences = uid === undefined ? undefined : [{ apiVersion: 'v1', kind: 'Node', name, uid }];
     try {
-      const lease = known ?? await api.get(leaseKind, LEASE_NAMESPACE, name, { signal });
-      return await api.update(leaseKind, { ...lease, metadata: { ...lease.metadata, ...(ownerReferences ? { ownerReferences } : {}) }, spec: { ...lease.spec, ...spec } }, { signal });
+      const lease = known ?? await api.get(leaseKind, LEASE_NAMESPACE, name, options);
+      return await api.update(leaseKind, { ...lease, metadata: { ...lease.metadata, ...(ownerReferences ? { ownerReferences } : {}) }, spec: { ...lease.spec, ...spec } }, options);
     } catch (error) {
       if (isConflict(error) && known) return this.#renew(undefined);
       if (!isNotFound(error)) throw error;
     }
-    return api.create(leaseKind, { metadata: { name, namespace: LEASE_NAMESPACE, ...(ownerReferences ? { ownerReferences } : {}) }, spec }, { signal });
+    return api.create(leaseKind, { metadata: { name, namespace: LEASE_NAMESPACE, ...(ownerReferences ? { ownerReferences } : {}) }, spec }, options);
   }
 }
 
