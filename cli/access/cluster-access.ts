@@ -1,4 +1,5 @@
 // A running cluster as the command line reaches it, in local mode and in containers alike: what levers, drills and chaos are built on.
+import type { Readable } from 'node:stream';
 import type { HostLayout } from '../cluster-layout.ts';
 import type { InstanceReport } from '../local/instances.ts';
 
@@ -9,10 +10,14 @@ export interface CommandResult {
 }
 
 export interface CommandOptions {
-  /** For its standard input. */
-  readonly input?: string;
+  /** For its standard input; a stream may go on while it runs. */
+  readonly input?: string | Readable;
   /** It is killed after so long; milliseconds, a minute if not given. */
   readonly timeoutMs?: number;
+  /** Takes each line of its standard output as it comes; the result has none then. */
+  readonly onLine?: (line: string) => void;
+  /** It is killed when this aborts, and ends as one that was killed. */
+  readonly signal?: AbortSignal;
 }
 
 /** A process that a lever was pulled on. */

@@ -10,7 +10,7 @@ const TIMED_OUT = 124;
 const KILLED = 137;
 
 /** Throws UserError when the program is not installed. */
-export function runCommand(words: readonly string[], { input = '', timeoutMs = DEFAULT_TIMEOUT_MS }: CommandOptions = {}): Promise<CommandResult> {
+export function runCommand(words: readonly string[], { input = '', timeoutMs = DEFAULT_TIMEOUT_MS, onLine, signal }: CommandOptions = {}): Promise<CommandResult> {
   const [program = '', ...args] = words;
   return new Promise((resolve, reject) => {
     const child = spawn(program, args, { stdio: 'pipe', detached: true });
@@ -18,22 +18,39 @@ export function runCommand(words: readonly string[], { input = '', timeoutMs = D
     let end: number | undefined;
     const kill = (code: number): void => {
       end ??= code;
-      if (child.pid !== undefined) process.kill(-child.pid, 'SIGKILL'); // with what it started
+      try {
+        if (child.pid !== undefined) process.kill(-child.pid, 'SIGKILL'); // with what it started
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error; // it has just ended
+      }
     };
     const timer = setTimeout(() => kill(TIMED_OUT), timeoutMs);
     for (const name of ['stdout', 'stderr'] as const) {
       child[name].setEncoding('utf8').on('data', (text: string) => {
         output[name] += text;
+        if (name === 'stdout' && onLine) {
+          const lines = output[name].split('\n');
+          output[name] = lines.pop() ?? '';
+          lines.forEach(onLine);
+        }
         if (output[name].length > MAX_OUTPUT_BYTES) kill(KILLED);
       });
     }
-    child.stdin.on('error', () => undefined).end(input); // who does not read it has ended, and says so by its exit code
+    child.stdin.on('error', () => undefined); // who does not read it has ended, and says so by its exit code
+    if (typeof input === 'string') child.stdin.end(input);
+    else input.pipe(child.stdin);
+    const onAbort = (): void => kill(KILLED);
+    if (signal?.aborted === true) onAbort();
+    signal?.addEventListener('abort', onAbort, { once: true });
     child.once('error', (error: NodeJS.ErrnoException) => {
       clearTimeout(timer);
+      signal?.removeEventListener('abort', onAbort);
       reject(error.code === 'ENOENT' ? new UserError(`the program ${program} is not installed`) : error);
     });
     child.once('close', (code) => {
       clearTimeout(timer);
+      signal?.removeEventListener('abort', onAbort);
+      if (typeof input !== 'string') input.destroy();
       resolve({ code: end ?? code ?? KILLED, stdout: output.stdout, stderr: end === TIMED_OUT ? `${output.stderr}no answer within ${timeoutMs / 1000} s` : output.stderr });
     });
   });
