@@ -2,6 +2,7 @@
 import { Command, CommanderError } from 'commander';
 import { accessOf } from './access/access-option.ts';
 import { addComposeCommands } from './compose/commands.ts';
+import { addChaosCommand } from './commands/chaos.ts';
 import { acceptDirEverywhere } from './commands/cluster-option.ts';
 import { addDownCommand } from './commands/down.ts';
 import { addEtcdCommand } from './commands/etcd.ts';
@@ -48,6 +49,7 @@ else {
 }
 addLeverCommands(program, accessOf);
 addFaultCommands(program, accessOf);
+addChaosCommand(program, accessOf);
 if (!isCompose) acceptDirEverywhere(program);
 program.addHelpText('after', `
 ${isCompose ? 'Start the cluster with docker compose up -d, stop it with docker compose down (-v: its data, too).\n' : ''}Exit codes: 0 done, 1 it could not be done, 2 the command was not understood, 3 no cluster is running.

@@ -2,9 +2,9 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { scratchFolder } from '#lib/testing/scratch-folder.ts';
+import { inPodByKubectl, type BreakableCluster } from '../../cli/chaos/breakable.ts';
 import { HOSTS } from '../../cli/cluster-layout.ts';
 import { runCommand } from '../e2e/cluster.ts';
-import type { BreakableCluster } from './run-rounds.ts';
 
 const hosts = HOSTS.map(({ name }) => name);
 const processes = ['etcd', 'apiserver', 'controller-manager', 'scheduler', ...hosts];
@@ -27,6 +27,7 @@ export async function breakableComposeCluster(): Promise<BreakableCluster> {
   writeFileSync(kubeconfig, config.replace(/server: .*/, `server: https://${published}`), { mode: 0o600 });
   return {
     kubeconfig,
+    hosts: HOSTS,
     targets: { processes, hosts, faults: ['kill', 'stop', 'pause', 'reboot', 'unplug'] },
     damage({ fault, target }) {
       switch (fault) {
@@ -52,7 +53,7 @@ export async function breakableComposeCluster(): Promise<BreakableCluster> {
     on: (host, ...command) => docker('exec', host, ...command),
     // The machine has the network's gateway.
     outside: (program = '', ...words) => runCommand(program, words),
-    inPod: (pod, ...command) => runCommand('kubectl', ['--kubeconfig', kubeconfig, 'exec', pod, '--', ...command], { timeoutMs: 15_000 }),
+    inPod: inPodByKubectl(kubeconfig),
     everywhere: (...command) => Promise.all(processes.map((container) => docker('exec', container, ...command))),
   };
 }

@@ -1,22 +1,19 @@
 // A cluster of local mode, broken by the levers of kubreak.
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { COMPONENTS, HOSTS } from '../../cli/cluster-layout.ts';
-import { runCommand, type TestCluster } from '../e2e/cluster.ts';
-import type { BreakableCluster, Result } from './run-rounds.ts';
+import { inPodByKubectl, processesOf, type BreakableCluster } from '../../cli/chaos/breakable.ts';
+import { HOSTS } from '../../cli/cluster-layout.ts';
+import { runCommand, type Result, type TestCluster } from '../e2e/cluster.ts';
 
 const hosts = HOSTS.map(({ name }) => name);
-const processes = COMPONENTS.flatMap(({ name, hosts: where }) => {
-  if (where === 'any') return [name];
-  return (where === 'every' ? hosts : hosts.slice(0, 1)).map((host) => `${name}@${host}`);
-});
 
 export function breakableLocalCluster(cluster: TestCluster): BreakableCluster {
   const up = (): Promise<Result> => cluster.kubreak(['up', '--detach', '--port', String(cluster.port)], { timeoutMs: 300_000 });
   const nothing: Promise<Result> = Promise.resolve({ code: 0, stdout: '', stderr: '' });
   return {
     kubeconfig: cluster.kubeconfig,
-    targets: { processes, hosts, faults: ['kill', 'stop', 'pause', 'reboot', 'unplug', 'power-cut', 'down'] },
+    hosts: HOSTS,
+    targets: { processes: processesOf(HOSTS), hosts, faults: ['kill', 'stop', 'pause', 'reboot', 'unplug', 'power-cut', 'down'] },
     damage({ fault, target }) {
       switch (fault) {
         case 'kill': case 'stop': case 'pause': case 'reboot': return cluster.kubreak([fault, target]);
@@ -50,7 +47,7 @@ export function breakableLocalCluster(cluster: TestCluster): BreakableCluster {
       const { labPid } = JSON.parse(readFileSync(join(cluster.folder, 'running.json'), 'utf8')) as { labPid: number };
       return runCommand('nsenter', ['-t', String(labPid), '-n', ...command]);
     },
-    inPod: (pod, ...command) => cluster.kubectl(['exec', pod, '--', ...command], { timeoutMs: 15_000 }),
+    inPod: inPodByKubectl(cluster.kubeconfig),
     everywhere: (...command) => Promise.all(hosts.map((host) => cluster.on(host, ...command))),
   };
 }

@@ -1,10 +1,11 @@
 // npm run chaos -- --seed N --rounds N [--compose] [--rootless] [--deadline SECONDS]: an endurance run. The same seed breaks
 // the same things in the same order. On failure the cluster is left as it is, to be looked at.
 import { parseArgs } from 'node:util';
+import { runRounds } from '../../cli/chaos/rounds.ts';
+import { NotWhole } from '../../cli/chaos/wholeness.ts';
 import { TestCluster } from '../e2e/cluster.ts';
 import { breakableComposeCluster } from './compose.ts';
 import { breakableLocalCluster } from './local.ts';
-import { NotWhole, runRounds } from './run-rounds.ts';
 
 const { values } = parseArgs({
   options: {

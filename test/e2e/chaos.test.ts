@@ -1,7 +1,7 @@
 // A few rounds of the endurance run; many more: npm run chaos.
 import { after, before, describe, test } from 'node:test';
+import { runRounds } from '../../cli/chaos/rounds.ts';
 import { breakableLocalCluster } from '../chaos/local.ts';
-import { runRounds } from '../chaos/run-rounds.ts';
 import { TestCluster } from './cluster.ts';
 
 const SEED = 3;

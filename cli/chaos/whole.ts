@@ -12,6 +12,7 @@ import type { Lease } from '#lib/kinds/types/coordination-v1.ts';
 import type { Event, Node, Pod, Service } from '#lib/kinds/types/core-v1.ts';
 import type { EndpointSlice } from '#lib/kinds/types/discovery-v1.ts';
 import type { KnownPod } from './survey.ts';
+import { belongsOn, COMPONENTS, type HostLayout } from '../cluster-layout.ts';
 import { NAMESPACE, PROBE, PROBE_REPLICAS, STORE, STORE_REPLICAS } from './workloads.ts';
 
 export interface Snapshot {
@@ -25,9 +26,8 @@ export interface Snapshot {
   readonly readyReplicas: { readonly probe: number; readonly store: number };
 }
 
-const MANIFESTS = ['etcd', 'kube-apiserver', 'kube-controller-manager', 'kube-scheduler'];
-/** kube-system of a fresh cluster: control plane, two of CoreDNS, calico-kube-controllers; kube-proxy and calico-node on each host. */
-const SYSTEM_PODS = MANIFESTS.length + 3;
+/** kube-system of a fresh cluster beside the control plane: two of CoreDNS, calico-kube-controllers; kube-proxy and calico-node on each host. */
+const SYSTEM_PODS = 3;
 const SYSTEM_PODS_PER_HOST = 2;
 /** A kubelet renews its Lease every 10 s, a leader every 2 s; milliseconds. */
 const STALE_NODE_LEASE_MS = 25_000;
@@ -49,8 +49,13 @@ export async function takeSnapshot(api: ApiClient, signal: () => AbortSignal): P
 const isTrue = (conditions: readonly { type: string; status: string }[] | undefined, wanted: string): boolean => conditions?.some(({ type, status }) => type === wanted && status === 'True') ?? false;
 const nameOf = ({ metadata }: Pod): string => metadata.name;
 
-/** In a few words; empty when nothing is. */
-export function lackingIn({ nodes, pods, remembered, slices, services, leases, readyReplicas }: Snapshot, hosts: readonly string[], nowMs: number): string {
+/** In a few words; empty when nothing is. `hasClients`: each host has a pod that asks. */
+export function lackingIn(
+  { nodes, pods, remembered, slices, services, leases, readyReplicas }: Snapshot, layouts: readonly HostLayout[], { nowMs, hasClients }: { nowMs: number; hasClients: boolean },
+): string {
+  const hosts = layouts.map(({ name }) => name);
+  const manifests = COMPONENTS.filter(({ supervisedBy }) => supervisedBy === 'static-pod')
+    .flatMap((component) => layouts.filter((layout) => belongsOn(component, layout, layouts)).map(({ name }) => `${component.unit}-${name}`));
   const unready = hosts.filter((host) => !nodes.some(({ metadata, status }) => metadata.name === host && isTrue(status?.conditions, 'Ready')));
   if (unready.length > 0) return `nodes not Ready: ${unready.join(', ')}`;
   const tainted = nodes.filter(({ spec }) => spec?.taints?.some(({ key }) => key.startsWith('node.kubernetes.io/')));
@@ -59,12 +64,13 @@ export function lackingIn({ nodes, pods, remembered, slices, services, leases, r
   const limping = pods.filter(({ status, metadata }) => metadata.deletionTimestamp !== undefined || !isTrue(status?.conditions, 'Ready'));
   if (limping.length > 0) return `pods not Ready: ${limping.map(({ metadata, status }) => `${metadata.name} (${metadata.deletionTimestamp === undefined ? status?.containerStatuses?.[0]?.state?.waiting?.reason ?? status?.phase ?? '?' : 'Terminating'})`).join(', ')}`;
   const count = (namespace: string): number => pods.filter(({ metadata }) => metadata.namespace === namespace).length;
-  const expected = SYSTEM_PODS + SYSTEM_PODS_PER_HOST * hosts.length;
+  const expected = manifests.length + SYSTEM_PODS + SYSTEM_PODS_PER_HOST * hosts.length;
   if (count('kube-system') !== expected) return `${count('kube-system')} pods in kube-system, not ${expected}`;
-  if (count(NAMESPACE) !== PROBE_REPLICAS + STORE_REPLICAS) return `${count(NAMESPACE)} pods of the run, not ${PROBE_REPLICAS + STORE_REPLICAS}`;
+  const ofRun = PROBE_REPLICAS + STORE_REPLICAS + (hasClients ? hosts.length : 0);
+  if (count(NAMESPACE) !== ofRun) return `${count(NAMESPACE)} pods of the run, not ${ofRun}`;
   if (readyReplicas.probe !== PROBE_REPLICAS || readyReplicas.store !== STORE_REPLICAS) return `ready replicas: probe ${readyReplicas.probe}, store ${readyReplicas.store}`;
-  for (const manifest of MANIFESTS) {
-    const mirrors = pods.filter(({ metadata }) => metadata.name.startsWith(`${manifest}-`));
+  for (const manifest of manifests) {
+    const mirrors = pods.filter(({ metadata }) => metadata.name === manifest);
     if (mirrors.length !== 1 || mirrors[0]?.metadata.annotations?.[CONFIG_HASH] === undefined) return `mirror pods of ${manifest}: ${mirrors.map(nameOf).join(', ') || 'none'}`;
   }
   const versions = (all: readonly Pod[]): string => all.map(({ metadata }) => `${metadata.namespace}/${metadata.name} ${metadata.resourceVersion}`).sort().join();
