@@ -18,6 +18,7 @@ export interface RoundsOptions {
 }
 
 const MEND_ATTEMPTS = 5;
+const MEND_AGAIN_MS = 2_000;
 const REQUEST_TIMEOUT_MS = 5_000;
 /** Rounds between two looks at what the processes use. */
 const FOOTPRINT_EVERY = 10;
@@ -86,7 +87,14 @@ class Run {
     await systemClock.sleep(brokenMs);
     const mends = mendOrder.map((index) => damages[index] as Damage);
     const isOfAll = ({ target }: Damage): boolean => target === '';
-    for (const damage of [...mends.filter(isOfAll), ...mends.filter((each) => !isOfAll(each))]) await mend(this.#cluster, damage, print);
+    // What needs another that is down too (a container in the network of its host) waits for that one.
+    let left = [...mends.filter(isOfAll), ...mends.filter((each) => !isOfAll(each))];
+    for (let attempt = 1; left.length > 0 && attempt <= MEND_ATTEMPTS; attempt += 1) {
+      const failed: Damage[] = [];
+      for (const damage of left) if (!(await mend(this.#cluster, damage, print))) failed.push(damage);
+      left = failed;
+      if (left.length > 0) await systemClock.sleep(MEND_AGAIN_MS);
+    }
     await writer.stop();
     this.#writer = writer;
     const recoveryMs = await this.#wholeness.reached();
@@ -105,12 +113,10 @@ class Run {
   }
 }
 
-async function mend(cluster: BreakableCluster, damage: Damage, print: (line: string) => void): Promise<void> {
-  for (let attempt = 1; ; attempt += 1) {
-    const { code, stderr } = await cluster.mend(damage);
-    if (code === 0 || / is not running/.test(stderr)) return;
-    print(`  mending ${describeDamage(damage)}: ${lastLine(stderr)}`);
-    if (attempt === MEND_ATTEMPTS) return; // whether the cluster is whole decides
-    await systemClock.sleep(2_000);
-  }
+/** Whether it is mended; when not, whether the cluster is whole decides. */
+async function mend(cluster: BreakableCluster, damage: Damage, print: (line: string) => void): Promise<boolean> {
+  const { code, stderr } = await cluster.mend(damage);
+  if (code === 0 || / is not running/.test(stderr)) return true;
+  print(`  mending ${describeDamage(damage)}: ${lastLine(stderr)}`);
+  return false;
 }
