@@ -16,16 +16,19 @@ import { ClusterState } from './core/cluster-state.ts';
 import { defaultPlugins } from './core/plugins/registry.ts';
 import { SchedulingQueue } from './core/scheduling-queue.ts';
 import { watchCluster } from './edge/cluster-watch.ts';
+import { loadConfiguration } from './edge/configuration.ts';
 import { schedulerMetrics } from './edge/metrics.ts';
 import { ScheduleLoop } from './edge/schedule-loop.ts';
 import type { schedulerFlags } from './flags.ts';
 
 export async function startScheduler(flags: Flags<typeof schedulerFlags>, environment: Environment, signal: AbortSignal): Promise<void> {
   const { clock, random, log } = environment;
-  const schedulerName = flags.emulatorSchedulerName;
-  const api = connectToApiserver(await loadKubeconfig(flags.kubeconfig), 'kube-scheduler');
+  const { kubeconfig, schedulerName, backoffFirstMs, backoffLongestMs, leaderElection } = await loadConfiguration(flags);
+  const api = connectToApiserver(await loadKubeconfig(kubeconfig), 'kube-scheduler');
   const state = new ClusterState();
-  const queue = new SchedulingQueue({ retryOn: new Map(defaultPlugins.map(({ name, retryOn }) => [name, retryOn])) });
+  const queue = new SchedulingQueue({
+    retryOn: new Map(defaultPlugins.map(({ name, retryOn }) => [name, retryOn])), backoffFirstMs, backoffLongestMs, unschedulableLongestMs: flags.podMaxInUnschedulablePodsDurationMs,
+  });
   const registry = newMetrics();
   const metrics = schedulerMetrics(registry, queue);
   const watch = watchCluster({ api, environment, state, queue, schedulerName, wake: () => loop.wake() });
@@ -46,10 +49,10 @@ export async function startScheduler(flags: Flags<typeof schedulerFlags>, enviro
     await watch.synced(leading);
     await loop.run(leading);
   };
-  if (flags.leaderElect) {
+  if (leaderElection.isOn) {
     await runAsLeader({
-      api, namespace: flags.leaderElectResourceNamespace, name: flags.leaderElectResourceName, identity: `${hostname()}_${randomUUID()}`,
-      leaseDurationMs: flags.leaderElectLeaseDurationMs, renewDeadlineMs: flags.leaderElectRenewDeadlineMs, retryPeriodMs: flags.leaderElectRetryPeriodMs,
+      api, namespace: leaderElection.namespace, name: leaderElection.name, identity: `${hostname()}_${randomUUID()}`,
+      leaseDurationMs: leaderElection.leaseDurationMs, renewDeadlineMs: leaderElection.renewDeadlineMs, retryPeriodMs: leaderElection.retryPeriodMs,
       clock, random, log, signal,
     }, lead);
   } else {

@@ -4,7 +4,7 @@ import { defaultPlugins } from './plugins/registry.ts';
 import { SchedulingQueue } from './scheduling-queue.ts';
 import { pod } from './testing/objects.ts';
 
-const newQueue = () => new SchedulingQueue({ retryOn: new Map(defaultPlugins.map(({ name, retryOn }) => [name, retryOn])) });
+const newQueue = () => new SchedulingQueue({ retryOn: new Map(defaultPlugins.map(({ name, retryOn }) => [name, retryOn])), backoffFirstMs: 1_000, backoffLongestMs: 10_000, unschedulableLongestMs: 300_000 });
 
 test('higher priority comes first, then who waits longest', () => {
   const queue = newQueue();

@@ -3,12 +3,6 @@
 import type { Pod } from '#lib/kinds/types/core-v1.ts';
 import type { ClusterEvent } from './framework.ts';
 
-/** First and longest back-off of a pod that could not be placed; milliseconds. */
-const BACKOFF_FIRST_MS = 1_000;
-const BACKOFF_LONGEST_MS = 10_000;
-/** A pod is tried again after this time whatever happened; milliseconds. */
-const UNSCHEDULABLE_LONGEST_MS = 300_000;
-
 interface QueuedPod {
   pod: Pod;
   /** When it was queued last: the order within one priority. Milliseconds. */
@@ -25,6 +19,11 @@ interface QueuedPod {
 export interface SchedulingQueueOptions {
   /** By plugin name: the events after which a pod that it rejected is worth another try. */
   readonly retryOn: ReadonlyMap<string, readonly ClusterEvent[]>;
+  /** First and longest back-off of a pod that could not be placed; milliseconds. */
+  readonly backoffFirstMs: number;
+  readonly backoffLongestMs: number;
+  /** A pod is tried again after this time whatever happened; milliseconds. */
+  readonly unschedulableLongestMs: number;
 }
 
 export function priorityOf(pod: Pod): number {
@@ -33,10 +32,10 @@ export function priorityOf(pod: Pod): number {
 
 export class SchedulingQueue {
   readonly #pods = new Map<string, QueuedPod>();
-  readonly #retryOn: SchedulingQueueOptions['retryOn'];
+  readonly #options: SchedulingQueueOptions;
 
-  constructor({ retryOn }: SchedulingQueueOptions) {
-    this.#retryOn = retryOn;
+  constructor(options: SchedulingQueueOptions) {
+    this.#options = options;
   }
 
   counts(): Readonly<Record<QueuedPod['place'], number>> {
@@ -112,17 +111,17 @@ export class SchedulingQueue {
     let due = Infinity;
     for (const { place, dueMs, queuedMs } of this.#pods.values()) {
       if (place === 'backoff') due = Math.min(due, dueMs);
-      else if (place === 'unschedulable') due = Math.min(due, queuedMs + UNSCHEDULABLE_LONGEST_MS);
+      else if (place === 'unschedulable') due = Math.min(due, queuedMs + this.#options.unschedulableLongestMs);
     }
     return due === Infinity ? undefined : Math.max(0, due - nowMs);
   }
 
   #helps({ rejectedBy }: QueuedPod, event: ClusterEvent): boolean {
     if (rejectedBy.size === 0) return true;
-    return [...rejectedBy].some((plugin) => this.#retryOn.get(plugin)?.includes(event) ?? false);
+    return [...rejectedBy].some((plugin) => this.#options.retryOn.get(plugin)?.includes(event) ?? false);
   }
   #backoffMs(attempts: number): number {
-    return Math.min(BACKOFF_FIRST_MS * 2 ** Math.max(0, attempts - 1), BACKOFF_LONGEST_MS);
+    return Math.min(this.#options.backoffFirstMs * 2 ** Math.max(0, attempts - 1), this.#options.backoffLongestMs);
   }
   #wake(queued: QueuedPod, nowMs: number): void {
     if (queued.dueMs <= nowMs) this.#activate(queued, nowMs);
@@ -135,7 +134,7 @@ export class SchedulingQueue {
   #flush(nowMs: number): void {
     for (const queued of this.#pods.values()) {
       if (queued.place === 'backoff' && queued.dueMs <= nowMs) queued.place = 'active';
-      else if (queued.place === 'unschedulable' && queued.queuedMs + UNSCHEDULABLE_LONGEST_MS <= nowMs) this.#wake(queued, nowMs);
+      else if (queued.place === 'unschedulable' && queued.queuedMs + this.#options.unschedulableLongestMs <= nowMs) this.#wake(queued, nowMs);
     }
   }
 }
