@@ -10,6 +10,7 @@ import { loadKubeconfig } from '#lib/pki/kubeconfig.ts';
 import { CLUSTER_DNS, controlPlaneEndpoint, loadBalancerCidr, MASTER, mastersOf, POD_CIDR, urlOf, type HostLayout } from './cluster-layout.ts';
 import { addonManifests } from './manifests/addons.ts';
 import { clusterInfoManifests } from './manifests/cluster-info.ts';
+import { fastAddon } from './manifests/fast-failure-detection.ts';
 
 async function createIfAbsent(api: ApiClient, object: KubernetesObject): Promise<void> {
   const kind = allKinds.find(({ apiVersion, kind: name }) => apiVersion === object.apiVersion && name === object.kind);
@@ -40,7 +41,7 @@ export async function bindClusterAdmins(superAdminKubeconfig: string, server: st
   }
 }
 
-export async function applyAddons(api: ApiClient, hosts: readonly HostLayout[]): Promise<void> {
+export async function applyAddons(api: ApiClient, hosts: readonly HostLayout[], isFast = false): Promise<void> {
   const masters = mastersOf(hosts);
   const [{ address } = MASTER] = masters;
   const endpoint = controlPlaneEndpoint(hosts);
@@ -56,7 +57,7 @@ export async function applyAddons(api: ApiClient, hosts: readonly HostLayout[]):
   // Namespaces first, for what is in them; workloads last, for their pods need the accounts and configuration.
   const stageOf = ({ kind }: KubernetesObject): number => (kind === 'Namespace' ? 0 : kind === 'DaemonSet' || kind === 'Deployment' ? 2 : 1);
   for (const stage of [0, 1, 2]) {
-    await Promise.all(manifests.filter((object) => stageOf(object) === stage).map((object) => createIfAbsent(api, object)));
+    await Promise.all(manifests.filter((object) => stageOf(object) === stage).map((object) => createIfAbsent(api, isFast ? fastAddon(object) : object)));
   }
 }
 

@@ -1,9 +1,9 @@
 // The files with which a host comes out of its installation and `kubeadm init` or `kubeadm join`: the same in local mode,
 // where `kubreak up` writes them to the hosts' disks, and in a container, which writes them to its own.
 import { randomBytes } from 'node:crypto';
-import { apiServersOf, controlPlaneEndpoint, mastersOf, METRICS_SERVER_DELAY_SECONDS, SUBNET_PREFIX_LENGTH, type HostLayout } from './cluster-layout.ts';
+import { apiServersOf, controlPlaneEndpoint, groupOf, mastersOf, METRICS_SERVER_DELAY_SECONDS, SUBNET_PREFIX_LENGTH, type HostLayout } from './cluster-layout.ts';
 import { CONTAINERD_CONFIG, containerdFiles } from './manifests/containerd-config.ts';
-import { FAST_RESTART_SECONDS } from './manifests/fast-failure-detection.ts';
+import { FAST_RESTART_SECONDS, FAST_VARIABLES, fastSchedulerConfig, SCHEDULER_CONFIG_PATH } from './manifests/fast-failure-detection.ts';
 import { controlPlaneManifests, type StaticPodMount } from './manifests/control-plane.ts';
 import { kubeletConfiguration } from './manifests/kubelet-config.ts';
 import { metricsServerArguments } from './manifests/metrics-server.ts';
@@ -69,6 +69,7 @@ export function hostFiles(options: HostFilesOptions): HostFile[] {
     ...serviceFiles(options),
     file('/var/lib/kubelet/config.yaml', kubeletConfiguration({ isControlPlane: isMaster, cgroupRoot, isFast, ...(resolvConf === undefined ? {} : { resolvConf }) })),
     ...hostToolFiles(),
+    ...(isMaster && isFast ? [file(SCHEDULER_CONFIG_PATH, fastSchedulerConfig())] : []),
     ...(isMaster ? [...controlPlaneManifests(host, { masters: mastersOf(hosts), extraMounts: staticPodMounts, externalEtcd, isFast })].map(([name, text]) => file(`/etc/kubernetes/manifests/${name}`, text, 0o600)) : []),
     ...(isMaster ? [file('/root/.kube/config', pki.get('/etc/kubernetes/admin.conf') ?? '', 0o600)] : []),
   ];
@@ -104,7 +105,7 @@ function nodeConfig({ host, hosts, gateway, foreignTables = [], containerRuntime
   const apiServers = apiServersOf(hosts);
   const isFirstMaster = host.name === mastersOf(hosts)[0]?.name;
   const program = (name: string, ...args: string[]) => ['node', `${BUNDLE_FOLDER}/dist/${name}.js`, ...args];
-  const environment = { ...LEAN, HOME: '/root' };
+  const environment = { ...LEAN, HOME: '/root', ...(isFast ? FAST_VARIABLES : {}) };
   const restartSeconds = isFast ? FAST_RESTART_SECONDS : { kubelet: 10, containerd: 5 };
   const runtime = { name: 'containerd', description: 'containerd container runtime', restartSeconds: restartSeconds.containerd, environment };
   return {
@@ -124,7 +125,7 @@ function nodeConfig({ host, hosts, gateway, foreignTables = [], containerRuntime
           ...(host.cpu === undefined ? [] : [`--emulator-capacity-cpu=${host.cpu}`]), ...(host.memory === undefined ? [] : [`--emulator-capacity-memory=${host.memory}`])),
       },
       ...(isFirstMaster ? [{
-        name: 'metrics-server', description: 'metrics-server: usage of nodes and pods', restartSeconds: 5, bootDelaySeconds: METRICS_SERVER_DELAY_SECONDS, environment,
+        name: 'metrics-server', description: 'metrics-server: usage of nodes and pods', restartSeconds: 5, bootDelaySeconds: METRICS_SERVER_DELAY_SECONDS, environment, group: groupOf('metrics-server'),
         command: program('metrics-server', ...metricsServerArguments),
       }] : []),
     ],

@@ -29,7 +29,7 @@ export async function waitUntilReady(folder: ClusterFolder, progress: Progress, 
     if (!folder.provisioned.addonsApplied) {
       await until('addons: calico, kube-proxy, CoreDNS', progress, signal, async () => {
         await bindClusterAdmins(folder.hostData(MASTER.name, '/etc/kubernetes/super-admin.conf'), admin.server);
-        await applyAddons(api, hosts);
+        await applyAddons(api, hosts, folder.provisioned.isFast);
         return true;
       }, mayPass);
     }

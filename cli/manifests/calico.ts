@@ -7,6 +7,7 @@ import type { IPPool } from '#lib/kinds/types/calico-v1.ts';
 import type { ConfigMap, ServiceAccount } from '#lib/kinds/types/core-v1.ts';
 import type { PodDisruptionBudget } from '#lib/kinds/types/policy-v1.ts';
 import type { ClusterRole, ClusterRoleBinding, PolicyRule } from '#lib/kinds/types/rbac-v1.ts';
+import { groupOf } from '../cluster-layout.ts';
 import type { AddonOptions } from './addons.ts';
 
 const CALICO_VERSION = 'v3.31.0';
@@ -104,7 +105,7 @@ const daemonSet = (podCidr: string): DaemonSet => ({
             { name: 'FELIX_IPV6SUPPORT', value: 'false' },
             { name: 'FELIX_HEALTHENABLED', value: 'true' },
           ],
-          securityContext: { privileged: true },
+          securityContext: { privileged: true, runAsUser: 0, runAsGroup: groupOf('calico-node') ?? 0 },
           resources: { requests: { cpu: '250m' } },
           // By HTTP, as Calico's operator does; a program started for every probe costs more than the agent itself. The startup
           // probe is not Calico's: without it readiness would be asked for once too early and then only 10 s later.

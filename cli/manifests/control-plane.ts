@@ -1,9 +1,9 @@
-// The static pods of the control plane, as kubeadm writes them to /etc/kubernetes/manifests.
+// The static pods of the control plane, as kubeadm writes them to /etc/kubernetes/manifests, but each with a group of its own (cluster-layout.ts).
 // Source: cmd/kubeadm/app/phases/{controlplane,etcd}, Kubernetes 1.36.
 import { stringify } from 'yaml';
 import type { Container, Pod, Probe } from '#lib/kinds/types/core-v1.ts';
-import { API_PORT, KUBERNETES_VERSION, POD_CIDR, SERVICE_CIDR } from '../cluster-layout.ts';
-import { FAST_LIVENESS, FAST_READINESS, fastArguments } from './fast-failure-detection.ts';
+import { API_PORT, groupOf, KUBERNETES_VERSION, POD_CIDR, SERVICE_CIDR } from '../cluster-layout.ts';
+import { FAST_LIVENESS, FAST_READINESS, fastArguments, fastVariables, SCHEDULER_CONFIG_PATH } from './fast-failure-detection.ts';
 
 export const ETCD_IMAGE = 'registry.k8s.io/etcd:3.6.8-0';
 const PKI = '/etc/kubernetes/pki';
@@ -44,6 +44,7 @@ function podOf(pod: StaticPod, extra: readonly StaticPodMount[], isFast: boolean
     image: pod.image,
     imagePullPolicy: 'IfNotPresent',
     command: [...pod.command, ...(isFast ? fastArguments(pod.name) : [])],
+    ...(isFast ? { env: fastVariables() } : {}),
     resources: { requests: { cpu: pod.cpu, ...(pod.memory === undefined ? {} : { memory: pod.memory }) } },
     livenessProbe: { ...probe(pod.live, 8, 10), ...(isFast ? FAST_LIVENESS : {}) },
     ...(pod.ready === undefined ? {} : { readinessProbe: { ...probe(pod.ready, 3, 1), ...(isFast ? FAST_READINESS : {}) } }),
@@ -62,7 +63,7 @@ function podOf(pod: StaticPod, extra: readonly StaticPodMount[], isFast: boolean
       hostNetwork: true,
       priority: 2000001000,
       priorityClassName: 'system-node-critical',
-      securityContext: { seccompProfile: { type: 'RuntimeDefault' } },
+      securityContext: { runAsUser: 0, runAsGroup: groupOf(pod.name) ?? 0, seccompProfile: { type: 'RuntimeDefault' } },
       volumes: [
         ...pod.files.map(({ path, isFile }) => ({ name: volumeName(path), hostPath: { path, type: isFile ? 'FileOrCreate' : 'DirectoryOrCreate' } })),
         ...extra.map(({ hostPath, type }) => ({ name: volumeName(hostPath), hostPath: { path: hostPath, type } })),
@@ -148,7 +149,7 @@ export function controlPlaneManifests(host: Master, { masters, extraMounts = () 
       name: 'kube-scheduler', image: `registry.k8s.io/kube-scheduler:${KUBERNETES_VERSION}`, cpu: '100m',
       live: { host: '127.0.0.1', path: '/livez', port: 10259, scheme: 'HTTPS' },
       ready: { host: '127.0.0.1', path: '/readyz', port: 10259, scheme: 'HTTPS' },
-      files: [{ path: '/etc/kubernetes/scheduler.conf', isFile: true }],
+      files: [{ path: '/etc/kubernetes/scheduler.conf', isFile: true }, ...(isFast ? [{ path: SCHEDULER_CONFIG_PATH, isFile: true }] : [])],
       command: ['kube-scheduler',
         flag('authentication-kubeconfig', '/etc/kubernetes/scheduler.conf'), flag('authorization-kubeconfig', '/etc/kubernetes/scheduler.conf'),
         flag('bind-address', '127.0.0.1'), flag('kubeconfig', '/etc/kubernetes/scheduler.conf'), flag('leader-elect', 'true')],

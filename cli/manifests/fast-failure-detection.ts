@@ -1,6 +1,11 @@
 // The timings of `kubreak up --fast-failure-detection`: upstream's flags, fields and variables with smaller values, as data. What
 // is not here is left at upstream's. The table in docs/failure-lab.md is made of this.
 
+import { stringify } from 'yaml';
+import type { KubernetesObject } from '#lib/kinds/define-kind.ts';
+import type { DaemonSet, Deployment } from '#lib/kinds/types/apps-v1.ts';
+import type { EnvVar } from '#lib/kinds/types/core-v1.ts';
+
 export interface Timing {
   /** Whose it is, as people call it. */
   readonly of: string;
@@ -53,9 +58,23 @@ export const FAST_KUBELET: Readonly<Record<string, unknown>> = {
   featureGates: { ReduceDefaultCrashLoopBackOffDecay: true },
 };
 
-/** Of the control plane's static pods: five failures at 2 s each, of which none may take longer than 3 s. */
+/** Of the scheduler, which takes these from a file only. */
+export const SCHEDULER_CONFIG_PATH = '/etc/kubernetes/scheduler-config.yaml';
+const SCHEDULER_MAX_BACKOFF_SECONDS = 2;
+export const fastSchedulerConfig = (): string => stringify({
+  apiVersion: 'kubescheduler.config.k8s.io/v1', kind: 'KubeSchedulerConfiguration', clientConnection: { kubeconfig: '/etc/kubernetes/scheduler.conf' },
+  podMaxBackoffSeconds: SCHEDULER_MAX_BACKOFF_SECONDS,
+});
+
+/** When a connection to the API server on which nothing comes is asked whether it lives, and how long the answer may take; seconds. */
+const READ_IDLE_SECONDS = '5';
+const PING_SECONDS = '5';
+export const FAST_VARIABLES: Readonly<Record<string, string>> = { HTTP2_READ_IDLE_TIMEOUT_SECONDS: READ_IDLE_SECONDS, HTTP2_PING_TIMEOUT_SECONDS: PING_SECONDS };
+
+/** Of static pods and addons: five failures at 2 s each, of which none may take longer than 3 s. */
 export const FAST_LIVENESS = { periodSeconds: 2, timeoutSeconds: 3, failureThreshold: 5 } as const;
 export const FAST_READINESS = { periodSeconds: 1, timeoutSeconds: 3, failureThreshold: 3 } as const;
+const FAST_ADDON_READINESS = { ...FAST_READINESS, periodSeconds: 2 } as const;
 
 /** Seconds after which the host starts its services again; kubeadm's and containerd's systemd units say 10 and 5. */
 export const FAST_RESTART_SECONDS = { kubelet: 2, containerd: 1 } as const;
@@ -70,10 +89,33 @@ export const FAST_TIMINGS: readonly Timing[] = [
   row('kubelet', 'evictionPressureTransitionPeriod', '5m0s', String(FAST_KUBELET['evictionPressureTransitionPeriod']), 'how long a pressure must be gone before its condition goes'),
   row('kubelet', 'featureGates.ReduceDefaultCrashLoopBackOffDecay', 'false', 'true', 'first wait of CrashLoopBackOff: 10 s, 1 s'),
   row('kubelet', 'crashLoopBackOff.maxContainerRestartPeriod', '5m0s', '10s', 'longest wait of CrashLoopBackOff'),
+  row('kube-scheduler', 'podMaxBackoffSeconds', '10', String(SCHEDULER_MAX_BACKOFF_SECONDS), 'longest wait between two tries to place a pod'),
+  row('all clients', 'HTTP2_READ_IDLE_TIMEOUT_SECONDS', '30', READ_IDLE_SECONDS, 'when a silent connection to the API server is asked whether it lives'),
+  row('all clients', 'HTTP2_PING_TIMEOUT_SECONDS', '15', PING_SECONDS, 'how long the answer may take before it is given up'),
   row('static pods', 'livenessProbe', '10 s × 8, timeout 15 s', `${FAST_LIVENESS.periodSeconds} s × ${FAST_LIVENESS.failureThreshold}, timeout ${FAST_LIVENESS.timeoutSeconds} s`, 'when one that hangs is started again'),
   row('static pods', 'readinessProbe', '1 s × 3, timeout 15 s', `${FAST_READINESS.periodSeconds} s × ${FAST_READINESS.failureThreshold}, timeout ${FAST_READINESS.timeoutSeconds} s`, 'when it is not Ready'),
+  row('addons', 'livenessProbe', '10 s × 5 or 6', `${FAST_LIVENESS.periodSeconds} s × ${FAST_LIVENESS.failureThreshold}, timeout ${FAST_LIVENESS.timeoutSeconds} s`, 'the same for calico, CoreDNS, ingress-nginx'),
+  row('addons', 'readinessProbe', '10 s × 3', `${FAST_ADDON_READINESS.periodSeconds} s × ${FAST_ADDON_READINESS.failureThreshold}, timeout ${FAST_ADDON_READINESS.timeoutSeconds} s`, 'the same'),
   row('systemd', 'RestartSec of the kubelet', '10', String(FAST_RESTART_SECONDS.kubelet), 'when a killed kubelet is back'),
   row('systemd', 'RestartSec of containerd', '5', String(FAST_RESTART_SECONDS.containerd), 'when a killed runtime is back'),
 ];
 
-export const fastArguments = (pod: string): readonly string[] => (FAST_FLAGS[pod] ?? []).map(({ setting, fast }) => `${setting}=${fast}`);
+export function fastArguments(pod: string): readonly string[] {
+  const flags = (FAST_FLAGS[pod] ?? []).map(({ setting, fast }) => `${setting}=${fast}`);
+  return pod === 'kube-scheduler' ? [`--config=${SCHEDULER_CONFIG_PATH}`, ...flags] : flags;
+}
+
+const variables = Object.entries(FAST_VARIABLES).map(([name, value]) => ({ name, value }));
+export const fastVariables = (): EnvVar[] => variables.map((variable) => ({ ...variable }));
+
+/** An addon's object: of a workload its containers' variables and probes. */
+export function fastAddon(object: KubernetesObject): KubernetesObject {
+  if (object.kind !== 'DaemonSet' && object.kind !== 'Deployment') return object;
+  const workload = structuredClone(object) as KubernetesObject & (DaemonSet | Deployment);
+  for (const container of workload.spec?.template?.spec?.containers ?? []) {
+    container.env = [...(container.env ?? []), ...fastVariables()];
+    if (container.livenessProbe) Object.assign(container.livenessProbe, FAST_LIVENESS);
+    if (container.readinessProbe) Object.assign(container.readinessProbe, FAST_ADDON_READINESS);
+  }
+  return workload;
+}

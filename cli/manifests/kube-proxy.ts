@@ -4,7 +4,7 @@ import type { DaemonSet } from '#lib/kinds/types/apps-v1.ts';
 import type { ConfigMap, ServiceAccount } from '#lib/kinds/types/core-v1.ts';
 import type { ClusterRoleBinding, Role, RoleBinding } from '#lib/kinds/types/rbac-v1.ts';
 import type { KubernetesObject } from '#lib/kinds/define-kind.ts';
-import { KUBERNETES_VERSION } from '../cluster-layout.ts';
+import { groupOf, KUBERNETES_VERSION } from '../cluster-layout.ts';
 import type { AddonOptions } from './addons.ts';
 
 const RBAC = 'rbac.authorization.k8s.io';
@@ -112,7 +112,7 @@ const daemonSet: DaemonSet = {
           command: ['/usr/local/bin/kube-proxy', '--config=/var/lib/kube-proxy/config.conf', '--hostname-override=$(NODE_NAME)'],
           env: [{ name: 'NODE_NAME', valueFrom: { fieldRef: { fieldPath: 'spec.nodeName' } } }],
           resources: {},
-          securityContext: { privileged: true },
+          securityContext: { privileged: true, runAsUser: 0, runAsGroup: groupOf('kube-proxy') ?? 0 },
           volumeMounts: [{ name: 'kube-proxy', mountPath: '/var/lib/kube-proxy' }],
         }],
         volumes: [{ name: 'kube-proxy', configMap: { name: 'kube-proxy' } }],

@@ -25,6 +25,8 @@ export interface AgentOptions {
   readonly folder: string;
   readonly manifest: string;
   readonly environment: Readonly<Record<string, string>>;
+  /** That its process is to have, by number. */
+  readonly group?: number | undefined;
   readonly readManifest: () => Promise<unknown>;
   readonly print: (text: Buffer | string) => void;
 }
@@ -107,7 +109,7 @@ export class StaticPodAgent {
 
   #start(argv: readonly string[], link?: Socket): void {
     const [program = '', ...args] = argv;
-    const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'], cwd: '/', env: this.#options.environment });
+    const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'], cwd: '/', env: this.#options.environment, ...(this.#options.group === undefined ? {} : { gid: this.#options.group }) });
     const run: Run = { child, argv, output: [], outputBytes: 0, link };
     this.#run = run;
     for (const stream of ['stdout', 'stderr'] as const) child[stream]?.on('data', (chunk: Buffer) => this.#onOutput(run, stream, chunk));

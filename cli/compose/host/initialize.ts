@@ -9,13 +9,13 @@ import { loadKubeconfig } from '#lib/pki/kubeconfig.ts';
 
 const RETRY_MS = 100;
 
-export async function initializeCluster(hosts: readonly HostLayout[]): Promise<void> {
+export async function initializeCluster(hosts: readonly HostLayout[], isFast: boolean): Promise<void> {
   const admin = await loadKubeconfig('/etc/kubernetes/admin.conf');
   const api = connectToApiserver(admin, 'kubreak');
   const steps = [
     () => api.request('GET', '/readyz'),
     () => bindClusterAdmins('/etc/kubernetes/super-admin.conf', admin.server),
-    () => applyAddons(api, hosts),
+    () => applyAddons(api, hosts, isFast),
     () => markControlPlane(api, hosts), // fails until the master's kubelet has registered it
   ];
   try {

@@ -18,7 +18,7 @@ switch (verb) {
     chooseContainerRuntime({ name, hosts, gateway, isFast }, process.argv[4] ?? '');
     break;
   case 'initialize':
-    void initializeCluster(hosts).then(() => writeFileSync('/etc/kubreak/initialized', ''));
+    void initializeCluster(hosts, isFast).then(() => writeFileSync('/etc/kubreak/initialized', ''));
     break;
   case 'tools':
     for (const { path, text, mode } of [...hostToolFiles(), { path: '/usr/local/sbin/kubeconfig', text: `#!/bin/sh\nexec node ${BUNDLE_FOLDER}/dist/compose-host.js kubeconfig\n`, mode: 0o755 }]) {
