@@ -1,6 +1,8 @@
 // How much a folder takes on its disk, as `du -s` counts: blocks, each file once, never beyond its own filesystem.
-import { lstat, opendir } from 'node:fs/promises';
+import type { StatsFs } from 'node:fs';
+import { lstat, opendir, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
+import { diskFaultIn } from './disk-fault.ts';
 
 export interface DiskUsage {
   readonly bytes: number;
@@ -34,6 +36,12 @@ export async function diskUsage(folder: string): Promise<DiskUsage> {
 function ignoreMissing(error: NodeJS.ErrnoException): undefined {
   if (error.code === 'ENOENT' || error.code === 'ENOTDIR') return undefined;
   throw error;
+}
+
+/** Of the disk that a folder is on; nothing is left on one that `kubreak disk` has filled. */
+export async function diskSpace(folder: string): Promise<StatsFs> {
+  const space = await statfs(folder);
+  return diskFaultIn(folder)?.kind === 'full' ? Object.assign(space, { bavail: 0, bfree: 0 }) : space;
 }
 
 interface Measurement {

@@ -26,7 +26,7 @@ export async function startContainerRuntime(flags: ContainerRuntimeFlags, { cloc
   const users = readUserNamespace();
   const base = await prepareBaseLayer(flags.root, users);
   const catalogue = users.isNested ? ownCopy(flags.emulatorCatalogue, join(flags.root, 'catalogue')) : flags.emulatorCatalogue;
-  const images = new ImageStore({ root: join(flags.root, 'images'), catalogue, registries: flags.emulatorRegistryConfig, users, log });
+  const images = new ImageStore({ root: join(flags.root, 'images'), dataFolder: flags.root, catalogue, registries: flags.emulatorRegistryConfig, users, log });
   const runtime = new Runtime({ root: flags.root, state: flags.state, bundleFolder: flags.emulatorBundleDir, images, network, cgroups, base, users, clock, log });
   const execs = new Execs({ runtime, stateFolder: flags.state });
   const stats = new Stats({ runtime, cgroups, now, log });

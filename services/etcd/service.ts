@@ -69,7 +69,7 @@ export async function startEtcd(flags: EtcdFlags, environment: Environment, sign
   const { heartbeatInterval: heartbeatMs, electionTimeout: electionMs } = flags;
   const bootstrapped = await bootstrap({
     name, dataDir, walDir, initialCluster, initialClusterState, initialClusterToken, peerUrls, clientUrls, peerTls: peerTls?.client, database, log,
-    walOptions: { log, onSync: (seconds) => observer.metrics?.observeFsync(seconds) },
+    walOptions: { log, dataDir, onSync: (seconds) => observer.metrics?.observeFsync(seconds) },
   });
   const member: Member = await Member.open({
     ...bootstrapped, database, dataDir, peerUrls, peerTls: peerTls?.client, heartbeatMs, electionMs, preVote: flags.preVote, snapshotCount: flags.snapshotCount, catchUpEntries: flags.experimentalSnapshotCatchupEntries || flags.snapshotCatchupEntries,

@@ -4,6 +4,7 @@ import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Logger } from 'pino';
+import { beforeSync, beforeWrite } from '#lib/service/disk-fault.ts';
 import type { AuthConfig, Sent } from '#lib/cri/messages.ts';
 import type { UserNamespace } from '#lib/service/user-namespace.ts';
 import { findInCatalogue, imageNotFoundText, type CatalogueEntry, type CatalogueFile } from '../core/catalogue.ts';
@@ -55,6 +56,8 @@ export class ImageError extends Error {
 
 export interface ImageStoreOptions {
   readonly root: string;
+  /** Of the runtime: its disk may be full. */
+  readonly dataFolder?: string;
   /** The folder with catalogue.json and layers/. */
   readonly catalogue: string;
   /** The folder HOST/hosts.toml is in: which registries there are. */
@@ -131,6 +134,7 @@ export class ImageStore {
     const reference = parseImageReference(name);
     if (!reference) throw new ImageError('invalid', `failed to parse image reference "${name}": invalid reference format`);
     const text = formatImageReference(reference);
+    await this.#takeRoom(text);
     const host = reference.repository.split('/')[0] ?? '';
     const isInCatalogue = reference.digest === '' && this.#entries.some(({ repositories }) => repositories.includes(reference.repository));
     const isConfigured = [host, '_default'].some((folder) => existsSync(join(this.#options.registries, folder)));
@@ -149,6 +153,17 @@ export class ImageStore {
         throw asImageError(error, `failed to pull and unpack image "${text}": `);
       }
     });
+  }
+
+  /** A stand-in takes hardly any, but what it stands for would. */
+  async #takeRoom(text: string): Promise<void> {
+    const { root, dataFolder = root } = this.#options;
+    try {
+      beforeWrite(dataFolder, `write '${root}'`);
+      await beforeSync(dataFolder);
+    } catch (error) {
+      throw asImageError(error, `failed to pull and unpack image "${text}": failed to copy: `);
+    }
   }
 
   /** The images of an archive; `name` is for one that names none. Throws ImageError. */

@@ -14,6 +14,7 @@ import { resolvConf } from '../core/dns.ts';
 import { encodeSteps, type Step } from '../core/steps.ts';
 import type { BaseLayer } from './base-layer.ts';
 import type { Cgroups } from './cgroups.ts';
+import { beforeSync, beforeWrite } from '#lib/service/disk-fault.ts';
 import { runCommand } from '#lib/service/run-command.ts';
 import type { UserNamespace } from '#lib/service/user-namespace.ts';
 import { mountNamespaceOf, processesIn } from './container-processes.ts';
@@ -193,6 +194,7 @@ export class Runtime {
     this.sandboxes.set(id, sandbox);
     return this.#mutex.run(id, async () => {
       try {
+        await this.#takeRoom('failed to start sandbox', id);
         if (!onHost) sandbox.address = network.takeAddress();
         this.#records.sandboxes.save(sandbox);
         await Promise.all([onHost ? undefined : network.connect(sandbox), this.#makePodNamespaces(sandbox)]);
@@ -349,6 +351,7 @@ export class Runtime {
       id, sandboxId: sandbox.id, config, imageId: image.id, createdAt: this.#now(), phase: 'creating', startedAt: 0n, finishedAt: 0n, exitCode: 0, reason: '', message: '',
     };
     return this.#mutex.run(id, async () => {
+      await this.#takeRoom('failed to create containerd container', id);
       this.#records.containers.save(container);
       try {
         await this.shims.prepare(id, config.stdin || config.tty);
@@ -363,6 +366,17 @@ export class Runtime {
       this.#tell(container, 'CONTAINER_CREATED_EVENT');
       return id;
     });
+  }
+
+  /** Where containerd makes a snapshot. Throws when the disk is full or broken, takes longer when it is slow. */
+  async #takeRoom(what: string, id: string): Promise<void> {
+    const { root } = this.#options;
+    try {
+      beforeWrite(root, `mkdir '${this.#records.containers.folder(id)}'`);
+      await beforeSync(root);
+    } catch (error) {
+      throw new Error(`${what}: failed to create prepare snapshot dir: failed to create temp dir: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
+    }
   }
 
   async startContainer(id: string): Promise<void> {

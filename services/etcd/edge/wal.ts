@@ -6,6 +6,7 @@ import { mkdir, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import type { Logger } from 'pino';
+import { beforeSync, beforeWrite } from '#lib/service/disk-fault.ts';
 import { entry as entryMessage, hardState as hardStateMessage, type Entry, type HardState } from '#lib/etcd-api/raft-messages.ts';
 import { failingDisk, failPoint } from './fail-points.ts';
 import { RECORD_TYPE, RecordWriter, SegmentReader, WalCorrupt, walMetadata, walSnapshot, type WalSnapshot } from './wal-record.ts';
@@ -62,6 +63,8 @@ export interface WalOptions {
   readonly log: Logger;
   readonly onSync?: (seconds: number) => void;
   readonly segmentBytes?: number;
+  /** Where the disk may be told to fail. */
+  readonly dataDir?: string;
   readonly disk?: WalDisk;
 }
 
@@ -82,6 +85,18 @@ const systemDisk: WalDisk = {
   },
   sync: promisify(fdatasync),
 };
+
+/** As the disk below this folder is made to be by `kubreak disk`. */
+const diskBelow = (folder: string): WalDisk => ({
+  write: (fd, bytes, position) => {
+    beforeWrite(folder);
+    systemDisk.write(fd, bytes, position);
+  },
+  sync: async (fd) => {
+    await beforeSync(folder);
+    await systemDisk.sync(fd);
+  },
+});
 const syncFolder = promisify(fsync);
 const closeFile = promisify(close);
 
@@ -107,7 +122,7 @@ export class Wal {
   private constructor(folder: string, options: WalOptions, state: { metadata: Buffer; crc: number; segments: Segment[]; hardState: HardState; lastIndex: number; fd: number; position: number; allocated: number }) {
     this.folder = folder;
     this.options = options;
-    this.disk = options.disk ?? failingDisk() ?? systemDisk;
+    this.disk = options.disk ?? failingDisk() ?? (options.dataDir === undefined ? systemDisk : diskBelow(options.dataDir));
     this.metadata = state.metadata;
     this.writer = new RecordWriter(state.crc);
     this.segments = state.segments;

@@ -2,11 +2,17 @@
 // `..data` links to it, and the names users see are links into `..data`. Source: pkg/volume/util/atomic_writer.go.
 import { chmod, lstat, mkdir, mkdtemp, readdir, readFile, readlink, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { beforeWrite } from '#lib/service/disk-fault.ts';
 import { isInside, VolumeError, type Payload } from '../core/volume-payload.ts';
 import { chown } from './ownership.ts';
 
 const DATA = '..data';
 const NEW_DATA = '..data_tmp';
+
+export interface WriteOptions extends Ownership {
+  /** Of the kubelet, whose disk may be full. */
+  readonly dataFolder?: string;
+}
 
 export interface Ownership {
   readonly uid?: number | undefined;
@@ -15,13 +21,14 @@ export interface Ownership {
 }
 
 /** Returns whether anything had to be written. */
-export async function writeAtomically(folder: string, payload: Payload, { uid, gid }: Ownership = {}): Promise<boolean> {
+export async function writeAtomically(folder: string, payload: Payload, { uid, gid, dataFolder }: WriteOptions = {}): Promise<boolean> {
   for (const path of payload.keys()) if (!isInside(path) || path.startsWith('..')) throw new VolumeError(`invalid path: ${path}`);
   const current = await readlink(join(folder, DATA)).catch(ignoreMissing);
   if (current !== undefined && (await holds(join(folder, current), payload))) {
     await linkNames(folder, payload);
     return false;
   }
+  if (dataFolder !== undefined) beforeWrite(dataFolder);
   // The time keeps the name readable, mkdtemp makes it unique.
   const stamp = new Date().toISOString().replaceAll('-', '_').replace('T', '_').replaceAll(':', '_').slice(0, 19);
   const fresh = await mkdtemp(join(folder, `..${stamp}.`));

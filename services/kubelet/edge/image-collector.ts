@@ -1,6 +1,6 @@
 // Removes images that nothing uses when their disk fills up. Source: pkg/kubelet/images/image_gc_manager.go.
-import { statfs } from 'node:fs/promises';
 import type { Environment } from '#lib/environment/environment.ts';
+import { diskSpace } from '#lib/service/disk-usage.ts';
 import { bytesToFree, removableImages, type ImagePolicy, type StoredImage } from '../core/image-garbage.ts';
 import type { Runtime } from './runtime.ts';
 
@@ -42,7 +42,7 @@ export class ImageCollector {
   async collect(): Promise<void> {
     const { folder, policy, onNodeEvent, log } = this.#options;
     const images = await this.#detect();
-    const { blocks, bsize, bavail } = await statfs(folder);
+    const { blocks, bsize, bavail } = await diskSpace(folder);
     const wanted = bytesToFree({ capacity: blocks * bsize, available: bavail * bsize }, policy);
     if (wanted === 0) return;
     const freed = await this.#remove(removableImages(images, policy, this.#options.clock.nowMs()), wanted);

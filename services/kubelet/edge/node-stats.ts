@@ -1,13 +1,13 @@
 // What the node and its pods use: from cgroups and the runtime's figures, from /proc where there are no cgroups.
 // Source: pkg/kubelet/server/stats, apis/stats/v1alpha1.
-import { readFile, readlink, statfs } from 'node:fs/promises';
+import { readFile, readlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { CriError } from '#lib/cri/client.ts';
 import type { ContainerStats, PodSandboxStats } from '#lib/cri/messages.ts';
 import { msOfNanoseconds } from '#lib/cri/codec.ts';
 import type { Environment } from '#lib/environment/environment.ts';
 import type { Pod } from '#lib/kinds/types/core-v1.ts';
-import { DiskMeter, type DiskUsage } from '#lib/service/disk-usage.ts';
+import { diskSpace, DiskMeter, type DiskUsage } from '#lib/service/disk-usage.ts';
 import type { PodUsage } from '../core/eviction/ranking.ts';
 import type { Observation, Observations, Signal } from '../core/eviction/thresholds.ts';
 import { podCgroupParent } from '../core/resources.ts';
@@ -246,7 +246,7 @@ export class NodeStats {
   }
 
   async #fs(folder: string, nowMs: number): Promise<FsStats> {
-    const { bavail, bfree, bsize, blocks, files, ffree } = await statfs(folder);
+    const { bavail, bfree, bsize, blocks, files, ffree } = await diskSpace(folder);
     return { time: iso(nowMs), availableBytes: bavail * bsize, capacityBytes: blocks * bsize, usedBytes: (blocks - bfree) * bsize, inodesFree: ffree, inodes: files, inodesUsed: files - ffree };
   }
 }

@@ -337,7 +337,13 @@ export class PodWorker {
     const { volumes, objects: read, context, clock, onEvent } = this.#services;
     const { pod } = this;
     this.#volumesWantedMs ??= clock.nowMs();
-    await volumes.preparePod(this.uid);
+    try {
+      await volumes.preparePod(this.uid);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === undefined) throw error;
+      onEvent(pod, undefined, 'Warning', 'FailedToMakePodDataDirectories', `error making pod data directories: ${(error as Error).message}`);
+      return undefined;
+    }
     let objects: ReferencedObjects | undefined;
     let failures: readonly VolumeFailure[];
     try {

@@ -8,6 +8,7 @@ import type { ApiClient } from '#lib/api-client/client.ts';
 import type { EmptyDirVolumeSource, HostPathVolumeSource, NFSVolumeSource, Node, PersistentVolume, Pod, Volume, VolumeMount } from '#lib/kinds/types/core-v1.ts';
 import { integerValue } from '#lib/machinery/quantity.ts';
 import { claimOfVolume, volumeAllowsNode } from '#lib/machinery/volume-binding.ts';
+import { beforeWrite } from '#lib/service/disk-fault.ts';
 import type { FieldContext } from '../core/downward-api.ts';
 import { ConfigurationError, type ReferencedObjects } from '../core/environment-variables.ts';
 import { allContainersOf, uidOf } from '../core/pod-spec.ts';
@@ -84,7 +85,9 @@ export class Volumes {
     return join(this.podFolder(uid), 'containers', container);
   }
 
+  /** Throws what mkdir(2) says. */
   async preparePod(uid: string): Promise<void> {
+    if (!(await stat(this.podFolder(uid)).then(() => true, () => false))) beforeWrite(this.#root, `mkdir '${this.podFolder(uid)}'`);
     for (const folder of ['', 'volumes', 'plugins', 'containers']) await mkdir(join(this.podFolder(uid), folder), { recursive: true, mode: 0o750 });
   }
 
@@ -214,7 +217,7 @@ export class Volumes {
     const payload = volumePayload({ pod, volume, objects, context, tokens });
     await mkdir(folder, { recursive: true, mode: 0o755 });
     await chmod(folder, 0o777); // as upstream: the files inside have their own modes
-    await writeAtomically(folder, payload, { uid: tokens.size > 0 ? singleUserOf(pod) : undefined, gid: fsGroup });
+    await writeAtomically(folder, payload, { uid: tokens.size > 0 ? singleUserOf(pod) : undefined, gid: fsGroup, dataFolder: this.#root });
   }
 
   /** Once: what its containers have made of it since is theirs. */
