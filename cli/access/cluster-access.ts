@@ -1,6 +1,7 @@
 // A running cluster as the command line reaches it, in local mode and in containers alike: what levers, drills and chaos are built on.
 import type { Readable } from 'node:stream';
 import type { HostLayout } from '../cluster-layout.ts';
+import type { Limited } from '../local/host-limits.ts';
 import type { InstanceReport } from '../local/instances.ts';
 
 export interface CommandResult {
@@ -50,6 +51,14 @@ export interface ClusterAccess {
   /** Everything on the host ends and it no longer answers; it stays so until powerOn. Done already: nothing happens. */
   powerOff(host: string): Promise<void>;
   powerOn(host: string): Promise<void>;
+  /** Whether it has booted. */
+  isUp(host: string): Promise<boolean>;
+  /** Of CPUs or bytes of memory, for everything on the host; undefined: none. Throws UserError where that cannot be. */
+  setLimit(host: string, resource: Limited, amount: number | undefined): Promise<void>;
+  limitOf(host: string, resource: Limited): Promise<number | undefined>;
+  /** On a disk of the host's own (HOST_DATA_FOLDERS), also while the host is down; undefined: no such file. */
+  writeFile(host: string, path: string, text: string | undefined): Promise<void>;
+  readFile(host: string, path: string): Promise<string | undefined>;
   /** In all namespaces of the host, by its own programs. Throws UserError when the host is down. */
   onHost(host: string, words: readonly string[], options?: CommandOptions): Promise<CommandResult>;
   /** In the network of the host, which outlives its boots; as root of the cluster, by programs of the machine or the image. */

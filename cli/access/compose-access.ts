@@ -5,6 +5,7 @@ import { systemClock } from '#lib/environment/clock.ts';
 import { belongsOn, COMPONENTS, MASTER, type Component, type HostLayout } from '../cluster-layout.ts';
 import { HA_MASTERS, HA_PROFILE, hostsOf } from '../compose/host/layout.ts';
 import { componentNamed } from '../compose/host/processes.ts';
+import type { Limited } from '../local/host-limits.ts';
 import type { InstanceReport } from '../local/instances.ts';
 import { UserError } from '../user-error.ts';
 import type { ClusterAccess, CommandOptions, CommandResult, Touched } from './cluster-access.ts';
@@ -140,6 +141,19 @@ async function start(selector: string): Promise<Touched[]> {
   return hosts.map((each) => ({ component: component.name, host: each }));
 }
 
+const CPU_PERIOD_US = 100_000;
+
+/** Of `docker update`, which takes a limit away by the number that is written for none. */
+const limitOptions = (resource: Limited, amount: number | undefined): string[] => (resource === 'cpu'
+  ? ['--cpu-period', String(CPU_PERIOD_US), '--cpu-quota', String(amount === undefined ? -1 : Math.max(1_000, Math.round(amount * CPU_PERIOD_US)))]
+  : ['--memory', String(amount ?? -1), '--memory-swap', String(amount ?? -1)]);
+
+/** The host, and the processes of the control plane that run beside it. */
+const containersOf = (host: string, hosts: readonly HostLayout[]): string[] => {
+  const layout = hosts.filter(({ name }) => name === host);
+  return [host, ...COMPONENTS.filter((component) => component.supervisedBy === 'static-pod' && layout.some((each) => belongsOn(component, each, hosts))).map((component) => containerOf(component, host))];
+};
+
 const bootId = (host: string): Promise<string> => inContainer(host, 'cat', '/run/kubreak/boot_id');
 
 async function untilUp(host: string, before: string): Promise<void> {
@@ -188,6 +202,26 @@ export async function composeAccess(folder: string): Promise<ClusterAccess> {
       const before = await bootId(host);
       await inContainer(host, 'rm', '-f', OFF_FILE);
       await untilUp(host, before);
+    },
+    isUp: async (host) => (await docker(['exec', host, 'test', '-S', '/run/kubreak/node.sock'])).code === 0,
+    async setLimit(host, resource, amount) {
+      requireHost(host, hosts);
+      await dockerOk('update', ...limitOptions(resource, amount), ...containersOf(host, hosts));
+    },
+    async limitOf(host, resource) {
+      const [quota = '', memory = ''] = (await dockerOk('inspect', '--format', '{{.HostConfig.CpuQuota}} {{.HostConfig.Memory}}', host)).trim().split(' ');
+      const amount = resource === 'cpu' ? Number(quota) / CPU_PERIOD_US : Number(memory);
+      return amount > 0 ? amount : undefined;
+    },
+    async writeFile(host, path, text) {
+      requireHost(host, hosts);
+      const script = text === undefined ? 'rm -f "$1"' : 'mkdir -p "$(dirname "$1")" && cat >"$1.new" && mv "$1.new" "$1"';
+      const { code, stderr } = await docker(['exec', '-i', host, 'sh', '-c', script, 'sh', path], { input: text ?? '' });
+      if (code !== 0) throw new UserError(`${host}: ${stderr.trim()}`);
+    },
+    async readFile(host, path) {
+      const { code, stdout } = await docker(['exec', host, 'cat', path]);
+      return code === 0 ? stdout : undefined;
     },
     async onHost(host, words, options) {
       requireHost(host, hosts);

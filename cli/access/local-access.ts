@@ -1,10 +1,13 @@
 // A cluster of local mode: through /proc, signals and namespaces of this machine.
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { systemClock } from '#lib/environment/clock.ts';
 import { HOST_PATH, hostCommand, hostInit } from '../commands/exec.ts';
 import type { ClusterFolder } from '../local/cluster-folder.ts';
+import { limitOf, setLimit } from '../local/host-limits.ts';
 import { askHost, findInstances, hostInits, reportInstances, type Instance } from '../local/instances.ts';
 import { askLab } from '../local/lab-client.ts';
-import { clusterRights } from '../local/rootless.ts';
+import { clusterRights, isRootless } from '../local/rootless.ts';
 import { selectInstances } from '../local/selection.ts';
 import { startInstance, stopInstance } from '../local/start-stop.ts';
 import { UserError } from '../user-error.ts';
@@ -73,6 +76,29 @@ export function localAccess(folder: ClusterFolder): ClusterAccess {
       requireHost(host);
       await askLab(labPid, `on ${host}`);
       await untilUp(host);
+    },
+    isUp: (host) => Promise.resolve(hostInits(labPid).has(host)),
+    setLimit(host, resource, amount) {
+      requireHost(host);
+      if (isRootless() && amount !== undefined) throw new UserError('control groups belong to root: a rootless cluster has no limits for its hosts');
+      if (!isRootless()) setLimit(`${folder.cgroup}/${host}`, resource, amount);
+      return Promise.resolve();
+    },
+    limitOf: (host, resource) => Promise.resolve(isRootless() ? undefined : limitOf(`${folder.cgroup}/${host}`, resource)),
+    writeFile(host, path, text) {
+      requireHost(host);
+      const file = folder.hostData(host, path);
+      if (text === undefined) rmSync(file, { force: true });
+      else {
+        mkdirSync(dirname(file), { recursive: true });
+        writeFileSync(`${file}.new`, text);
+        renameSync(`${file}.new`, file);
+      }
+      return Promise.resolve();
+    },
+    readFile(host, path) {
+      const file = folder.hostData(host, path);
+      return Promise.resolve(existsSync(file) ? readFileSync(file, 'utf8') : undefined);
     },
     async onHost(host, words, options) {
       const command = ['env', '-i', `PATH=${HOST_PATH}`, 'HOME=/root', 'LANG=C.UTF-8', ...hostCommand(hostInit(labPid, host, folder.hosts), words)];

@@ -1,6 +1,7 @@
 // kubreak down: stops the cluster of the folder; its data stays unless --purge.
 import type { Command } from 'commander';
 import { systemClock } from '#lib/environment/clock.ts';
+import { removeFaultFiles } from '../faults/fault-files.ts';
 import { forgetAllFaults } from '../faults/fault-store.ts';
 import type { ClusterFolder } from '../local/cluster-folder.ts';
 import { startTicksOf } from '../local/proc.ts';
@@ -29,6 +30,7 @@ async function stopCluster(folder: ClusterFolder): Promise<void> {
   if (!running) {
     sweepCgroups(folder); // what a killed supervisor may have left
     forgetAllFaults(folder.path);
+    removeFaultFiles(folder);
     folder.release();
     return;
   }

@@ -33,7 +33,8 @@ export function addFaultCommands(program: Command, accessOf: AccessOf): void {
     command.action(async () => {
       const { for: forMs } = command.opts<{ for?: number }>();
       const made = await makeFault(await accessOf(command), kind.name, { args: command.args, options: optionsOf(command) }, forMs);
-      process.stdout.write(`${lineOf(made)}${made.note === undefined || made.note === '' ? '' : `: ${made.note}`}\n`);
+      if (made.isOver) process.stdout.write(`${made.note ?? made.text}\n`);
+      else process.stdout.write(`${lineOf(made)}${made.note === undefined || made.note === '' ? '' : `: ${made.note}`}\n`);
     });
   }
   program.command('heal').description('undo faults: those that are named, or all').argument('[ids...]', 'f001 ...; see kubreak faults').option('--all', 'all of them, as without any id').helpGroup(HELP_GROUP)

@@ -1,7 +1,8 @@
-// kubreak kill|stop|start|resume COMPONENT[@HOST] and reboot|poweroff|poweron HOST: the levers of the failure experiments.
+// kubreak start|resume COMPONENT[@HOST] and reboot|poweron HOST: levers that break nothing, or only for a moment. Those that do are in ../faults.
 import type { Command } from 'commander';
 import type { ClusterAccess, Touched } from '../access/cluster-access.ts';
 import { forgetGone } from '../faults/make-and-heal.ts';
+import { forgetStarted } from '../faults/stop.ts';
 
 const SELECTOR = 'COMPONENT or COMPONENT@HOST';
 
@@ -14,14 +15,16 @@ export function addLeverCommands(program: Command, accessOf: (command: Command) 
       }
     });
   };
-  lever('kill', 'SIGKILL; who supervises it starts it again', 'killed', (cluster, selector) => cluster.signal(selector, 'SIGKILL'));
   lever('resume', 'let a frozen process go on (SIGCONT)', 'resumed', async (cluster, selector) => {
     const touched = await cluster.signal(selector, 'SIGCONT');
     await forgetGone(cluster, ['pause']);
     return touched;
   });
-  lever('stop', 'end it and keep it down until it, or the whole cluster, is started', 'stopped', (cluster, selector) => cluster.stop(selector));
-  lever('start', 'start what was stopped', 'started', (cluster, selector) => cluster.start(selector));
+  lever('start', 'start what was stopped', 'started', async (cluster, selector) => {
+    const touched = await cluster.start(selector);
+    forgetStarted(cluster, touched);
+    return touched;
+  });
   const power = (name: string, description: string, done: string, pull: (cluster: ClusterAccess, host: string) => Promise<void>) => {
     program.command(name).description(description).argument('<host>').action(async (host: string, _options: unknown, command: Command) => {
       await pull(await accessOf(command), host);
@@ -29,6 +32,8 @@ export function addLeverCommands(program: Command, accessOf: (command: Command) 
     });
   };
   power('reboot', 'reboot a host: everything on it ends; its disk stays', 'rebooted', (cluster, host) => cluster.reboot(host));
-  power('poweroff', 'cut the power of a host; its disk stays', 'is off', (cluster, host) => cluster.powerOff(host));
-  power('poweron', 'switch a host on again', 'is on', (cluster, host) => cluster.powerOn(host));
+  power('poweron', 'switch a host on again', 'is on', async (cluster, host) => {
+    await cluster.powerOn(host);
+    await forgetGone(cluster, ['poweroff']);
+  });
 }

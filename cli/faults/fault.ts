@@ -9,6 +9,8 @@ export interface FaultKind<P> {
   readonly description: string;
   /** As commander has them: `<component>`, `<a> [b]`. */
   readonly arguments: string;
+  /** Without --for it is over as soon as it is done: nothing is written down. */
+  readonly isMomentary?: boolean;
   /** Without --for, which all have. */
   readonly options?: readonly FaultOption[];
   /** Throws UserError for words that make no sense, or when this machine cannot do it; changes nothing. */
@@ -31,6 +33,8 @@ export interface FaultOption {
 export interface FaultWords {
   readonly args: readonly string[];
   readonly options: Readonly<Record<string, string | boolean>>;
+  /** Milliseconds after which it will be undone, if that was said. */
+  readonly forMs?: number;
 }
 
 /** What is written down before a fault is made, and until it is undone. */

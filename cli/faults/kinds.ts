@@ -1,9 +1,15 @@
 // Every way to break something. A new one is a file beside this one (pause.ts is the shortest example) and a line here: its
 // command, --for, `heal`, `faults` and the drills follow from it. What it has to keep to is told in fault.ts and docs/failure-lab.md.
+import { apiFault } from './api-fault.ts';
 import type { FaultKind } from './fault.ts';
+import { diskFault } from './disk.ts';
+import { cpuFault, memoryFault } from './limits.ts';
 import { pauseFault } from './pause.ts';
+import { killFault, powerOffFault, stopFault } from './stop.ts';
 
 /** Each kind is handed back only plans that it has made itself. */
 export const FAULT_KINDS: readonly FaultKind<unknown>[] = [
-  pauseFault,
+  killFault, stopFault, pauseFault, powerOffFault,
+  cpuFault, memoryFault, diskFault,
+  apiFault,
 ] as readonly FaultKind<unknown>[];

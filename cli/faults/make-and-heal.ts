@@ -23,6 +23,8 @@ export function faultKind(name: string): AnyKind {
 }
 
 export interface MadeFault extends FaultRecord {
+  /** Nothing is left to undo. */
+  readonly isOver?: boolean;
   /** What its kind has to say of it. */
   readonly note?: string;
 }
@@ -32,7 +34,7 @@ export async function makeFault(cluster: ClusterAccess, name: string, words: Fau
   const kind = faultKind(name);
   const store = new FaultStore(cluster);
   const id = store.newId();
-  const plan = await kind.plan(cluster, words, id).catch((error: unknown) => {
+  const plan = await kind.plan(cluster, { ...words, ...(forMs !== undefined && { forMs }) }, id).catch((error: unknown) => {
     store.giveBackId(id);
     throw error;
   });
@@ -52,6 +54,11 @@ export async function makeFault(cluster: ClusterAccess, name: string, words: Fau
     throw error;
   }
   const { maker: _, ...made } = record;
+  if (kind.isMomentary && forMs === undefined) {
+    store.forget(id);
+    store.giveBackId(id);
+    return { ...made, isOver: true, ...(typeof note === 'string' && { note }) };
+  }
   const untilMs = forMs === undefined ? undefined : systemClock.nowMs() + forMs;
   const lasting = untilMs === undefined ? made : { ...made, untilMs, timer: startTimer(cluster, id, store.logFile) };
   store.write(lasting);

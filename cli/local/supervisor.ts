@@ -8,6 +8,7 @@ import { joinSockets } from '#lib/balancer/join-sockets.ts';
 import { systemClock } from '#lib/environment/clock.ts';
 import { withDeadline } from '#lib/service/abort.ts';
 import { apiServersOf, GATEWAY, MASTER, SUBNET_PREFIX_LENGTH } from '../cluster-layout.ts';
+import { removeFaultFiles } from '../faults/fault-files.ts';
 import { forgetAllFaults } from '../faults/fault-store.ts';
 import { UserError } from '../user-error.ts';
 import { withoutExtraAuthorities } from '../without-extra-authorities.ts';
@@ -59,6 +60,7 @@ export async function superviseCluster(folder: ClusterFolder, { port, hostRoutes
     server = await listen(port);
     sweepCgroups(folder);
     forgetAllFaults(folder.path); // of a run that ended by a power cut
+    removeFaultFiles(folder);
     progress.waitingFor('certificates and disks of the hosts');
     const externalEtcd = externalEtcdOf(wanted);
     await provision(folder, { ...wanted, ...(externalEtcd === undefined ? {} : { externalEtcd }) }, systemClock.nowMs());
@@ -86,6 +88,7 @@ export async function superviseCluster(folder: ClusterFolder, { port, hostRoutes
     for (const each of [server, ...etcdServers]) each?.close();
     sweepCgroups(folder);
     forgetAllFaults(folder.path);
+    removeFaultFiles(folder);
     folder.release();
   }
 }
