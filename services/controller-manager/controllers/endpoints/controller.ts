@@ -12,7 +12,7 @@ import { TriggerTimes } from '../../core/trigger-times.ts';
 import { isNamespaceTerminating } from '../../edge/pod-control.ts';
 import { OVER_CAPACITY, planEndpoints } from './plan.ts';
 
-export function endpointsController(workers: number): Controller {
+export function endpointsController(workers: number, batchMs: number): Controller {
   const triggerTimes = new TriggerTimes();
   return defineController({
     name: 'endpoints-controller',
@@ -21,7 +21,7 @@ export function endpointsController(workers: number): Controller {
     queueName: 'endpoint',
     reconciles: serviceKind,
     alsoWatches: [
-      mapped(podKind, (pod, cache) => cache.list(serviceKind, pod.metadata.namespace).filter((service) => selects(service, pod)).map(keyOf), { isRelevantUpdate: affectsEndpoints }),
+      mapped(podKind, (pod, cache) => cache.list(serviceKind, pod.metadata.namespace).filter((service) => selects(service, pod)).map(keyOf), { isRelevantUpdate: affectsEndpoints, delayMs: batchMs }),
       mapped(endpointsKind, (endpoints) => [keyOf(endpoints)]),
     ],
     workers,

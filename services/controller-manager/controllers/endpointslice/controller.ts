@@ -17,7 +17,7 @@ const BY_SERVICE = 'managed-slices-of-service';
 /** Our own writes to slices come back as events; waiting lets several become one. Source: endpointSliceChangeMinSyncDelay. */
 const SLICE_CHANGE_DELAY_MS = 1_000;
 
-export function endpointSliceController(workers: number, maxEndpoints: number): Controller {
+export function endpointSliceController(workers: number, maxEndpoints: number, batchMs: number): Controller {
   const triggerTimes = new TriggerTimes();
   return defineController({
     name: 'endpointslice-controller',
@@ -25,7 +25,7 @@ export function endpointSliceController(workers: number, maxEndpoints: number): 
     queueName: 'endpoint_slice',
     reconciles: serviceKind,
     alsoWatches: [
-      mapped(podKind, (pod, cache) => cache.list(serviceKind, pod.metadata.namespace).filter((service) => selects(service, pod)).map(keyOf), { isRelevantUpdate: affectsEndpoints }),
+      mapped(podKind, (pod, cache) => cache.list(serviceKind, pod.metadata.namespace).filter((service) => selects(service, pod)).map(keyOf), { isRelevantUpdate: affectsEndpoints, delayMs: batchMs }),
       mapped(endpointSliceKind, ({ metadata: { namespace = '', labels } }) => {
         const service = labels?.[SERVICE_NAME_LABEL];
         return service !== undefined && labels?.[MANAGED_BY_LABEL] === MANAGER ? [`${namespace}/${service}`] : [];

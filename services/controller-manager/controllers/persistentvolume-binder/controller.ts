@@ -17,9 +17,6 @@ import { planClaim } from './claim-plan.ts';
 import { recycledBy, scrub } from './recycler.ts';
 import { planReclaim, planVolume, type VolumePhase } from './volume-plan.ts';
 
-/** What is not settled is looked at, and told in events, so often. Milliseconds. Source: --pvclaimbinder-sync-period. */
-const RESYNC_MS = 15_000;
-
 const common = { name: 'persistentvolume-binder-controller', serviceAccount: 'persistent-volume-binder', eventSource: 'persistentvolume-controller' } as const;
 
 /** Pods by the claims they use: `namespace/claim`. */
@@ -29,7 +26,7 @@ export const podsByClaim = index(podKind, PODS_BY_CLAIM, (pod: Pod) => claimsOfP
 const claimKeyOf = ({ spec: { claimRef } }: Readonly<PersistentVolume>): string[] => (claimRef ? [`${claimRef.namespace ?? ''}/${claimRef.name ?? ''}`] : []);
 const isOpen = ({ status }: Readonly<PersistentVolumeClaim>): boolean => status?.phase !== 'Bound' && status?.phase !== 'Lost';
 
-const claims = (): Controller => defineController({
+const claims = (resyncMs: number): Controller => defineController({
   ...common,
   queueName: 'claims',
   reconciles: persistentVolumeClaimKind,
@@ -69,7 +66,7 @@ const claims = (): Controller => defineController({
           break;
       }
     }
-    return isSettled ? done : retryAfterMs(RESYNC_MS);
+    return isSettled ? done : retryAfterMs(resyncMs);
   },
 });
 
@@ -100,7 +97,7 @@ async function bind(claim: Readonly<PersistentVolumeClaim>, free: Readonly<Persi
   await setClaimStatus(bound, { ...bound.status, phase: 'Bound', accessModes: volume.spec.accessModes, capacity }, context);
 }
 
-const volumes = (): Controller => defineController({
+const volumes = (resyncMs: number): Controller => defineController({
   ...common,
   queueName: 'volumes',
   reconciles: persistentVolumeKind,
@@ -125,12 +122,12 @@ const volumes = (): Controller => defineController({
         case 'event':
           events.event(referenceTo(volume), action.eventType, action.reason, action.message);
           if (action.onClaimToo && claim) events.event(referenceTo(claim), action.eventType, action.reason, action.message);
-          return retryAfterMs(RESYNC_MS);
+          return retryAfterMs(resyncMs);
         case 'unbind':
           await unbind(current, action.keepsReservation, context);
           return done;
         case 'reclaim':
-          return await reclaim(current, context) ? done : retryAfterMs(RESYNC_MS);
+          return await reclaim(current, context) ? done : retryAfterMs(resyncMs);
       }
     }
     return done;
@@ -200,4 +197,5 @@ async function reclaim(volume: Readonly<PersistentVolume>, context: ReconcileCon
   return true;
 }
 
-export const persistentVolumeBinder = (): Controller[] => [claims(), volumes()];
+/** What is not settled is looked at, and told in events, every `resyncMs`. */
+export const persistentVolumeBinder = (resyncMs: number): Controller[] => [claims(resyncMs), volumes(resyncMs)];
