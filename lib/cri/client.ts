@@ -3,7 +3,7 @@ import { Client, credentials, status, type ServiceError } from '@grpc/grpc-js';
 import { serviceDefinition } from './codec.ts';
 import type { ContainerEventResponse, ImageServiceMethods, RuntimeServiceMethods, Sent } from './messages.ts';
 
-/** Time a call may take. Milliseconds. Source: kubelet --runtime-request-timeout. */
+/** Time a call may take unless it is said otherwise. Milliseconds. Source: KubeletConfiguration.runtimeRequestTimeout. */
 const REQUEST_TIMEOUT_MS = 120_000;
 /** Answers may be large (ExecSync output, long lists). Bytes; source: kubelet's maxMsgSize. */
 const MAX_MESSAGE_BYTES = 16 * 1024 * 1024;
@@ -49,7 +49,7 @@ export const isUnimplemented = (error: unknown): error is CriError => error inst
 export const isDeadlineExceeded = (error: unknown): error is CriError => error instanceof CriError && error.code === status.DEADLINE_EXCEEDED;
 
 /** Does not wait: the first call connects, and later ones connect again after the runtime was away. */
-export function connectToRuntime(endpoint: string): RuntimeConnection {
+export function connectToRuntime(endpoint: string, requestTimeoutMs = REQUEST_TIMEOUT_MS): RuntimeConnection {
   const client = new Client(endpoint.startsWith('/') ? `unix://${endpoint}` : endpoint, credentials.createInsecure(), {
     'grpc.default_authority': 'localhost', // without it the authority is the socket's path, which real containerd refuses
     'grpc.max_receive_message_length': MAX_MESSAGE_BYTES,
@@ -61,7 +61,7 @@ export function connectToRuntime(endpoint: string): RuntimeConnection {
 
   const callsOf = (serviceName: 'RuntimeService' | 'ImageService'): Record<string, unknown> =>
     Object.fromEntries(Object.entries(serviceDefinition(serviceName)).filter(([, { responseStream }]) => !responseStream)
-      .map(([name, method]) => [`${name[0]?.toLowerCase()}${name.slice(1)}`, (request: object, { timeoutMs = REQUEST_TIMEOUT_MS, signal }: CallOptions = {}) =>
+      .map(([name, method]) => [`${name[0]?.toLowerCase()}${name.slice(1)}`, (request: object, { timeoutMs = requestTimeoutMs, signal }: CallOptions = {}) =>
         new Promise<unknown>((resolve, reject) => {
           signal?.throwIfAborted();
           const deadline = Number.isFinite(timeoutMs) ? { deadline: Date.now() + timeoutMs } : {};

@@ -97,7 +97,7 @@ export async function startKubelet(flags: KubeletFlags, environment: Environment
   const cgroups = new NodeCgroups(log);
   const periodUs = config.cpuCFSQuotaPeriodMs * 1000;
 
-  const runtime = new Runtime(flags.containerRuntimeEndpoint !== '' ? flags.containerRuntimeEndpoint : config.containerRuntimeEndpoint);
+  const runtime = new Runtime(flags.containerRuntimeEndpoint !== '' ? flags.containerRuntimeEndpoint : config.containerRuntimeEndpoint, config.runtimeRequestTimeoutMs);
   const api: ApiClient | undefined = flags.kubeconfig === '' ? undefined : connectToApiserver(await loadKubeconfig(flags.kubeconfig), 'kubelet');
   const events = api && new EventRecorder({ api, component: 'kubelet', host: name, clock, log, signal, holdMs: EVENTS_HOLD_MS });
   const onEvent = (pod: Pod, container: string | undefined, type: 'Normal' | 'Warning', reason: string, message: string): void => {
@@ -152,7 +152,7 @@ export async function startKubelet(flags: KubeletFlags, environment: Environment
     },
     onEvent: (pod, container, reason, message) => onEvent(pod, container, 'Warning', reason, message),
   });
-  const puller = new ImagePuller({ ...environment, runtime, limits: PULL_BACK_OFF, onEvent });
+  const puller = new ImagePuller({ ...environment, runtime, limits: PULL_BACK_OFF, maxParallel: config.maxParallelImagePulls, onEvent });
   const runner = new PodRunner({
     ...environment, runtime, puller, volumes, onEvent, cgroupRoot,
     crashLimits: { firstMs: config.firstContainerRestartPeriodMs, longestMs: config.maxContainerRestartPeriodMs, forgetMs: CRASH_FORGET_MS },
@@ -222,6 +222,7 @@ export async function startKubelet(flags: KubeletFlags, environment: Environment
     logsRoot: config.podLogsDir,
     logMaxBytes: integerValue(config.containerLogMaxSize),
     logMaxFiles: config.containerLogMaxFiles,
+    logCheckMs: config.containerLogMonitorIntervalMs,
   });
   const onNodeEvent = (reason: string, message: string): void => agent?.warn(reason, message);
   const stats = new NodeStats({

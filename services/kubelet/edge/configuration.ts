@@ -54,6 +54,11 @@ export interface KubeletConfiguration {
   readonly cpuCFSQuotaPeriodMs: number;
   readonly firstContainerRestartPeriodMs: number;
   readonly maxContainerRestartPeriodMs: number;
+  readonly runtimeRequestTimeoutMs: number;
+  readonly streamingConnectionIdleTimeoutMs: number;
+  readonly containerLogMonitorIntervalMs: number;
+  /** 1: one after the other; Infinity: any number. */
+  readonly maxParallelImagePulls: number;
   readonly nodeStatusMaxImages: number;
   readonly kubeReserved: Readonly<Record<string, string>>;
   readonly systemReserved: Readonly<Record<string, string>>;
@@ -142,6 +147,11 @@ export function configurationFrom(raw: Raw, path: string): KubeletConfiguration 
     containerLogMaxFiles: number('containerLogMaxFiles', 5),
     cpuCFSQuotaPeriodMs: duration('cpuCFSQuotaPeriod', '100ms'),
     ...crashBackOff(section(raw, 'featureGates')['ReduceDefaultCrashLoopBackOffDecay'] === true, (fallback) => duration('maxContainerRestartPeriod', fallback, section(raw, 'crashLoopBackOff'))),
+    runtimeRequestTimeoutMs: duration('runtimeRequestTimeout', '2m'),
+    streamingConnectionIdleTimeoutMs: duration('streamingConnectionIdleTimeout', '4h'),
+    containerLogMonitorIntervalMs: duration('containerLogMonitorInterval', '10s'),
+    // Source: SetDefaults_KubeletConfiguration: serial, unless more than one pull at once is asked for.
+    maxParallelImagePulls: flag('serializeImagePulls', number('maxParallelImagePulls', 1) < 2) ? 1 : number('maxParallelImagePulls', Infinity),
     nodeStatusMaxImages: number('nodeStatusMaxImages', 50),
     kubeReserved: texts('kubeReserved'),
     systemReserved: texts('systemReserved'),

@@ -14,9 +14,8 @@ import type { PodWorkers } from './pod-workers.ts';
 import type { PodListing, Runtime } from './runtime.ts';
 import type { Volumes } from './volumes.ts';
 
-/** Milliseconds. Source: ContainerGCPeriod; containerLogMonitorInterval. */
+/** Milliseconds. Source: ContainerGCPeriod. */
 const GC_MS = 60_000;
-const LOG_CHECK_MS = 10_000;
 const KEEP_DEAD_PER_CONTAINER = 1;
 const CGROUP_MOUNT = '/sys/fs/cgroup';
 const CONTAINER_LOGS = '/var/log/containers';
@@ -30,6 +29,7 @@ export interface HousekeepingOptions extends Environment {
   readonly cgroupRoot: string;
   readonly logMaxBytes: number;
   readonly logMaxFiles: number;
+  readonly logCheckMs: number;
   /** Every source has told what it has: only then can a pod be known to be unwanted. */
   readonly sourcesReady: () => boolean;
   readonly signal: AbortSignal;
@@ -46,7 +46,7 @@ export class Housekeeping {
   }
 
   async run(): Promise<void> {
-    await Promise.all([this.#every(GC_MS, () => this.collect()), this.#every(LOG_CHECK_MS, () => this.rotateLogs())]);
+    await Promise.all([this.#every(GC_MS, () => this.collect()), this.#every(this.#options.logCheckMs, () => this.rotateLogs())]);
   }
 
   async #every(periodMs: number, work: () => Promise<void>): Promise<void> {

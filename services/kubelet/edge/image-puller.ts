@@ -1,4 +1,4 @@
-// Sees to it that a container's image is on the node: by policy, with back-off, one pull at a time.
+// Sees to it that a container's image is on the node: by policy, with back-off, one pull at a time or as many as configured.
 // Source: pkg/kubelet/images/image_manager.go.
 import type { Environment } from '#lib/environment/environment.ts';
 import type { AuthConfig, Image, PodSandboxConfig, Sent } from '#lib/cri/messages.ts';
@@ -13,6 +13,8 @@ import { StartFailure } from './start-failure.ts';
 export interface ImagePullerOptions extends Environment {
   readonly runtime: Runtime;
   readonly limits: BackOffLimits;
+  /** Pulls that may run at once. */
+  readonly maxParallel: number;
   readonly onEvent: (pod: Pod, container: string | undefined, type: 'Normal' | 'Warning', reason: string, message: string) => void;
 }
 
@@ -23,7 +25,8 @@ export class ImagePuller {
   readonly #options: ImagePullerOptions;
   readonly #backOff: BackOff;
   readonly #lastErrors = new Map<string, string>();
-  #pulls: Promise<unknown> = Promise.resolve();
+  #running = 0;
+  readonly #waiting: (() => void)[] = [];
 
   constructor(options: ImagePullerOptions) {
     this.#options = options;
@@ -93,7 +96,7 @@ export class ImagePuller {
     say('Normal', 'Pulling', `Pulling image ${JSON.stringify(image)}`);
     const askedMs = clock.nowMs();
     try {
-      const { found, tookMs } = await this.#oneAtATime(async () => {
+      const { found, tookMs } = await this.#inTurn(async () => {
         signal.throwIfAborted();
         const startedMs = clock.nowMs();
         const imageRef = await firstThatWorks(auths, (auth) => runtime.images.pullImage(
@@ -127,10 +130,16 @@ export class ImagePuller {
     }
   }
 
-  #oneAtATime<T>(work: () => Promise<T>): Promise<T> {
-    const result = this.#pulls.then(work);
-    this.#pulls = result.catch(() => undefined); // the next pull does not care
-    return result;
+  async #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    if (this.#running >= this.#options.maxParallel) await new Promise<void>((resolve) => this.#waiting.push(resolve)); // who ends hands its place on
+    else this.#running += 1;
+    try {
+      return await work();
+    } finally {
+      const next = this.#waiting.shift();
+      if (next) next();
+      else this.#running -= 1;
+    }
   }
 
   /** Forgets a pod that is gone. */

@@ -46,8 +46,9 @@ export class Runtime {
   readonly #finished = new Map<string, RuntimeContainer>();
   identity: RuntimeIdentity = { name: 'containerd', version: '' };
 
-  constructor(endpoint: string) {
-    this.#connection = connectToRuntime(endpoint.replace(/^unix:\/\//, ''));
+  /** `timeoutMs`: of calls without a deadline of their own. */
+  constructor(endpoint: string, timeoutMs: number) {
+    this.#connection = connectToRuntime(endpoint.replace(/^unix:\/\//, ''), timeoutMs);
   }
 
   get cri(): RuntimeConnection['runtime'] {

@@ -124,7 +124,7 @@ class KubeletHandler {
     const url = requestUrl(request.url);
     try {
       await this.#access.check(request, url.pathname);
-      await tunnel(request, socket, head, await this.#streamingUrl(url), this.#options.signal);
+      await tunnel(request, socket, { head, target: await this.#streamingUrl(url), idleMs: this.#options.config.streamingConnectionIdleTimeoutMs, signal: this.#options.signal });
     } catch (error) {
       const [status, text] = answerFor(error);
       if (status === 500) this.#options.log.warn({ err: error, path: url.pathname }, 'cannot open stream');

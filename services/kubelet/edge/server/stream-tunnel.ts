@@ -4,12 +4,20 @@ import type { IncomingMessage } from 'node:http';
 import { connect } from 'node:net';
 import type { Duplex } from 'node:stream';
 
-/** A session without any byte for so long is ended. Milliseconds. Source: streamingConnectionIdleTimeout. */
-const IDLE_MS = 4 * 3600 * 1000;
 const CONNECT_MS = 10_000;
 
-/** Resolves when either side has ended. `head`: bytes that came right behind the request. */
-export function tunnel(request: IncomingMessage, client: Duplex, head: Buffer, target: string, signal: AbortSignal): Promise<void> {
+export interface Session {
+  /** Bytes that came right behind the request. */
+  readonly head: Buffer;
+  /** URL at the runtime's streaming server. */
+  readonly target: string;
+  /** Without any byte for so long it is ended; milliseconds. */
+  readonly idleMs: number;
+  readonly signal: AbortSignal;
+}
+
+/** Resolves when either side has ended. */
+export function tunnel(request: IncomingMessage, client: Duplex, { head, target, idleMs, signal }: Session): Promise<void> {
   const url = new URL(target);
   return new Promise((resolve, reject) => {
     const runtime = connect({ host: url.hostname, port: Number(url.port === '' ? '80' : url.port) });
@@ -26,7 +34,7 @@ export function tunnel(request: IncomingMessage, client: Duplex, head: Buffer, t
       clearTimeout(connecting);
       isOpen = true;
       runtime.setNoDelay(true);
-      runtime.setTimeout(IDLE_MS, end);
+      runtime.setTimeout(idleMs, end);
       runtime.write(requestHead(request, url));
       if (head.length > 0) runtime.write(head);
       client.pipe(runtime);
