@@ -3,6 +3,7 @@ import { Command, CommanderError } from 'commander';
 import { accessOf } from './access/access-option.ts';
 import { addComposeCommands } from './compose/commands.ts';
 import { addChaosCommand } from './commands/chaos.ts';
+import { addApiFaultCommands } from './commands/api-fault.ts';
 import { acceptDirEverywhere } from './commands/cluster-option.ts';
 import { addDownCommand } from './commands/down.ts';
 import { addEtcdCommand } from './commands/etcd.ts';
@@ -49,6 +50,7 @@ else {
 }
 addLeverCommands(program, accessOf);
 addFaultCommands(program, accessOf);
+addApiFaultCommands(program, accessOf);
 addChaosCommand(program, accessOf);
 if (!isCompose) acceptDirEverywhere(program);
 program.addHelpText('after', `

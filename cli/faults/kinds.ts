@@ -1,5 +1,6 @@
 // Every way to break something. A new one is a file beside this one (pause.ts is the shortest example) and a line here: its
 // command, --for, `heal`, `faults` and the drills follow from it. What it has to keep to is told in fault.ts and docs/failure-lab.md.
+import { apiFault } from './api-fault.ts';
 import type { FaultKind } from './fault.ts';
 import { diskFault } from './disk.ts';
 import { cpuFault, memoryFault } from './limits.ts';
@@ -10,4 +11,5 @@ import { killFault, powerOffFault, stopFault } from './stop.ts';
 export const FAULT_KINDS: readonly FaultKind<unknown>[] = [
   killFault, stopFault, pauseFault, powerOffFault,
   cpuFault, memoryFault, diskFault,
+  apiFault,
 ] as readonly FaultKind<unknown>[];

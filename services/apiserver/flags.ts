@@ -12,6 +12,7 @@ export const apiserverFlags = {
   'default-not-ready-toleration-seconds': integer({ default: 300, min: 0, help: 'Indicates the tolerationSeconds of the toleration for notReady:NoExecute that is added by default to every pod that does not already have such a toleration.' }),
   'default-unreachable-toleration-seconds': integer({ default: 300, min: 0, help: 'Indicates the tolerationSeconds of the toleration for unreachable:NoExecute that is added by default to every pod that does not already have such a toleration.' }),
   'disable-admission-plugins': list({ default: [], help: 'Admission plugins that should be disabled although they are in the default enabled plugins list.' }),
+  'emulator-api-fault-client-ca-file': path({ help: 'Lets this server misbehave on demand: holders of a client certificate of this authority, and nobody else, may give it rules at /emulator/api-faults.' }),
   'enable-admission-plugins': list({ default: [], help: 'Admission plugins that should be enabled in addition to default enabled ones.' }),
   'enable-aggregator-routing': boolean({ default: false, help: 'Turns on aggregator routing requests to endpoints IP rather than cluster IP.' }),
   'enable-bootstrap-token-auth': boolean({ default: false, help: 'Enable to allow secrets of type bootstrap.kubernetes.io/token to be used for TLS bootstrapping authentication.' }),

@@ -5,21 +5,25 @@ import { readFile } from 'node:fs/promises';
 import type { AddressInfo } from 'node:net';
 import { hostname } from 'node:os';
 import { fileURLToPath } from 'node:url';
+import { steadyClock } from '#lib/environment/clock.ts';
 import type { Environment } from '#lib/environment/environment.ts';
 import { allKinds } from '#lib/kinds/registry.ts';
 import { aborted } from '#lib/service/abort.ts';
 import type { HealthCheck } from '#lib/service/health-server.ts';
 import { newMetrics } from '#lib/service/health-server.ts';
 import { createAccess } from './access/access.ts';
+import { parseCertificates } from './access/certificate-authentication.ts';
 import { Aggregator } from './aggregation/aggregator.ts';
 import { remoteOpenApi } from './aggregation/remote-openapi.ts';
 import { chainAdmission } from './core/admission/admission.ts';
 import { admissionPlugins } from './core/admission/default-plugins.ts';
 import { serviceReservations } from './core/services/reservations.ts';
 import { parsePortRange, ServiceNetworking } from './core/services/service-networking.ts';
+import { ApiFaults } from './core/faults/api-faults.ts';
 import { sharedCheck } from './core/shared-check.ts';
 import { EVENT_WINDOW, WatchCache } from './core/watch-cache.ts';
 import { buildApiserverApp } from './edge/app.ts';
+import { ApiFaultControl } from './edge/faults/control.ts';
 import { chargeQuotaWith } from './edge/charge-quota.ts';
 import { cachedObjects } from './edge/cached-objects.ts';
 import { componentStatusExtension } from './edge/component-status.ts';
@@ -73,11 +77,12 @@ export async function startApiserver(flags: ApiserverFlags, environment: Environ
     },
   });
   const objects = cachedObjects(cache, storage);
-  const [clientCaPem, requestHeaderCaPem, signingKeyPem, cert, key, kubeletClientCertPem, kubeletClientKeyPem, kubeletCaPem, proxyCertPem, proxyKeyPem, ...keyPems] = await Promise.all([
+  const [clientCaPem, requestHeaderCaPem, signingKeyPem, cert, key, kubeletClientCertPem, kubeletClientKeyPem, kubeletCaPem, proxyCertPem, proxyKeyPem, apiFaultCaPem, ...keyPems] = await Promise.all([
     pem(flags.clientCaFile, 'client-ca-file'), pem(flags.requestheaderClientCaFile, 'requestheader-client-ca-file'),
     pem(flags.serviceAccountSigningKeyFile, 'service-account-signing-key-file'), pem(flags.tlsCertFile, 'tls-cert-file'), pem(flags.tlsPrivateKeyFile, 'tls-private-key-file'),
     pem(flags.kubeletClientCertificate, 'kubelet-client-certificate'), pem(flags.kubeletClientKey, 'kubelet-client-key'), pem(flags.kubeletCertificateAuthority, 'kubelet-certificate-authority'),
     pem(flags.proxyClientCertFile, 'proxy-client-cert-file'), pem(flags.proxyClientKeyFile, 'proxy-client-key-file'),
+    pem(flags.emulatorApiFaultClientCaFile, 'emulator-api-fault-client-ca-file'),
     ...flags.serviceAccountKeyFile.map((path) => pem(path, 'service-account-key-file')),
   ]);
   const orDefault = <K extends string>(name: K, values: readonly string[]) => (values.length === 0 ? {} : { [name]: values }) as { [key in K]?: readonly string[] };
@@ -111,6 +116,8 @@ export async function startApiserver(flags: ApiserverFlags, environment: Environ
   const informers: HealthCheck = { name: 'informer-sync', check: () => (cache.isSynced ? undefined : 'informers have not synced yet') };
   const shutdown: HealthCheck = { name: 'shutdown', check: () => (signal.aborted ? 'process is shutting down' : undefined) };
   const hookChecks = [informersStarted(cache), ...Object.values(hooks).map(hookCheck)];
+  const apiFaults = apiFaultCaPem === '' ? undefined : new ApiFaults({ nowMs: () => steadyClock.nowMs(), revision: () => cache.revision });
+  if (apiFaults) cache.onProgress((revision) => apiFaults.noteRevision(revision));
   const advertiseAddress = flags.advertiseAddress || flags.bindAddress;
   const customResources = new CustomResources({ objects, cache, storage, clock, log });
   const aggregator = new Aggregator({
@@ -131,8 +138,9 @@ export async function startApiserver(flags: ApiserverFlags, environment: Environ
     serverAddress: `${advertiseAddress}:${flags.securePort}`, minRequestTimeoutMs: flags.minRequestTimeout * 1000,
     maxRequestsInflight: flags.maxRequestsInflight, maxMutatingRequestsInflight: flags.maxMutatingRequestsInflight, requestTimeoutMs: flags.requestTimeoutMs,
     onWatch: (kind, difference) => metrics.registeredWatchers.inc({ group: kind.group, version: kind.version, kind: kind.kind }, difference),
+    ...(apiFaults ? { apiFaults, apiFaultControl: new ApiFaultControl(apiFaults, parseCertificates(apiFaultCaPem), () => clock.nowMs()) } : {}),
     onWatchCut: (kind) => metrics.terminatedWatchers.inc({ resource: kind.plural }),
-    tls: { cert, key, requestCert: true, rejectUnauthorized: false, ...(clientCaPem === '' ? {} : { ca: [clientCaPem, requestHeaderCaPem].filter((one) => one !== '') }) },
+    tls: { cert, key, requestCert: true, rejectUnauthorized: false, ...(clientCaPem === '' ? {} : { ca: [clientCaPem, requestHeaderCaPem, apiFaultCaPem].filter((one) => one !== '') }) },
   });
   const feeding = feedCache({ storage, cache, clock, log, signal });
   await cache.waitFor(1, signal);

@@ -19,6 +19,8 @@ import { MAX_BODY_BYTES, unsupportedMediaType } from './body.ts';
 import { compressAnswers } from './compression.ts';
 import { discoveryRoutes, groupDocument } from './discovery-routes.ts';
 import { healthRoutes, type HealthEndpoints } from './health-routes.ts';
+import type { ApiFaultControl } from './faults/control.ts';
+import { misbehaveOnDemand } from './faults/misbehave.ts';
 import { createHttpServer } from './http-server.ts';
 import type { ApiserverMetrics } from './metrics.ts';
 import { negotiate } from './negotiation.ts';
@@ -41,6 +43,8 @@ export interface ApiserverDependencies extends ResourceServices {
   readonly requestTimeoutMs: number;
   /** Groups that other servers answer for. */
   readonly aggregator?: Aggregator;
+  /** Given with the flag that lets this server misbehave on demand. */
+  readonly apiFaultControl?: ApiFaultControl;
   /** Without it the app speaks plain HTTP (tests). */
   readonly tls?: SecureServerOptions;
 }
@@ -98,6 +102,7 @@ export function buildApiserverApp(dependencies: ApiserverDependencies): FastifyI
     if (stopping && raw.httpVersionMajor < 2) void reply.header('connection', 'close');
 
     const authentication = authenticationRequest(raw);
+    if (dependencies.apiFaultControl?.serves(path)) return dependencies.apiFaultControl.admit(authentication);
     const user = await dependencies.authenticator.authenticate(authentication);
     if (!user) throw unauthorized();
     request.api.user = dependencies.impersonator ? await dependencies.impersonator.impersonate(user, authentication) : user;
@@ -117,6 +122,7 @@ export function buildApiserverApp(dependencies: ApiserverDependencies): FastifyI
     });
     return undefined;
   });
+  if (dependencies.apiFaults) misbehaveOnDemand(app, dependencies.apiFaults, dependencies.clock);
   app.addHook('onSend', (request, reply, payload, done) => {
     if (request.api && request.api.warnings.length > 0) {
       void reply.header('warning', request.api.warnings.map((text) => `299 - "${text.replaceAll('\\', '\\\\').replaceAll('"', '\\"').replace(/[\r\n]+/g, ' ')}"`));
@@ -173,6 +179,7 @@ export function buildApiserverApp(dependencies: ApiserverDependencies): FastifyI
   healthRoutes(app, dependencies.health, (endpoint, failed) => log.warn({ endpoint, failed: failed.map(({ name, reason }) => `${name}: ${reason ?? ''}`) }, 'health check failed'));
   app.get('/metrics', async (_request, reply) => reply.type(dependencies.metricsRegistry.contentType).send(await dependencies.metricsRegistry.metrics()));
   for (const { routes: register } of extensions) register?.(app);
+  dependencies.apiFaultControl?.register(app);
   return app;
 }
 

@@ -1,6 +1,6 @@
 // The server under fastify: HTTP/2 and HTTP/1.1 on one TLS port, by what the client asks for in ALPN, as upstream. Upgrades
 // (WebSocket, SPDY) come over HTTP/1.1.
-import { createServer, type RequestListener, type Server } from 'node:http';
+import { createServer, type IncomingMessage, type RequestListener, type Server } from 'node:http';
 import { createSecureServer, type Http2ServerRequest, type Http2ServerResponse, type SecureServerOptions } from 'node:http2';
 import type { TLSSocket } from 'node:tls';
 
@@ -23,6 +23,17 @@ const MAX_SESSION_MEMORY = 64;
  * so in time: Node keeps connections that were said goodbye to for a breach of the protocol, and those of hosts that are gone.
  */
 const SILENCE = { askAfterMs: 90_000, deadlineMs: 15_000 };
+
+const secureSockets = new WeakMap<Server, ReadonlySet<TLSSocket>>();
+
+/** Cuts the connection that a request came over, with all that goes on over it, without a word to the client. */
+export function dropConnection(server: Server, request: IncomingMessage): void {
+  const session = (request as unknown as Partial<Http2ServerRequest>).stream?.session;
+  if (!session) return void request.socket.destroy();
+  // A session of HTTP/2 shows its socket, but would say goodbye before it closed it.
+  const { remoteAddress, remotePort } = session.socket;
+  for (const socket of secureSockets.get(server) ?? []) if (socket.remotePort === remotePort && socket.remoteAddress === remoteAddress) socket.destroy();
+}
 
 /** Without `tls` it speaks plain HTTP/1.1 (tests). */
 export function createHttpServer(tls: SecureServerOptions | undefined, handler: RequestListener, silence = SILENCE): Server {
@@ -55,6 +66,7 @@ function createSecure(options: SecureServerOptions, handler: RequestListener, { 
     });
   });
   const sockets = new Set<TLSSocket>();
+  secureSockets.set(asHttp1, sockets);
   server.on('secureConnection', (socket) => {
     sockets.add(socket);
     socket.once('close', () => sockets.delete(socket));

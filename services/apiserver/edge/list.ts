@@ -1,5 +1,6 @@
 // Lists: which revision to show, from memory or from storage, whole or in pages.
 // Source: apiserver pkg/storage/cacher/{delegator,cacher}.go, pkg/storage/etcd3/store.go (GetList).
+import { systemClock } from '#lib/environment/clock.ts';
 import type { AnyKind } from '#lib/kinds/define-kind.ts';
 import { forbidden, notSupported } from '#lib/machinery/field-error.ts';
 import { badRequest, failure, invalidObject, tooLargeResourceVersion } from '#lib/machinery/status-error.ts';
@@ -22,6 +23,10 @@ export interface ListQuery {
   /** 0: no limit. */
   readonly limit: number;
   readonly continue: string;
+  /** On demand: what it asks for is too old. */
+  readonly isExpired?: boolean;
+  /** On demand: this server has got no further. */
+  readonly staleRevision?: number;
 }
 
 export interface ListServices {
@@ -46,6 +51,10 @@ export async function listObjects(kind: AnyKind, selection: Selection, query: Li
   }
   const wantsExact = match === 'Exact' || (match === '' && query.limit > 0 && revision !== undefined && revision > 0);
   if (wantsExact) return pageFromStorage(kind, selection, query, services, revision);
+  if (query.staleRevision !== undefined && revision !== undefined) {
+    const stale = await listAsOf(query.staleRevision, revision, () => pageFromStorage(kind, selection, { ...query, limit: 0 }, services, query.staleRevision), signal);
+    if (stale) return stale;
+  }
 
   if (revision === undefined) await services.waitUntilFresh(signal);
   else if (revision > 0) await waitForRevision(cache, revision, signal);
@@ -75,6 +84,20 @@ function checkMatch(match: string, { resourceVersion, continue: token }: ListQue
     ...(match === 'Exact' && resourceVersion === '0' ? [forbidden(path, 'resourceVersionMatch "exact" is forbidden for resourceVersion "0"')] : []),
   ];
   if (problems.length > 0) throw invalidObject({ group: 'meta.k8s.io', kind: 'ListOptions' }, '', problems);
+}
+
+/** As a server that lags behind answers. Undefined when storage no longer has that state: its own memory would, ours does not. */
+async function listAsOf(staleRevision: number, asked: number, list: () => Promise<ListResult>, signal: AbortSignal): Promise<ListResult | undefined> {
+  if (asked > staleRevision) {
+    await systemClock.sleep(BLOCK_TIMEOUT_MS, signal);
+    throw tooLargeResourceVersion(asked, staleRevision);
+  }
+  try {
+    return await list();
+  } catch (error) {
+    if (error instanceof RevisionCompactedError) return undefined;
+    throw error;
+  }
 }
 
 /** Throws 504 when it does not come in time. */
@@ -122,6 +145,7 @@ async function pageFromStorage(kind: AnyKind, selection: Selection, query: ListQ
 
   async function readPage() {
     try {
+      if (query.isExpired === true) throw new RevisionCompactedError('too old on demand');
       return await storage.list(selection.prefix, { startKey, limit: pageSize, revision });
     } catch (error) {
       if (!(error instanceof RevisionCompactedError) || query.continue === '') throw error;

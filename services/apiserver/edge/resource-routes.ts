@@ -15,11 +15,13 @@ import { selectionOf, type Selection } from '../core/selection.ts';
 import { objectSubresources } from '../core/subresource-rules.ts';
 import { decodeStructure, StructureError } from '../core/schema.ts';
 import { parseIncludeObject } from '../core/table.ts';
+import type { ApiFaults } from '../core/faults/api-faults.ts';
 import { CacheEntry } from '../core/watch-cache.ts';
 import type { CustomResources } from '../extensions/custom-resources.ts';
 import { sendList, sendObject, sendPlainObject, success, type AnswerForm } from './answer.ts';
 import { cannotBeHandled, decodeObject, parseBody, parseFieldValidation, type DecodeOptions, type RawBody } from './body.ts';
 import type { ApiserverExtension, BodyDecoder, BodyKind, ConnectHandler, ObjectHandler, ResourceCall, VirtualKind } from './extension.ts';
+import { watchFaultsOf } from './faults/misbehave.ts';
 import { listObjects, waitForRevision, type ListServices } from './list.ts';
 import { negotiate } from './negotiation.ts';
 import type { ObjectStore, WriteContext } from './object-store.ts';
@@ -45,6 +47,7 @@ export interface ResourceServices extends ListServices {
   readonly minRequestTimeoutMs: number;
   readonly onWatch: (kind: AnyKind, difference: 1 | -1) => void;
   readonly onWatchCut: (kind: AnyKind) => void;
+  readonly apiFaults?: ApiFaults;
 }
 
 /** Deletions of these answer with the last state instead of a Status. Source: ReturnDeletedObject of pkg/registry/core. */
@@ -245,6 +248,7 @@ export class ResourceRoutes {
     if (query.has('sendInitialEvents')) throw invalidOptions('ListOptions', [forbidden('sendInitialEvents', 'sendInitialEvents is forbidden for list')]);
     const { entries, metadata } = await listObjects(kind, this.#selection(operation), {
       resourceVersion: query.get('resourceVersion'), resourceVersionMatch: query.get('resourceVersionMatch'), limit: Math.max(0, limit), continue: query.get('continue') ?? '',
+      ...request.api.injected,
     }, this.#services, abort.signal);
     return sendList(reply, kind, entries, metadata, form);
   }
@@ -269,8 +273,10 @@ export class ResourceRoutes {
       allowBookmarks: ['true', '1'].includes(query.get('allowWatchBookmarks') ?? ''),
       timeoutMs: seconds > 0 ? seconds * 1000 : minMs + integerBelow(this.#services.random, minMs + 1),
       transform: transform.as === 'partial-list' ? { ...transform, as: 'partial' } : transform, includeObject: form.includeObject,
+      isExpired: request.api.injected?.isExpired === true,
     };
-    const services = { ...this.#services, onCut: this.#services.onWatchCut };
+    const { apiFaults, onWatchCut } = this.#services;
+    const services = { ...this.#services, onCut: onWatchCut, ...(apiFaults ? { faults: { of: watchFaultsOf(apiFaults, request), onChange: (listener: () => void) => apiFaults.onChange(listener) } } : {}) };
     this.#services.onWatch(kind, 1);
     try {
       const upgrade = pendingUpgrade(request.raw);

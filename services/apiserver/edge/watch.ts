@@ -8,6 +8,7 @@ import { badRequest, expired, StatusError } from '#lib/machinery/status-error.ts
 import type { Selection } from '../core/selection.ts';
 import { columnDefinitions, partialMetadata, tableRows, type IncludeObject } from '../core/table.ts';
 import { WindowExceededError, type CacheEntry, type CacheEvent, type EventType, type WatchCache } from '../core/watch-cache.ts';
+import type { WatchFaults } from '../core/faults/api-faults.ts';
 import type { Transform } from './negotiation.ts';
 
 /** Source: cacher.go, bookmarkFrequency. */
@@ -29,6 +30,8 @@ export interface WatchRequest {
   readonly timeoutMs: number;
   readonly transform: Transform;
   readonly includeObject: IncludeObject;
+  /** On demand: the revision it begins at is too old. */
+  readonly isExpired?: boolean;
 }
 
 /** Where the lines go. */
@@ -141,6 +144,8 @@ export interface WatchServices {
   readonly waitUntilFresh: (signal: AbortSignal) => Promise<number>;
   /** A client was too slow. */
   readonly onCut: (kind: AnyKind) => void;
+  /** What this watch suffers on demand. */
+  readonly faults?: { readonly of: WatchFaults; readonly onChange: (listener: () => void) => () => void };
 }
 
 /** The state to tell first, and the revision from which events follow; with what comes in between already queued. */
@@ -152,13 +157,14 @@ interface Start {
 }
 
 /** Called without waiting in between, so that no event is lost between the snapshot and the subscription. */
-function startOf({ selection, kind, fromRevision, sendInitialEvents, allowBookmarks }: WatchRequest, cache: WatchCache): Start {
+function startOf({ selection, kind, fromRevision, sendInitialEvents, allowBookmarks, isExpired }: WatchRequest, cache: WatchCache): Start {
   const resource = cache.of(kind);
   const wantsInitial = sendInitialEvents ?? (fromRevision === undefined || fromRevision === 0);
   if (wantsInitial) {
     return { initial: resource.list(selection.prefix).filter(selection.matches), events: [], sendsEnd: sendInitialEvents === true && allowBookmarks, revision: cache.revision };
   }
   const from = fromRevision === undefined || fromRevision === 0 ? cache.revision : fromRevision;
+  if (isExpired === true) throw new WindowExceededError(from, cache.revision);
   return { initial: [], events: resource.eventsAfter(from), sendsEnd: false, revision: from };
 }
 
@@ -172,15 +178,25 @@ export async function serveWatch(request: WatchRequest, services: WatchServices,
   if (request.fromRevision === undefined || (request.sendInitialEvents === true && request.fromRevision !== 0)) await services.waitUntilFresh(signal);
   if (signal.aborted) return;
   const renderer = new Renderer(request, clock);
-  const queue: CacheEvent[] = [];
+  const queue: { readonly event: CacheEvent; dueMs: number }[] = [];
   let wake: () => void = () => undefined;
   let isReset = false;
   let sink: WatchSink | undefined;
   const ended = new AbortController();
+  const { faults } = services;
+  /** Events on time, but for those that a rule holds up; none overtakes another. */
+  const enqueue = (event: CacheEvent): void => {
+    const delayMs = faults && typeFor(event, selection) ? faults.of.eventDelayMs() : 0;
+    queue.push({ event, dueMs: Math.max(queue.at(-1)?.dueMs ?? 0, delayMs === 0 ? 0 : clock.nowMs() + delayMs) });
+  };
+  const unlisten = faults?.onChange(() => {
+    if (!faults.of.delays) for (const item of queue) item.dueMs = 0;
+    wake();
+  });
   const unsubscribe = cache.of(kind).addWatcher({
     onEvent: (event) => {
       if (ended.signal.aborted) return;
-      queue.push(event);
+      enqueue(event);
       if (queue.length > MAX_PENDING_EVENTS) {
         services.onCut(kind);
         ended.abort(CUT_OFF);
@@ -221,26 +237,42 @@ export async function serveWatch(request: WatchRequest, services: WatchServices,
       await sink.write(renderer.initial(entry));
     }
     if (start.sendsEnd) await sink.write(renderer.bookmark(start.revision, true));
-    for (const event of start.events) await tell(sink, event);
+    if (faults?.of.delays) {
+      const live = queue.splice(0); // what came while the state was told
+      for (const event of start.events) enqueue(event);
+      for (const { event } of live) enqueue(event);
+    } else for (const event of start.events) await tell(sink, event);
     while (!ended.signal.aborted) {
-      for (let event = queue.shift(); event && !ended.signal.aborted; event = queue.shift()) await tell(sink, event);
+      for (let item = queue[0]; item && item.dueMs <= clock.nowMs() && !ended.signal.aborted; item = queue[0]) {
+        queue.shift();
+        await tell(sink, item.event);
+      }
       if (ended.signal.aborted) break;
       const nowMs = clock.nowMs();
+      const cut = faults?.of.nextCut();
+      if (cut && cut.leftMs <= 0) {
+        if (!cut.take()) continue;
+        if (!cut.expired) return sink.destroy();
+        await sink.write(renderer.error(expired(`too old resource version: ${told} (${cache.revision})`)));
+        break;
+      }
       if (isReset || nowMs >= endMs) break;
-      if (nowMs >= nextBookmarkMs) {
+      if (nowMs >= nextBookmarkMs && queue.length === 0) {
         await sink.write(renderer.bookmark(Math.max(told, cache.revision), false));
         nextBookmarkMs = nowMs + BOOKMARK_PERIOD_MS < endMs ? Math.min(nowMs + BOOKMARK_PERIOD_MS, endMs - LAST_BOOKMARK_LEAD_MS) : Infinity;
         if (nextBookmarkMs <= nowMs) nextBookmarkMs = Infinity;
         continue;
       }
-      if (queue.length > 0 || ended.signal.aborted) continue;
+      const dueMs = queue[0]?.dueMs;
+      if ((dueMs !== undefined && dueMs <= nowMs) || ended.signal.aborted) continue;
       const pause = new AbortController();
       wake = () => pause.abort(CUT_OFF);
-      await clock.sleep(Math.max(1, Math.min(endMs, nextBookmarkMs) - nowMs), pause.signal).catch(() => undefined); // woken
+      await clock.sleep(Math.max(1, Math.min(endMs, dueMs ?? nextBookmarkMs, nowMs + (cut?.leftMs ?? Infinity)) - nowMs), pause.signal).catch(() => undefined); // woken
     }
     sink.end();
   } finally {
     unsubscribe();
+    unlisten?.();
     signal.removeEventListener('abort', stop);
   }
 }

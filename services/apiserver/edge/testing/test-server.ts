@@ -9,6 +9,7 @@ import { serviceAccountKind } from '#lib/kinds/core/service-account.ts';
 import { allKinds } from '#lib/kinds/registry.ts';
 import type { AuthenticationRequest, Authorizer, User } from '../../core/access.ts';
 import type { Aggregator } from '../../aggregation/aggregator.ts';
+import { ApiFaults } from '../../core/faults/api-faults.ts';
 import { chainAdmission } from '../../core/admission/admission.ts';
 import { admissionPlugins } from '../../core/admission/default-plugins.ts';
 import { namespaceObject } from '../../core/bootstrap/objects.ts';
@@ -76,6 +77,7 @@ export async function startTestServer(options: TestServerOptions = {}) {
   const aggregator = options.aggregator?.(objects);
   const customResources = new CustomResources({ objects, cache, storage, clock, log });
   const cut: string[] = [];
+  const apiFaults = new ApiFaults({ nowMs: () => clock.nowMs(), revision: () => cache.revision });
   const app = buildApiserverApp({
     kinds, storage, cache, store, objects, clock, random, log, metrics: apiserverMetrics(registry, () => []), metricsRegistry: registry,
     customResources, ...(aggregator ? { aggregator } : {}), extensions: options.extensions ?? [], waitUntilFresh: (signal) => waitUntilFresh({ storage, cache, clock }, signal),
@@ -83,7 +85,7 @@ export async function startTestServer(options: TestServerOptions = {}) {
     authorizer,
     health: { healthz: [{ name: 'ping', check: () => undefined }], livez: [{ name: 'ping', check: () => undefined }], readyz: [{ name: 'ping', check: () => undefined }, { name: 'etcd', check: () => 'down' }] },
     serverAddress: '192.0.2.1:6443', maxRequestsInflight: options.maxRequestsInflight ?? 400, maxMutatingRequestsInflight: 200,
-    requestTimeoutMs: options.requestTimeoutMs ?? 60_000, minRequestTimeoutMs: 1_800_000, onWatch: () => undefined, onWatchCut: (kind) => cut.push(kind.plural),
+    requestTimeoutMs: options.requestTimeoutMs ?? 60_000, minRequestTimeoutMs: 1_800_000, onWatch: () => undefined, onWatchCut: (kind) => cut.push(kind.plural), apiFaults,
   });
   const feeding = feedCache({ storage, cache, clock, log, signal: stop.signal });
   await cache.waitFor(1, stop.signal);
@@ -101,7 +103,7 @@ export async function startTestServer(options: TestServerOptions = {}) {
     return { code: statusCode, headers: response.headers, text, get json() { return JSON.parse(text) as Json; } };
   }
   return {
-    app, storage, cache, store, objects, aggregator, cut, request,
+    app, storage, cache, store, objects, aggregator, cut, apiFaults, request,
     get: (url: string, headers?: Readonly<Record<string, string>>) => request('GET', url, undefined, headers),
     post: (url: string, body: unknown, headers?: Readonly<Record<string, string>>) => request('POST', url, body, headers),
     put: (url: string, body: unknown, headers?: Readonly<Record<string, string>>) => request('PUT', url, body, headers),
