@@ -85,6 +85,12 @@ export interface Component {
   /** The service of the host, the manifest's file name, or the label `k8s-app` of its pods. */
   readonly unit: string;
   readonly hosts: 'every' | 'control-plane' | 'first-master' | 'any';
+  /**
+   * Of its processes alone, and what their connections are told by when they are to be cut (faults/partition.ts): the group of a
+   * socket outlives restarts and needs nobody who looks for new processes. The kubelet and the container runtime have none, for
+   * what they make on disk would belong to it; those of a pod with a network of its own are told by its address.
+   */
+  readonly group?: number;
   /** Started this long after its host; until then it is not missed. */
   readonly startsAfterSeconds?: number;
   /** Asked in the network namespace of the process; undefined: the process being there is all that can be told. */
@@ -95,18 +101,20 @@ export interface Component {
 export const METRICS_SERVER_DELAY_SECONDS = 4;
 
 export const COMPONENTS: readonly Component[] = [
-  { name: 'etcd', processTitle: 'etcd', supervisedBy: 'static-pod', unit: 'etcd', hosts: 'control-plane', healthUrl: 'http://127.0.0.1:2381/health' },
-  { name: 'apiserver', processTitle: 'kube-apiserver', supervisedBy: 'static-pod', unit: 'kube-apiserver', hosts: 'control-plane', healthUrl: 'https://127.0.0.1:6443/readyz' },
-  { name: 'controller-manager', processTitle: 'kube-controller-manager', supervisedBy: 'static-pod', unit: 'kube-controller-manager', hosts: 'control-plane', healthUrl: 'https://127.0.0.1:10257/healthz' },
-  { name: 'scheduler', processTitle: 'kube-scheduler', supervisedBy: 'static-pod', unit: 'kube-scheduler', hosts: 'control-plane', healthUrl: 'https://127.0.0.1:10259/healthz' },
+  { name: 'etcd', processTitle: 'etcd', supervisedBy: 'static-pod', unit: 'etcd', hosts: 'control-plane', group: 61001, healthUrl: 'http://127.0.0.1:2381/health' },
+  { name: 'apiserver', processTitle: 'kube-apiserver', supervisedBy: 'static-pod', unit: 'kube-apiserver', hosts: 'control-plane', group: 61002, healthUrl: 'https://127.0.0.1:6443/readyz' },
+  { name: 'controller-manager', processTitle: 'kube-controller-manager', supervisedBy: 'static-pod', unit: 'kube-controller-manager', hosts: 'control-plane', group: 61003, healthUrl: 'https://127.0.0.1:10257/healthz' },
+  { name: 'scheduler', processTitle: 'kube-scheduler', supervisedBy: 'static-pod', unit: 'kube-scheduler', hosts: 'control-plane', group: 61004, healthUrl: 'https://127.0.0.1:10259/healthz' },
   { name: 'kubelet', processTitle: 'kubelet', supervisedBy: 'host', unit: 'kubelet', hosts: 'every', healthUrl: 'http://127.0.0.1:10248/healthz' },
   { name: 'container-runtime', processTitle: 'containerd', supervisedBy: 'host', unit: 'containerd', hosts: 'every', healthUrl: 'http://127.0.0.1:1338/v1/metrics' },
-  { name: 'metrics-server', processTitle: 'metrics-server', supervisedBy: 'host', unit: 'metrics-server', hosts: 'first-master', startsAfterSeconds: METRICS_SERVER_DELAY_SECONDS, healthUrl: 'https://127.0.0.1:4443/livez' },
-  { name: 'kube-proxy', processTitle: 'kube-proxy', supervisedBy: 'pod', unit: 'kube-proxy', hosts: 'every', healthUrl: 'http://127.0.0.1:10256/healthz' },
-  { name: 'calico-node', processTitle: 'calico-node', supervisedBy: 'pod', unit: 'calico-node', hosts: 'every', healthUrl: 'http://127.0.0.1:9099/liveness' },
+  { name: 'metrics-server', processTitle: 'metrics-server', supervisedBy: 'host', unit: 'metrics-server', hosts: 'first-master', group: 61005, startsAfterSeconds: METRICS_SERVER_DELAY_SECONDS, healthUrl: 'https://127.0.0.1:4443/livez' },
+  { name: 'kube-proxy', processTitle: 'kube-proxy', supervisedBy: 'pod', unit: 'kube-proxy', hosts: 'every', group: 61006, healthUrl: 'http://127.0.0.1:10256/healthz' },
+  { name: 'calico-node', processTitle: 'calico-node', supervisedBy: 'pod', unit: 'calico-node', hosts: 'every', group: 61007, healthUrl: 'http://127.0.0.1:9099/liveness' },
   { name: 'coredns', processTitle: 'coredns', supervisedBy: 'pod', unit: 'kube-dns', hosts: 'any', healthUrl: 'http://127.0.0.1:8080/health' },
   { name: 'calico-kube-controllers', processTitle: 'calico-kube-controllers', supervisedBy: 'pod', unit: 'calico-kube-controllers', hosts: 'any' },
 ];
+
+export const groupOf = (processTitle: string): number | undefined => COMPONENTS.find((each) => each.processTitle === processTitle)?.group;
 
 /** Whether the component has to run on this host of a cluster; one that may run anywhere has to on none. */
 export function belongsOn({ name: component, hosts: places }: Component, { name, role, hasExternalEtcd }: HostLayout, hosts: readonly HostLayout[]): boolean {

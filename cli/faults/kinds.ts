@@ -4,6 +4,8 @@ import { apiFault } from './api-fault.ts';
 import type { FaultKind } from './fault.ts';
 import { diskFault } from './disk.ts';
 import { cpuFault, memoryFault } from './limits.ts';
+import { isolateFault } from './network/isolate.ts';
+import { partitionFault } from './network/partition.ts';
 import { pauseFault } from './pause.ts';
 import { killFault, powerOffFault, stopFault } from './stop.ts';
 
@@ -12,4 +14,5 @@ export const FAULT_KINDS: readonly FaultKind<unknown>[] = [
   killFault, stopFault, pauseFault, powerOffFault,
   cpuFault, memoryFault, diskFault,
   apiFault,
+  partitionFault, isolateFault,
 ] as readonly FaultKind<unknown>[];

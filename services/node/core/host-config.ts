@@ -6,6 +6,8 @@ export interface UnitConfig {
   readonly description: string;
   readonly command: readonly string[];
   readonly environment?: Readonly<Record<string, string>>;
+  /** Its group, by number; where there is no such group (a user namespace with one) it stays root's. systemd's Group. */
+  readonly group?: number;
   /** Wait before a service that ended by itself is started again; seconds. systemd's RestartSec. */
   readonly restartSeconds: number;
   /** At boot it is started so much later: for what others must be there before. */

@@ -39,9 +39,12 @@ export async function startNetwork({ network, modules, log }: NetworkOptions): P
   await applySysctls(modules, log);
 }
 
+/** What `kubreak partition` and the like put in the way of the host's packets is in its cables, which a boot does not mend. */
+const CABLE_FAULT = /^\S+ kubreak-f\d+$/;
+
 async function removeTables({ foreignTables = [] }: HostConfig['network']): Promise<void> {
   const tables = (await runCommand('nft', ['list', 'tables'])).split('\n').map((line) => line.replace(/^table /, '').trim());
-  const own = tables.filter((table) => table !== '' && !foreignTables.includes(table));
+  const own = tables.filter((table) => table !== '' && !foreignTables.includes(table) && !CABLE_FAULT.test(table));
   if (own.length > 0) await runCommand('nft', ['-f', '-'], own.map((table) => `delete table ${table}\n`).join(''));
 }
 
