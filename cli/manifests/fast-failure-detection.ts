@@ -50,7 +50,7 @@ export const FAST_FLAGS: Readonly<Record<string, readonly Timing[]>> = {
 
 /** Fields of KubeletConfiguration. nodeStatusReportFrequency stays what it is: left out, it would follow nodeStatusUpdateFrequency. */
 export const FAST_KUBELET: Readonly<Record<string, unknown>> = {
-  nodeStatusUpdateFrequency: '2s',
+  nodeStatusUpdateFrequency: '5s',
   nodeStatusReportFrequency: '5m0s',
   nodeLeaseDurationSeconds: 8,
   evictionPressureTransitionPeriod: '10s',
@@ -68,12 +68,15 @@ export const fastSchedulerConfig = (): string => stringify({
 
 /** When a connection to the API server on which nothing comes is asked whether it lives, and how long the answer may take; seconds. */
 const READ_IDLE_SECONDS = '5';
-const PING_SECONDS = '5';
+const PING_SECONDS = '10';
 export const FAST_VARIABLES: Readonly<Record<string, string>> = { HTTP2_READ_IDLE_TIMEOUT_SECONDS: READ_IDLE_SECONDS, HTTP2_PING_TIMEOUT_SECONDS: PING_SECONDS };
 
-/** Of static pods and addons: five failures at 2 s each, of which none may take longer than 3 s. */
-export const FAST_LIVENESS = { periodSeconds: 2, timeoutSeconds: 3, failureThreshold: 5 } as const;
-export const FAST_READINESS = { periodSeconds: 1, timeoutSeconds: 3, failureThreshold: 3 } as const;
+/**
+ * Of static pods and addons. Six answers in a row that take longer than 5 s: with five of 3 s each the kubelet killed API servers that
+ * were only slow, on two cores with forty processes waiting for them.
+ */
+export const FAST_LIVENESS = { periodSeconds: 2, timeoutSeconds: 5, failureThreshold: 6 } as const;
+export const FAST_READINESS = { periodSeconds: 1, timeoutSeconds: 5, failureThreshold: 3 } as const;
 const FAST_ADDON_READINESS = { ...FAST_READINESS, periodSeconds: 2 } as const;
 
 /** Seconds after which the host starts its services again; kubeadm's and containerd's systemd units say 10 and 5. */

@@ -83,6 +83,8 @@ export interface RequestOptions {
 /** Longest wait for an answer to anything but a watch; milliseconds. Source: client-go discovery's 32 s. */
 const REQUEST_TIMEOUT_MS = 32_000;
 const TOKEN_REFRESH_MS = 60_000;
+/** Of a request that the server asks to send again later. Source: client-go rest/request.go, maxRetries. */
+const MAX_ATTEMPTS = 11;
 
 export function objectPath(kind: Kind<never> | PathKind, namespace: string | undefined, name?: string, subresource?: string): string {
   const root = kind.group === '' ? `/api/${kind.version}` : `/apis/${kind.group}/${kind.version}`;
@@ -127,6 +129,9 @@ export function transportFor({ server, caPem, certPem, keyPem, tlsServerName, in
         }
       }
       return (await useHttp1()).send(request);
+    },
+    get bytesRead() {
+      return http2?.bytesRead ?? 0;
     },
     drop: () => http2?.drop(),
     close: async () => {
@@ -233,7 +238,13 @@ export class ApiClient {
     if (token !== undefined) headers['authorization'] = `Bearer ${token}`;
     if (body !== undefined && contentType !== undefined) headers['content-type'] = contentType;
     try {
-      return await this.#transport.send({ method, path, headers, body, signal });
+      for (let attempt = 1; ; attempt += 1) {
+        const response = await this.#transport.send({ method, path, headers, body, signal });
+        const waitMs = attempt < MAX_ATTEMPTS ? askedToWaitMs(response) : undefined;
+        if (waitMs === undefined) return response;
+        response.body.on('error', () => undefined).resume(); // of no interest, but it has to be read
+        await systemClock.sleep(waitMs, signal);
+      }
     } catch (error) {
       throw new TransportError(`${method} ${this.server}${path}: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
     }
@@ -250,6 +261,11 @@ export class ApiClient {
     return this.#token.value;
   }
 
+  /** From the server, on the connections there are: unchanged while nothing comes. */
+  get bytesRead(): number {
+    return this.#transport.bytesRead;
+  }
+
   /** Breaks off all connections, watches included; whatever comes next makes new ones. */
   dropConnections(): void {
     this.#transport.drop();
@@ -259,6 +275,13 @@ export class ApiClient {
   async close(): Promise<void> {
     await this.#transport.close();
   }
+}
+
+/** A server that is overloaded or not ready says when to come again, whatever the request is. Source: client-go rest/with_retry.go, checkWait. */
+function askedToWaitMs({ statusCode, headers }: TransportResponse): number | undefined {
+  if (statusCode !== 429 && statusCode < 500) return undefined;
+  const seconds = headers['retry-after'];
+  return typeof seconds === 'string' && /^\d{1,6}$/.test(seconds) ? Number(seconds) * 1000 : undefined;
 }
 
 async function textOf(response: TransportResponse): Promise<string> {

@@ -27,6 +27,7 @@ export function http1Transport({ origin, secureContext, servername, rejectUnauth
     send: ({ body, ...rest }) => request.call(pool, {
       ...rest, ...(body === undefined ? {} : { body }), reset: false, // else undici closes the connection after every DELETE that has a body
     }),
+    bytesRead: 0,
     drop: () => undefined, // a request that hangs ends with its connection here
     close: () => pool.destroy(),
   };

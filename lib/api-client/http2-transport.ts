@@ -80,6 +80,10 @@ export class Http2Transport implements Transport {
     }
   }
 
+  get bytesRead(): number {
+    return [...this.#connections].reduce((sum, { socket }) => sum + socket.bytesRead, 0);
+  }
+
   drop(): void {
     for (const { session } of this.#connections) session.destroy(new Error('http2: client connection force closed'));
   }

@@ -23,6 +23,8 @@ export interface TransportResponse {
 
 export interface Transport {
   send(request: TransportRequest): Promise<TransportResponse>;
+  /** From the server, on the connections there are. */
+  readonly bytesRead: number;
   /** Breaks off all connections; the next request makes new ones. */
   drop(): void;
   /** Ends all connections. */
