@@ -6,6 +6,7 @@ import { addChaosCommand } from './commands/chaos.ts';
 import { addApiFaultCommands } from './commands/api-fault.ts';
 import { acceptDirEverywhere } from './commands/cluster-option.ts';
 import { addDownCommand } from './commands/down.ts';
+import { addDrillCommands } from './commands/drill.ts';
 import { addEtcdCommand } from './commands/etcd.ts';
 import { addExecCommand, localHosts } from './commands/exec.ts';
 import { addFaultCommands } from './commands/faults.ts';
@@ -49,6 +50,7 @@ else {
   addEtcdCommand(program);
 }
 addLeverCommands(program, accessOf);
+addDrillCommands(program, accessOf);
 addFaultCommands(program, accessOf);
 addApiFaultCommands(program, accessOf);
 addChaosCommand(program, accessOf);

@@ -104,6 +104,7 @@ if (descriptions) put(join(dist, 'openapi-descriptions.json'), Buffer.from(JSON.
 else console.warn('kubectl explain will have no descriptions: @kubernetes/client-node, a development dependency, is not installed');
 // The built-in images go where the bundles go.
 for (const file of [join(root, 'images/catalogue.json'), ...filesOf(join(root, 'images/layers'))]) put(join(dist, 'images', relative(join(root, 'images'), file)), readFileSync(file), statSync(file).mode & 0o111 ? 0o755 : 0o644);
+for (const file of filesOf(join(root, 'drills'))) put(join(dist, 'drills', relative(join(root, 'drills'), file)), readFileSync(file), 0o644);
 for (const file of filesOf(dist)) if (!written.has(file)) rmSync(file);
 
 // `npx kubreak` in a clone finds the command here; without it npx would pack and build the project once more.
