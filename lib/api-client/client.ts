@@ -2,6 +2,7 @@
 // Errors that the server answers are thrown as StatusError; what does not reach a server is a TransportError.
 import { readFile } from 'node:fs/promises';
 import { createSecureContext } from 'node:tls';
+import { systemClock } from '#lib/environment/clock.ts';
 import type { Kind, KubernetesObject } from '#lib/kinds/define-kind.ts';
 import type { ObjectMeta } from '#lib/kinds/types/meta-v1.ts';
 import { failure, StatusError, type Status } from '#lib/machinery/status-error.ts';

@@ -31,6 +31,8 @@ const BACKOFF_FIRST_MS = 800;
 const BACKOFF_LONGEST_MS = 30_000;
 /** Time of undisturbed watching after which the back-off starts anew; milliseconds. */
 const BACKOFF_FORGET_MS = 120_000;
+/** A watch that held for so long counts as one that worked; milliseconds. */
+const LONG_ENOUGH_MS = 1_000;
 const PAGE_SIZE = 500;
 
 /** `namespace/name`, or `name` for cluster-scoped objects. */
@@ -125,15 +127,15 @@ export class Informer<T extends KubernetesObject> {
         }
         await this.#watch(signal);
         backoffMs = BACKOFF_FIRST_MS;
-        if (clock.nowMs() - startedMs > 1_000) continue; // the server ended a watch in good order: go on at once
+        if (clock.nowMs() - startedMs > LONG_ENOUGH_MS) continue; // the server ended a watch in good order: go on at once
       } catch (error) {
         if (signal.aborted) return;
         if (isExpired(error)) {
           log.debug({ kind: this.kind.kind }, 'watch position is too old, listing again');
           needsList = true;
-          continue;
-        }
-        if (!(error instanceof StatusError) && !(error instanceof TransportError)) throw error;
+          if (clock.nowMs() - startedMs > LONG_ENOUGH_MS) continue;
+          // A server that finds everything too old at once is not asked without end.
+        } else if (!(error instanceof StatusError) && !(error instanceof TransportError)) throw error;
         if (error instanceof StatusError && error.code < 500) needsList = true;
         log.debug({ kind: this.kind.kind, err: error }, 'list or watch failed, trying again');
         if (clock.nowMs() - startedMs > BACKOFF_FORGET_MS) backoffMs = BACKOFF_FIRST_MS;
