@@ -6,6 +6,7 @@ import type { AddressInfo } from 'node:net';
 import { hostname } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { steadyClock } from '#lib/environment/clock.ts';
+import { parse as parseYaml } from 'yaml';
 import type { Environment } from '#lib/environment/environment.ts';
 import { allKinds } from '#lib/kinds/registry.ts';
 import { aborted } from '#lib/service/abort.ts';
@@ -15,6 +16,7 @@ import { createAccess } from './access/access.ts';
 import { parseCertificates } from './access/certificate-authentication.ts';
 import { Aggregator } from './aggregation/aggregator.ts';
 import { remoteOpenApi } from './aggregation/remote-openapi.ts';
+import { parsePolicy } from './core/audit/policy.ts';
 import { chainAdmission } from './core/admission/admission.ts';
 import { admissionPlugins } from './core/admission/default-plugins.ts';
 import { serviceReservations } from './core/services/reservations.ts';
@@ -23,6 +25,8 @@ import { ApiFaults } from './core/faults/api-faults.ts';
 import { sharedCheck } from './core/shared-check.ts';
 import { EVENT_WINDOW, WatchCache } from './core/watch-cache.ts';
 import { buildApiserverApp } from './edge/app.ts';
+import { AuditLog } from './edge/audit/audit-log.ts';
+import { Auditor } from './edge/audit/auditor.ts';
 import { ApiFaultControl } from './edge/faults/control.ts';
 import { chargeQuotaWith } from './edge/charge-quota.ts';
 import { cachedObjects } from './edge/cached-objects.ts';
@@ -118,6 +122,7 @@ export async function startApiserver(flags: ApiserverFlags, environment: Environ
   const hookChecks = [informersStarted(cache), ...Object.values(hooks).map(hookCheck)];
   const apiFaults = apiFaultCaPem === '' ? undefined : new ApiFaults({ nowMs: () => steadyClock.nowMs(), revision: () => cache.revision });
   if (apiFaults) cache.onProgress((revision) => apiFaults.noteRevision(revision));
+  const auditor = await auditorOf(flags, environment);
   const advertiseAddress = flags.advertiseAddress || flags.bindAddress;
   const customResources = new CustomResources({ objects, cache, storage, clock, log });
   const aggregator = new Aggregator({
@@ -138,6 +143,7 @@ export async function startApiserver(flags: ApiserverFlags, environment: Environ
     serverAddress: `${advertiseAddress}:${flags.securePort}`, minRequestTimeoutMs: flags.minRequestTimeout * 1000,
     maxRequestsInflight: flags.maxRequestsInflight, maxMutatingRequestsInflight: flags.maxMutatingRequestsInflight, requestTimeoutMs: flags.requestTimeoutMs,
     onWatch: (kind, difference) => metrics.registeredWatchers.inc({ group: kind.group, version: kind.version, kind: kind.kind }, difference),
+    ...(auditor ? { auditor } : {}),
     ...(apiFaults ? { apiFaults, apiFaultControl: new ApiFaultControl(apiFaults, parseCertificates(apiFaultCaPem), () => clock.nowMs()) } : {}),
     onWatchCut: (kind) => metrics.terminatedWatchers.inc({ resource: kind.plural }),
     tls: { cert, key, requestCert: true, rejectUnauthorized: false, ...(clientCaPem === '' ? {} : { ca: [clientCaPem, requestHeaderCaPem, apiFaultCaPem].filter((one) => one !== '') }) },
@@ -166,6 +172,19 @@ export async function startApiserver(flags: ApiserverFlags, environment: Environ
     aborted(signal).then(() => app.close()),
   ]);
   storage.close();
+}
+
+/** Both a policy and a path are needed. Throws when the one cannot be read or the other not written. */
+async function auditorOf(flags: ApiserverFlags, { clock, log }: Environment): Promise<Auditor | undefined> {
+  const { auditPolicyFile, auditLogPath: path, auditLogMaxsize: maxSizeMegabytes, auditLogMaxbackup: maxBackups, auditLogMaxage: maxAgeDays } = flags;
+  if (auditPolicyFile === '') {
+    if (path !== '') log.info('No audit policy file provided, no events will be recorded for log backend');
+    return undefined;
+  }
+  const policy = await readFile(auditPolicyFile, 'utf8').then((text) => parsePolicy(parseYaml(text))).catch((error: unknown) => {
+    throw new Error(`loading audit policy file: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
+  });
+  return path === '' ? undefined : new Auditor(policy, new AuditLog({ path, maxSizeMegabytes, maxBackups, maxAgeDays }, clock, log), clock);
 }
 
 const informersStarted = (cache: WatchCache): HealthCheck =>

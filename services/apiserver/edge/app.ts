@@ -19,6 +19,7 @@ import { MAX_BODY_BYTES, unsupportedMediaType } from './body.ts';
 import { compressAnswers } from './compression.ts';
 import { discoveryRoutes, groupDocument } from './discovery-routes.ts';
 import { healthRoutes, type HealthEndpoints } from './health-routes.ts';
+import { auditAnswers, type Auditor } from './audit/auditor.ts';
 import type { ApiFaultControl } from './faults/control.ts';
 import { misbehaveOnDemand } from './faults/misbehave.ts';
 import { createHttpServer } from './http-server.ts';
@@ -45,6 +46,8 @@ export interface ApiserverDependencies extends ResourceServices {
   readonly aggregator?: Aggregator;
   /** Given with the flag that lets this server misbehave on demand. */
   readonly apiFaultControl?: ApiFaultControl;
+  /** Given with an audit policy and a log. */
+  readonly auditor?: Auditor;
   /** Without it the app speaks plain HTTP (tests). */
   readonly tls?: SecureServerOptions;
 }
@@ -96,8 +99,8 @@ export function buildApiserverApp(dependencies: ApiserverDependencies): FastifyI
     const query = new URLSearchParams(at < 0 ? '' : url.slice(at + 1));
     const info = parseRequestInfo(request.method, path, query);
     const abort = new AbortController();
-    request.api = { info, query, startMs: performance.now(), isLongRunning: isLongRunning(info), user: { name: '', groups: [] }, abort, warnings: [] };
-    void reply.header('audit-id', request.headers['audit-id'] ?? randomUUID()).header('cache-control', 'no-cache, private');
+    request.api = { info, query, startMs: performance.now(), isLongRunning: isLongRunning(info), user: { name: '', groups: [] }, abort, warnings: [], auditId: String(request.headers['audit-id'] ?? randomUUID()) };
+    void reply.header('audit-id', request.api.auditId).header('cache-control', 'no-cache, private');
     watchForEnd(request, reply, dependencies);
     if (stopping && raw.httpVersionMajor < 2) void reply.header('connection', 'close');
 
@@ -106,6 +109,7 @@ export function buildApiserverApp(dependencies: ApiserverDependencies): FastifyI
     const user = await dependencies.authenticator.authenticate(authentication);
     if (!user) throw unauthorized();
     request.api.user = dependencies.impersonator ? await dependencies.impersonator.impersonate(user, authentication) : user;
+    dependencies.auditor?.begin(request, user);
     await authorize(dependencies.authorizer, request.api.user, info, query);
 
     if (request.api.isLongRunning || ALWAYS_ADMITTED.test(path)) return;
@@ -122,6 +126,7 @@ export function buildApiserverApp(dependencies: ApiserverDependencies): FastifyI
     });
     return undefined;
   });
+  if (dependencies.auditor) auditAnswers(app);
   if (dependencies.apiFaults) misbehaveOnDemand(app, dependencies.apiFaults, dependencies.clock);
   app.addHook('onSend', (request, reply, payload, done) => {
     if (request.api && request.api.warnings.length > 0) {
@@ -206,6 +211,7 @@ async function authorize(authorizer: Authorizer, user: User, info: RequestInfo, 
 }
 
 function sendStatus(request: FastifyRequest, reply: FastifyReply, { status, code }: StatusError): FastifyReply {
+  request.api?.audit?.failed(status);
   const retryAfter = status.details?.retryAfterSeconds;
   if (retryAfter !== undefined && retryAfter > 0) void reply.header('retry-after', String(retryAfter));
   let format: 'json' | 'yaml' = 'json';
@@ -289,6 +295,7 @@ function watchForEnd(request: FastifyRequest, reply: FastifyReply, { metrics }: 
   const end = (): void => {
     api.abort.abort(ENDED);
     if (api.isLongRunning) metrics.longRunning.dec(labels);
+    api.audit?.tell('ResponseComplete', reply.raw.statusCode);
     const dryRun = api.query.get('dryRun') ?? '';
     metrics.requestTotal.inc({ ...labels, dry_run: dryRun, code: String(reply.raw.statusCode) });
     if (!api.isLongRunning) metrics.requestDuration.observe({ ...labels, dry_run: dryRun }, (performance.now() - api.startMs) / 1000);

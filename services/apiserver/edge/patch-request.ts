@@ -43,6 +43,9 @@ function patchTypeOf(contentType: string, { schema }: PatchTarget): PatchType {
   throw failure(415, 'UnsupportedMediaType', `the body of the request was in an unknown format - accepted media types include: ${known}`);
 }
 
+/** As it came, of whatever type. Throws BadRequest. */
+export const parsePatch = ({ bytes }: RawBody): unknown => parse(bytes);
+
 function parse(bytes: Buffer): unknown {
   const text = bytes.toString('utf8');
   if (isDeeperThan(text, MAX_DEPTH)) throw badRequest(`error decoding patch: ${TOO_DEEP}`);

@@ -7,6 +7,7 @@ import { failure, invalidObject } from '#lib/machinery/status-error.ts';
 import { notSupported } from '#lib/machinery/field-error.ts';
 import type { User } from '../core/access.ts';
 import type { RequestInfo } from '../core/request-info.ts';
+import type { AuditTrail } from './audit/auditor.ts';
 import type { InjectedFault } from './faults/misbehave.ts';
 
 export interface ApiCall {
@@ -18,6 +19,9 @@ export interface ApiCall {
   /** Aborts when the client is gone, the request has run out of time or the server stops. */
   readonly abort: AbortController;
   readonly warnings: string[];
+  readonly auditId: string;
+  /** When the audit policy wants to hear of it. */
+  audit?: AuditTrail;
   /** Of a rule of misbehaviour. */
   injected?: InjectedFault;
 }

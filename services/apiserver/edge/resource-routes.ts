@@ -25,7 +25,7 @@ import { watchFaultsOf } from './faults/misbehave.ts';
 import { listObjects, waitForRevision, type ListServices } from './list.ts';
 import { negotiate } from './negotiation.ts';
 import type { ObjectStore, WriteContext } from './object-store.ts';
-import { isApplyRequest, patchTargetOf, preparePatch, type PatchOptions } from './patch-request.ts';
+import { isApplyRequest, parsePatch, patchTargetOf, preparePatch, type PatchOptions } from './patch-request.ts';
 import { fieldManagerOf, parseDryRun, pendingUpgrade, warn } from './pipeline.ts';
 import { podAndNamespaceSubresources, scaleSubresource, type SubresourceHandler } from './subresources.ts';
 import type { ObjectReader } from '../core/object-reader.ts';
@@ -188,7 +188,7 @@ export class ResourceRoutes {
 
   async #runObjectHandler(handler: ObjectHandler, request: FastifyRequest, reply: FastifyReply): Promise<unknown> {
     const { format } = negotiate(request.headers.accept);
-    const object = decodeObject(rawBody(request), handler.body, this.#decodeOptions(request));
+    const object = this.#decode(request, handler.body);
     const answer = await handler.handle(this.#call(request), object);
     return sendPlainObject(reply, handler.verb === 'create' ? 201 : 200, answer, format);
   }
@@ -201,6 +201,12 @@ export class ResourceRoutes {
   #object(request: FastifyRequest, kind: AnyKind): KubernetesObject {
     const object = decodeObject(rawBody(request), kind, this.#decodeOptions(request));
     kind.applyDefaults?.(object);
+    request.api.audit?.request(object);
+    return object;
+  }
+  #decode(request: FastifyRequest, expected: BodyKind): KubernetesObject {
+    const object = decodeObject(rawBody(request), expected, this.#decodeOptions(request));
+    request.api.audit?.request(object);
     return object;
   }
 
@@ -287,6 +293,7 @@ export class ResourceRoutes {
           const type = transform.as === 'table' ? `application/json;as=Table;g=meta.k8s.io;v=${transform.apiVersion.split('/')[1] ?? 'v1'}` : 'application/json';
           reply.raw.writeHead(200, { ...headers, 'content-type': type } as Record<string, string>);
           reply.raw.flushHeaders();
+          request.api.audit?.tell('ResponseStarted', 200);
           return responseSink(reply.raw);
         };
         await serveWatch(watch, services, open, abort.signal);
@@ -369,6 +376,7 @@ export class ResourceRoutes {
     const refuse = (problem: FieldError): StatusError => invalidObject({ group: 'meta.k8s.io', kind: 'PatchOptions' }, '', [problem]);
     if (isApply && !request.api.query.get('fieldManager')) throw refuse(required('fieldManager', 'is required for apply patch'));
     if (!isApply && force !== null) throw refuse(forbidden('force', 'may not be specified for non-apply patch'));
+    if (request.api.audit?.wantsRequest) request.api.audit.request(parsePatch(rawBody(request)));
     return {
       validation: this.#decodeOptions(request).validation, warn: (text) => warn(request, text),
       write: () => ({ ...this.#services.store.fieldWrite(kind, subresource, context), force: force !== null && !['', '0', 'false'].includes(force.toLowerCase()) }),
@@ -405,6 +413,7 @@ export class ResourceRoutes {
         dryRun: query.getAll('dryRun'),
       };
     }
+    request.api.audit?.request({ kind: 'DeleteOptions', apiVersion: 'meta.k8s.io/v1', ...options });
     checkDeleteOptions(options);
     return options;
   }
@@ -469,7 +478,7 @@ export class ResourceRoutes {
     const context = this.#writeContext(request, verb === 'create' ? 'CreateOptions' : verb === 'patch' ? 'PatchOptions' : 'UpdateOptions');
     const { code, object } = await handler({
       kind, namespace, name, verb, subresource,
-      body: (expected) => decodeObject(rawBody(request), expected, this.#decodeOptions(request)),
+      body: (expected) => this.#decode(request, expected),
       patch: (target) => preparePatch(rawBody(request), target, this.#patchOptions(operation, context)),
       context,
     });
@@ -485,7 +494,7 @@ export class ResourceRoutes {
     if (info.verb !== 'create') throw methodNotAllowed();
     const { code, object } = await handler({
       kind, namespace: info.namespace, name: '', verb: 'create', subresource: 'binding',
-      body: (expected) => decodeObject(rawBody(request), expected, this.#decodeOptions(request)),
+      body: (expected) => this.#decode(request, expected),
       patch: () => {
         throw methodNotAllowed();
       },

@@ -19,6 +19,7 @@ import type { ObjectReader } from '../../core/object-reader.ts';
 import { MemoryStorage } from '../../core/testing/memory-storage.ts';
 import { WatchCache } from '../../core/watch-cache.ts';
 import { buildApiserverApp } from '../app.ts';
+import type { Auditor } from '../audit/auditor.ts';
 import { chargeQuotaWith } from '../charge-quota.ts';
 import { cachedObjects } from '../cached-objects.ts';
 import { feedCache, waitUntilFresh } from '../cache-feed.ts';
@@ -39,6 +40,7 @@ export interface TestServerOptions {
   readonly requestTimeoutMs?: number;
   readonly aggregator?: (objects: ObjectReader) => Aggregator;
   readonly maxRequestsInflight?: number;
+  readonly auditor?: Auditor;
 }
 
 const userOf = ({ headers }: AuthenticationRequest): User => {
@@ -86,6 +88,7 @@ export async function startTestServer(options: TestServerOptions = {}) {
     health: { healthz: [{ name: 'ping', check: () => undefined }], livez: [{ name: 'ping', check: () => undefined }], readyz: [{ name: 'ping', check: () => undefined }, { name: 'etcd', check: () => 'down' }] },
     serverAddress: '192.0.2.1:6443', maxRequestsInflight: options.maxRequestsInflight ?? 400, maxMutatingRequestsInflight: 200,
     requestTimeoutMs: options.requestTimeoutMs ?? 60_000, minRequestTimeoutMs: 1_800_000, onWatch: () => undefined, onWatchCut: (kind) => cut.push(kind.plural), apiFaults,
+    ...(options.auditor ? { auditor: options.auditor } : {}),
   });
   const feeding = feedCache({ storage, cache, clock, log, signal: stop.signal });
   await cache.waitFor(1, stop.signal);
