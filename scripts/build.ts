@@ -79,7 +79,8 @@ const { outputFiles, metafile } = await build({
   // Minified for memory (the source stays in it), in short lines so that an error shows a line and not a whole program.
   lineLimit: 160,
   legalComments: 'linked',
-  external: ['classic-level', '@lydell/node-pty', 'esbuild'],
+  // Native, or of use to few: the exporters of spans are most of OpenTelemetry.
+  external: ['classic-level', '@lydell/node-pty', 'esbuild', '@opentelemetry/sdk-trace-base', '@opentelemetry/exporter-trace-otlp-*'],
   // `import(PACKAGE)` becomes a `require` on demand: a script of its own has no module loader to ask.
   supported: { 'dynamic-import': false },
   define: { 'import.meta.url': '__starterUrl' },

@@ -7,6 +7,7 @@ import type { IPPool } from '#lib/kinds/types/calico-v1.ts';
 import type { ConfigMap, ServiceAccount } from '#lib/kinds/types/core-v1.ts';
 import type { PodDisruptionBudget } from '#lib/kinds/types/policy-v1.ts';
 import type { ClusterRole, ClusterRoleBinding, PolicyRule } from '#lib/kinds/types/rbac-v1.ts';
+import { SPAN_FOLDER } from '#lib/tracing/span-folder.ts';
 import { groupOf } from '../cluster-layout.ts';
 import type { AddonOptions } from './addons.ts';
 
@@ -117,11 +118,13 @@ const daemonSet = (podCidr: string): DaemonSet => ({
             { name: 'cni-net-dir', mountPath: '/host/etc/cni/net.d' },
             { name: 'var-run-calico', mountPath: '/var/run/calico' },
             { name: 'var-lib-calico', mountPath: '/var/lib/calico' },
+            { name: 'spans', mountPath: SPAN_FOLDER },
           ],
         }],
         volumes: [
           { name: 'var-run-calico', hostPath: { path: '/var/run/calico', type: 'DirectoryOrCreate' } },
           { name: 'var-lib-calico', hostPath: { path: '/var/lib/calico', type: 'DirectoryOrCreate' } },
+          { name: 'spans', hostPath: { path: SPAN_FOLDER, type: 'DirectoryOrCreate' } },
           { name: 'cni-bin-dir', hostPath: { path: '/opt/cni/bin', type: 'DirectoryOrCreate' } },
           { name: 'cni-net-dir', hostPath: { path: '/etc/cni/net.d', type: 'DirectoryOrCreate' } },
         ],

@@ -2,6 +2,7 @@
 // Source: cmd/kubeadm/app/phases/{controlplane,etcd}, Kubernetes 1.36.
 import { stringify } from 'yaml';
 import type { Container, Pod, Probe } from '#lib/kinds/types/core-v1.ts';
+import { SPAN_FOLDER } from '#lib/tracing/span-folder.ts';
 import { API_PORT, groupOf, KUBERNETES_VERSION, POD_CIDR, SERVICE_CIDR } from '../cluster-layout.ts';
 import { FAST_LIVENESS, FAST_READINESS, fastArguments, fastVariables, SCHEDULER_CONFIG_PATH } from './fast-failure-detection.ts';
 
@@ -50,7 +51,7 @@ function podOf(pod: StaticPod, extra: readonly StaticPodMount[], isFast: boolean
     ...(pod.ready === undefined ? {} : { readinessProbe: { ...probe(pod.ready, 3, 1), ...(isFast ? FAST_READINESS : {}) } }),
     startupProbe: probe(pod.live, 24, 10),
     volumeMounts: [
-      ...pod.files.map(({ path, writable }) => ({ name: volumeName(path), mountPath: path, ...(writable ? {} : { readOnly: true }) })),
+      ...filesOf(pod).map(({ path, writable }) => ({ name: volumeName(path), mountPath: path, ...(writable ? {} : { readOnly: true }) })),
       ...extra.map(({ path, hostPath }) => ({ name: volumeName(hostPath), mountPath: path, readOnly: true })),
     ],
   };
@@ -65,12 +66,15 @@ function podOf(pod: StaticPod, extra: readonly StaticPodMount[], isFast: boolean
       priorityClassName: 'system-node-critical',
       securityContext: { runAsUser: 0, runAsGroup: groupOf(pod.name) ?? 0, seccompProfile: { type: 'RuntimeDefault' } },
       volumes: [
-        ...pod.files.map(({ path, isFile }) => ({ name: volumeName(path), hostPath: { path, type: isFile ? 'FileOrCreate' : 'DirectoryOrCreate' } })),
+        ...filesOf(pod).map(({ path, isFile }) => ({ name: volumeName(path), hostPath: { path, type: isFile ? 'FileOrCreate' : 'DirectoryOrCreate' } })),
         ...extra.map(({ hostPath, type }) => ({ name: volumeName(hostPath), hostPath: { path: hostPath, type } })),
       ],
     },
   };
 }
+
+/** What kubeadm gives it, and where its spans go. */
+const filesOf = ({ files }: StaticPod): StaticPod['files'] => [...files, { path: SPAN_FOLDER, writable: true }];
 
 const volumeName = (path: string): string => path.slice(1).replaceAll(/[/.]/g, '-');
 

@@ -4,6 +4,7 @@ import type { DaemonSet } from '#lib/kinds/types/apps-v1.ts';
 import type { ConfigMap, ServiceAccount } from '#lib/kinds/types/core-v1.ts';
 import type { ClusterRoleBinding, Role, RoleBinding } from '#lib/kinds/types/rbac-v1.ts';
 import type { KubernetesObject } from '#lib/kinds/define-kind.ts';
+import { SPAN_FOLDER } from '#lib/tracing/span-folder.ts';
 import { groupOf, KUBERNETES_VERSION } from '../cluster-layout.ts';
 import type { AddonOptions } from './addons.ts';
 
@@ -113,9 +114,9 @@ const daemonSet: DaemonSet = {
           env: [{ name: 'NODE_NAME', valueFrom: { fieldRef: { fieldPath: 'spec.nodeName' } } }],
           resources: {},
           securityContext: { privileged: true, runAsUser: 0, runAsGroup: groupOf('kube-proxy') ?? 0 },
-          volumeMounts: [{ name: 'kube-proxy', mountPath: '/var/lib/kube-proxy' }],
+          volumeMounts: [{ name: 'kube-proxy', mountPath: '/var/lib/kube-proxy' }, { name: 'spans', mountPath: SPAN_FOLDER }],
         }],
-        volumes: [{ name: 'kube-proxy', configMap: { name: 'kube-proxy' } }],
+        volumes: [{ name: 'kube-proxy', configMap: { name: 'kube-proxy' } }, { name: 'spans', hostPath: { path: SPAN_FOLDER, type: 'DirectoryOrCreate' } }],
       },
     },
   },

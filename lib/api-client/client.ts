@@ -1,5 +1,6 @@
 // A typed client of the Kubernetes REST API: HTTP/2 where the server speaks it, JSON bodies, a deadline on every request.
 // Errors that the server answers are thrown as StatusError; what does not reach a server is a TransportError.
+import { context, propagation, SpanKind, trace } from '@opentelemetry/api';
 import { readFile } from 'node:fs/promises';
 import { createSecureContext } from 'node:tls';
 import { systemClock } from '#lib/environment/clock.ts';
@@ -7,6 +8,8 @@ import type { Kind, KubernetesObject } from '#lib/kinds/define-kind.ts';
 import type { ObjectMeta } from '#lib/kinds/types/meta-v1.ts';
 import { failure, StatusError, type Status } from '#lib/machinery/status-error.ts';
 import { withDeadline } from '#lib/service/abort.ts';
+import { attribute } from '#lib/tracing/attributes.ts';
+import { noteSpan } from '#lib/tracing/in-span.ts';
 import { Http2Transport, NoHttp2Error } from './http2-transport.ts';
 import { bodyText, type HttpMethod, type Transport, type TransportResponse } from './transport.ts';
 import { readWatchEvents, type WatchEvent } from './watch-stream.ts';
@@ -86,6 +89,8 @@ const REQUEST_TIMEOUT_MS = 32_000;
 const TOKEN_REFRESH_MS = 60_000;
 /** Of a request that the server asks to send again later. Source: client-go rest/request.go, maxRetries. */
 const MAX_ATTEMPTS = 11;
+
+const tracer = trace.getTracer('k8s.io/client-go');
 
 export function objectPath(kind: Kind<never> | PathKind, namespace: string | undefined, name?: string, subresource?: string): string {
   const root = kind.group === '' ? `/api/${kind.version}` : `/apis/${kind.group}/${kind.version}`;
@@ -238,6 +243,9 @@ export class ApiClient {
     const headers: Record<string, string> = { accept: this.#config.accept ?? 'application/json', 'user-agent': this.#userAgent };
     if (token !== undefined) headers['authorization'] = `Bearer ${token}`;
     if (body !== undefined && contentType !== undefined) headers['content-type'] = contentType;
+    const startTime = Date.now();
+    const active = context.active();
+    if (method !== 'GET') propagation.inject(active, headers, { set: (carrier, name, value) => { carrier[name] = value; } });
     try {
       for (let attempt = 1; ; attempt += 1) {
         const response = await this.#transport.send({ method, path, headers, body, signal });
@@ -247,6 +255,8 @@ export class ApiClient {
         await systemClock.sleep(waitMs, signal);
       }
     } catch (error) {
+      // What reached a server is told by the server.
+      if ('traceparent' in headers) noteSpan(tracer, `HTTP ${method}`, { root: false, kind: SpanKind.CLIENT, startTime, attributes: { [attribute.httpMethod]: method, [attribute.urlPath]: path } }, error);
       throw new TransportError(`${method} ${this.server}${path}: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
     }
   }

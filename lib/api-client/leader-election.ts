@@ -1,10 +1,14 @@
 // One active instance among several, by a Lease that its holder renews. Source: client-go tools/leaderelection.
+import { trace, type Attributes } from '@opentelemetry/api';
 import type { Logger } from 'pino';
 import type { Clock } from '#lib/environment/clock.ts';
 import { jitterMs, type Random } from '#lib/environment/random.ts';
 import { leaseKind } from '#lib/kinds/coordination/lease.ts';
 import type { Lease, LeaseSpec } from '#lib/kinds/types/coordination-v1.ts';
 import { isConflict, isAlreadyExists, isNotFound, StatusError } from '#lib/machinery/status-error.ts';
+import { attribute } from '#lib/tracing/attributes.ts';
+import { FailureStreak } from '#lib/tracing/failure-streak.ts';
+import { noteSpan } from '#lib/tracing/in-span.ts';
 import { TransportError, type ApiClient } from './client.ts';
 
 export interface LeaderElectionOptions {
@@ -28,6 +32,9 @@ export class LeadershipLost extends Error {
   override readonly name = 'LeadershipLost';
 }
 
+const SCOPE = 'k8s.io/client-go/leaderelection';
+const tracer = trace.getTracer(SCOPE);
+
 const micro = (ms: number): string => new Date(ms).toISOString().replace('Z', '000Z');
 
 /**
@@ -37,7 +44,8 @@ const micro = (ms: number): string => new Date(ms).toISOString().replace('Z', '0
  */
 export async function runAsLeader(options: LeaderElectionOptions, lead: (signal: AbortSignal) => Promise<void>): Promise<void> {
   const { clock, random, log, signal, retryPeriodMs, renewDeadlineMs, identity } = options;
-  const observed: Observed = { lease: undefined, spec: undefined, atMs: 0 };
+  const attributes = leaseAttributes(options);
+  const observed: Observed = { lease: undefined, spec: undefined, atMs: 0, failures: new FailureStreak(SCOPE, 'acquire or renew leader lease', attributes) };
   log.info({ lease: `${options.namespace}/${options.name}` }, 'attempting to acquire leader lease');
   while (!(await tryAcquireOrRenew(options, observed))) {
     if (signal.aborted) return;
@@ -45,6 +53,7 @@ export async function runAsLeader(options: LeaderElectionOptions, lead: (signal:
     if (signal.aborted) return;
   }
   log.info({ identity }, 'became leader');
+  noteSpan(tracer, 'became leader', { attributes });
   const lost = new AbortController();
   const leading = AbortSignal.any([signal, lost.signal]);
   const work = lead(leading);
@@ -55,6 +64,7 @@ export async function runAsLeader(options: LeaderElectionOptions, lead: (signal:
       if (leading.aborted) return;
       if (await tryAcquireOrRenew(options, observed)) renewedMs = clock.nowMs();
       else if (observed.spec?.holderIdentity !== identity || clock.nowMs() - renewedMs > renewDeadlineMs) {
+        noteSpan(tracer, 'leader election lost', { attributes }, `held by ${observed.spec?.holderIdentity ?? 'nobody'}`);
         lost.abort(new LeadershipLost('leader election lost'));
       }
     }
@@ -64,12 +74,17 @@ export async function runAsLeader(options: LeaderElectionOptions, lead: (signal:
   await release(options);
 }
 
+const leaseAttributes = ({ namespace, name, identity }: LeaderElectionOptions): Attributes => ({
+  [attribute.resource]: 'coordination.k8s.io/leases', [attribute.namespace]: namespace, [attribute.objectName]: name, [attribute.what]: identity,
+});
+
 interface Observed {
   /** As this process wrote or read it last. */
   lease: Lease | undefined;
   spec: LeaseSpec | undefined;
   /** When `spec` was first seen, by this process's clock: clocks of other hosts are not trusted. */
   atMs: number;
+  readonly failures: FailureStreak;
 }
 
 async function tryAcquireOrRenew(options: LeaderElectionOptions, observed: Observed): Promise<boolean> {
@@ -112,13 +127,17 @@ async function tryAcquireOrRenew(options: LeaderElectionOptions, observed: Obser
     return true;
   } catch (error) {
     if (!(error instanceof StatusError) && !(error instanceof TransportError)) throw error;
-    if (!isConflict(error) && !isAlreadyExists(error)) log.warn({ err: error, lease: `${namespace}/${name}` }, 'cannot acquire or renew leader lease');
+    if (!isConflict(error) && !isAlreadyExists(error)) {
+      log.warn({ err: error, lease: `${namespace}/${name}` }, 'cannot acquire or renew leader lease');
+      observed.failures.failed(error);
+    }
     return false;
   }
 }
 
 function observe(observed: Observed, lease: Lease, nowMs: number): void {
   const { spec } = lease;
+  observed.failures.worked();
   observed.lease = lease;
   if (observed.spec?.holderIdentity === spec.holderIdentity && observed.spec?.renewTime === spec.renewTime) return;
   observed.spec = spec;

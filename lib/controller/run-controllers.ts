@@ -1,4 +1,5 @@
 // Runs controllers over shared caches: starts all watches at once, waits for each controller's own caches, then works.
+import { trace } from '@opentelemetry/api';
 import type { Logger } from 'pino';
 import type { Registry } from 'prom-client';
 import { TransportError, type ApiClient } from '#lib/api-client/client.ts';
@@ -10,6 +11,8 @@ import type { Random } from '#lib/environment/random.ts';
 import { anyKind, type AnyKind } from '#lib/kinds/define-kind.ts';
 import { isConflict, StatusError } from '#lib/machinery/status-error.ts';
 import { withAbort } from '#lib/service/abort.ts';
+import { attribute } from '#lib/tracing/attributes.ts';
+import { inSpan } from '#lib/tracing/in-span.ts';
 import type { Controller, ControllerDefinition, LongRunningDefinition, PeriodicDefinition, ReconcileContext } from './define-controller.ts';
 import type { KubernetesObject } from '#lib/kinds/define-kind.ts';
 import { OwnWrites, ReconcileApi } from './own-writes.ts';
@@ -33,6 +36,8 @@ const OWN_WRITES_POLL_MS = 5;
 const OWN_WRITES_PATIENCE_MS = 2_000;
 /** Refusals in a row after which a failing reconcile is worth a warning: the first ones are races. */
 const QUIET_FAILURES = 3;
+
+const tracer = trace.getTracer('kubreak/controller');
 
 interface Running {
   readonly options: RunControllersOptions;
@@ -89,6 +94,7 @@ function prepareReconciler(controller: ControllerDefinition<KubernetesObject>, r
   const queue = new WorkQueue({ clock, ...backoff });
   const observer = running.queueMetrics.observe(queueName, queue);
   const writes = new OwnWrites(cache);
+  const resource = reconciles.group === '' ? reconciles.plural : `${reconciles.group}/${reconciles.plural}`;
   const enqueue = (key: string, delayMs = 0): void => {
     observer.added(key);
     queue.addAfter(key, delayMs);
@@ -109,7 +115,15 @@ function prepareReconciler(controller: ControllerDefinition<KubernetesObject>, r
     try {
       await ownWritesSeen(key, writes, clock, signal);
       const api = new ReconcileApi(client, writes, key, () => clock.nowMs(), signal);
-      return (await controller.reconcile(splitKey(key), { ...rest, api })).retryAfterMs;
+      const { namespace, name } = splitKey(key);
+      const seen = cache.informer(reconciles).getByKey(key)?.metadata;
+      return await inSpan(tracer, 'reconcile', {
+        root: true, onlyIfFollowed: true,
+        attributes: {
+          [attribute.controller]: controller.name, [attribute.resource]: resource, [attribute.objectName]: name, ...(namespace === '' ? {} : { [attribute.namespace]: namespace }),
+          [attribute.uid]: seen?.uid, [attribute.versionRead]: seen?.resourceVersion,
+        },
+      }, async () => (await controller.reconcile({ namespace, name }, { ...rest, api })).retryAfterMs);
     } finally {
       observer.ended(key);
     }
@@ -159,7 +173,8 @@ function preparePeriodic(controller: PeriodicDefinition, running: Running): () =
       isWoken = false;
       let waitMs = controller.periodMs;
       try {
-        waitMs = Math.min(waitMs, (await controller.run({ ...rest, api })) ?? waitMs);
+        const sooner = await inSpan(tracer, 'run', { root: true, onlyIfFollowed: true, attributes: { [attribute.controller]: controller.name } }, () => controller.run({ ...rest, api }));
+        waitMs = Math.min(waitMs, sooner ?? waitMs);
         failures = 0;
       } catch (error) {
         if (signal.aborted) return;

@@ -1,5 +1,8 @@
 // A client of a CRI runtime (ours, containerd, CRI-O) over its unix socket.
-import { Client, credentials, status, type ServiceError } from '@grpc/grpc-js';
+import { context, propagation, SpanKind, trace } from '@opentelemetry/api';
+import { Client, credentials, Metadata, status, type ServiceError } from '@grpc/grpc-js';
+import { attribute } from '#lib/tracing/attributes.ts';
+import { inSpan } from '#lib/tracing/in-span.ts';
 import { serviceDefinition } from './codec.ts';
 import type { ContainerEventResponse, ImageServiceMethods, RuntimeServiceMethods, Sent } from './messages.ts';
 
@@ -9,6 +12,12 @@ const REQUEST_TIMEOUT_MS = 120_000;
 const MAX_MESSAGE_BYTES = 16 * 1024 * 1024;
 /** Longest wait between two attempts to reach the socket again after the runtime went away. Milliseconds. */
 const MAX_RECONNECT_MS = 500;
+
+/** Calls that change something: told in traces, when they are part of something that is. */
+const TOLD: ReadonlySet<string> = new Set([
+  'RunPodSandbox', 'StopPodSandbox', 'RemovePodSandbox', 'CreateContainer', 'StartContainer', 'StopContainer', 'RemoveContainer', 'UpdateContainerResources', 'PullImage', 'RemoveImage',
+]);
+const tracer = trace.getTracer('k8s.io/cri-client');
 
 export interface CallOptions {
   /** Milliseconds; Infinity for calls with no limit (PullImage). */
@@ -48,6 +57,17 @@ export const isUnavailable = (error: unknown): error is CriError => error instan
 export const isUnimplemented = (error: unknown): error is CriError => error instanceof CriError && error.code === status.UNIMPLEMENTED;
 export const isDeadlineExceeded = (error: unknown): error is CriError => error instanceof CriError && error.code === status.DEADLINE_EXCEEDED;
 
+type Send = (request: object, options?: CallOptions, metadata?: Metadata) => Promise<unknown>;
+
+const told = (service: string, name: string, send: Send): Send => (request, options) => {
+  if (trace.getActiveSpan()?.isRecording() !== true) return send(request, options);
+  return inSpan(tracer, `${service}/${name}`, { kind: SpanKind.CLIENT, attributes: { [attribute.rpcSystem]: 'grpc', [attribute.rpcService]: service, [attribute.rpcMethod]: name } }, () => {
+    const metadata = new Metadata();
+    propagation.inject(context.active(), metadata, { set: (carrier, key, value) => carrier.set(key, value) });
+    return send(request, options, metadata);
+  });
+};
+
 /** Does not wait: the first call connects, and later ones connect again after the runtime was away. */
 export function connectToRuntime(endpoint: string, requestTimeoutMs = REQUEST_TIMEOUT_MS): RuntimeConnection {
   const client = new Client(endpoint.startsWith('/') ? `unix://${endpoint}` : endpoint, credentials.createInsecure(), {
@@ -61,18 +81,20 @@ export function connectToRuntime(endpoint: string, requestTimeoutMs = REQUEST_TI
 
   const callsOf = (serviceName: 'RuntimeService' | 'ImageService'): Record<string, unknown> =>
     Object.fromEntries(Object.entries(serviceDefinition(serviceName)).filter(([, { responseStream }]) => !responseStream)
-      .map(([name, method]) => [`${name[0]?.toLowerCase()}${name.slice(1)}`, (request: object, { timeoutMs = requestTimeoutMs, signal }: CallOptions = {}) =>
-        new Promise<unknown>((resolve, reject) => {
+      .map(([name, method]) => {
+        const send = (request: object, { timeoutMs = requestTimeoutMs, signal }: CallOptions = {}, metadata = new Metadata()) => new Promise<unknown>((resolve, reject) => {
           signal?.throwIfAborted();
           const deadline = Number.isFinite(timeoutMs) ? { deadline: Date.now() + timeoutMs } : {};
-          const call = client.makeUnaryRequest(method.path, method.requestSerialize, method.responseDeserialize, request, deadline, (error, response) => {
+          const call = client.makeUnaryRequest(method.path, method.requestSerialize, method.responseDeserialize, request, metadata, deadline, (error, response) => {
             signal?.removeEventListener('abort', cancel);
             if (!error) resolve(response);
             else reject(signal?.aborted ? signal.reason as Error : new CriError(name, error));
           });
           const cancel = (): void => call.cancel();
           signal?.addEventListener('abort', cancel, { once: true });
-        })]));
+        });
+        return [`${name[0]?.toLowerCase()}${name.slice(1)}`, TOLD.has(name) ? told(`runtime.v1.${serviceName}`, name, send) : send];
+      }));
 
   async function* containerEvents(signal: AbortSignal): AsyncGenerator<ContainerEventResponse> {
     if (signal.aborted) return;

@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { isIP } from 'node:net';
 import { checkServerIdentity, type PeerCertificate } from 'node:tls';
+import { context, propagation } from '@opentelemetry/api';
 import { Client, credentials, status as grpcStatus, Metadata, type ChannelCredentials, type ServiceError } from '@grpc/grpc-js';
 import { systemClock, type Clock } from '#lib/environment/clock.ts';
 import { fromServiceError, isUnavailable } from './errors.ts';
@@ -74,11 +75,11 @@ export function connectToEtcd(options: EtcdClientOptions): EtcdClient {
   const requireLeader = new Metadata({ waitForReady: true });
   requireLeader.set('hasleader', 'true');
 
-  function attempt<Q, R>(method: EtcdMethod<unknown, Q, R, never>, request: Q, deadlineMs: number, signal: AbortSignal | undefined): Promise<R> {
+  function attempt<Q, R>(method: EtcdMethod<unknown, Q, R, never>, request: Q, deadlineMs: number, signal: AbortSignal | undefined, metadata = new Metadata({ waitForReady: true })): Promise<R> {
     return new Promise<R>((resolve, reject) => {
       signal?.throwIfAborted();
       const call = client.makeUnaryRequest<Q, R>(
-        method.path, method.requestSerialize, method.responseDeserialize, request, new Metadata({ waitForReady: true }), { deadline: deadlineMs },
+        method.path, method.requestSerialize, method.responseDeserialize, request, metadata, { deadline: deadlineMs },
         (error: ServiceError | null, response?: R) => {
           signal?.removeEventListener('abort', cancel);
           if (error !== null) reject(signal?.aborted ? (signal.reason as Error) : fromServiceError(error));
@@ -89,8 +90,11 @@ export function connectToEtcd(options: EtcdClientOptions): EtcdClient {
     });
   }
 
-  const write = <Q, R>(method: EtcdMethod<unknown, Q, R, never>, request: Q, call: CallOptions = {}): Promise<R> =>
-    attempt(method, request, clock.nowMs() + (call.timeoutMs ?? timeoutMs), call.signal);
+  const write = <Q, R>(method: EtcdMethod<unknown, Q, R, never>, request: Q, call: CallOptions = {}): Promise<R> => {
+    const metadata = new Metadata({ waitForReady: true });
+    propagation.inject(context.active(), metadata, { set: (carrier, name, value) => carrier.set(name, value) });
+    return attempt(method, request, clock.nowMs() + (call.timeoutMs ?? timeoutMs), call.signal, metadata);
+  };
 
   const read = async <Q, R>(method: EtcdMethod<unknown, Q, R, never>, request: Q, call: CallOptions = {}): Promise<R> => {
     const deadlineMs = clock.nowMs() + (call.timeoutMs ?? timeoutMs);

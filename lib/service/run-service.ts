@@ -6,6 +6,7 @@ import pino from 'pino';
 import { systemClock } from '#lib/environment/clock.ts';
 import type { Environment } from '#lib/environment/environment.ts';
 import { systemRandom } from '#lib/environment/random.ts';
+import { startTracing, stopTracing } from '#lib/tracing/start-tracing.ts';
 import { describeFlags, FlagError, parseFlags, type FlagDefinitions, type Flags } from './flags.ts';
 
 /**
@@ -46,6 +47,7 @@ export async function runService<D extends FlagDefinitions>(
   const flags = parseOrExit(name, definitions, argv);
   const log = pino({ name, level: process.env['LOG_LEVEL'] ?? 'info', base: { name } }, pino.destination({ dest: 1, sync: true }));
   collectStartGarbage();
+  startTracing(name, process.env, log);
   const stopping = new AbortController();
   setMaxListeners(0, stopping.signal); // informers, loops and servers all wait for it
   for (const event of ['SIGTERM', 'SIGINT'] as const) {
@@ -66,6 +68,7 @@ export async function runService<D extends FlagDefinitions>(
   });
   try {
     await start(flags, { clock: systemClock, random: systemRandom, log }, stopping.signal);
+    await stopTracing();
     log.info('stopped');
     process.exit(0);
   } catch (error) {

@@ -1,5 +1,6 @@
 // Wires the agent: informers and the kernel's own events wake two loops. One claims blocks in the API and tells the
 // container runtime and the Node object; the other keeps routes and NAT as they should be, whether the API answers or not.
+import { trace } from '@opentelemetry/api';
 import { connectToApiserver } from '#lib/api-client/client.ts';
 import { Informer } from '#lib/api-client/informer.ts';
 import type { Environment } from '#lib/environment/environment.ts';
@@ -20,6 +21,9 @@ import { DemandLoop } from '#lib/service/demand-loop.ts';
 import type { Flags } from '#lib/service/flags.ts';
 import { newMetrics, startHealthServer } from '#lib/service/health-server.ts';
 import { readinessRoute } from '#lib/service/readiness-route.ts';
+import { attribute } from '#lib/tracing/attributes.ts';
+import { noteSpan } from '#lib/tracing/in-span.ts';
+import { wallClock } from '#lib/tracing/wall-clock.ts';
 import { needsAnotherBlock } from './core/address-demand.ts';
 import { confirmedBlocks, isForWorkloads, newestOf } from './core/block-claim.ts';
 import { CNI_CONFIG_NAME, cniConfigText } from './core/cni-config.ts';
@@ -46,6 +50,7 @@ const READY_HOLD_MS = 5_000;
 const POD_COUNT_INTERVAL_MS = 1_000;
 /** A change of pods or policies is in the kernel within this time, however many come; milliseconds. */
 const POLICY_INTERVAL_MS = 100;
+const tracer = trace.getTracer('github.com/projectcalico/calico');
 const DEFAULT_POOL = 'default-ipv4-ippool';
 /** The kernel's state counts as unattended when no look at it succeeded for so long; milliseconds. */
 const LIVENESS_LIMIT_MS = 3 * REFRESH_MS;
@@ -120,8 +125,12 @@ export async function startCalicoNode(
     const desired = desiredRoutes({ node, nodes: nodes.list().flatMap((other) => nodeAddress(other) ?? []), affinities: knownAffinities(), links: linkAddresses() });
     const changes = routeChanges(actual, desired);
     if (changes.remove.length + changes.put.length > 0) {
+      const startTime = wallClock.nowMs();
       await changeRoutes(changes);
-      log.info({ put: changes.put.map(({ destination, via }) => `${destination} via ${via ?? 'blackhole'}`), removed: changes.remove.map(({ destination }) => destination) }, 'changed routes');
+      const put = changes.put.map(({ destination, via }) => `${destination} via ${via ?? 'blackhole'}`);
+      const removed = changes.remove.map(({ destination }) => destination);
+      log.info({ put, removed }, 'changed routes');
+      noteSpan(tracer, 'change routes', { startTime, attributes: { [attribute.nodeName]: node, [attribute.what]: [...put, ...removed.map((one) => `-${one}`)].join('; ') } });
     }
     if (pools.hasSynced) await syncNat();
     routesSyncedMs = clock.nowMs();
@@ -190,6 +199,7 @@ export async function startCalicoNode(
     await applyNft(rules);
     appliedPolicyRules = rules;
     log.info({ policies: policies.size }, 'programmed network policies');
+    noteSpan(tracer, 'program network policies', { attributes: { [attribute.nodeName]: node, [attribute.what]: `${policies.size} policies` } });
   };
   const policyLoop = new DemandLoop({
     work: syncPolicies, clock, minIntervalMs: POLICY_INTERVAL_MS, retryMs: RETRY_MS, periodMs: REFRESH_MS,

@@ -2,6 +2,7 @@
 // nft table is brought up to it in one transaction. The table stays when the proxy ends.
 import { readFile } from 'node:fs/promises';
 import { hostname, networkInterfaces } from 'node:os';
+import { trace } from '@opentelemetry/api';
 import { connectToApiserver } from '#lib/api-client/client.ts';
 import { Informer } from '#lib/api-client/informer.ts';
 import type { Environment } from '#lib/environment/environment.ts';
@@ -16,6 +17,9 @@ import { aborted } from '#lib/service/abort.ts';
 import { DemandLoop } from '#lib/service/demand-loop.ts';
 import type { Flags } from '#lib/service/flags.ts';
 import { newMetrics, startHealthServer } from '#lib/service/health-server.ts';
+import { attribute } from '#lib/tracing/attributes.ts';
+import { noteSpan } from '#lib/tracing/in-span.ts';
+import { wallClock } from '#lib/tracing/wall-clock.ts';
 import { nodePortIps, readConfiguration, type ProxyConfiguration } from './core/configuration.ts';
 import { parseUdpFlows, staleUdpFlows } from './core/conntrack.ts';
 import { ServiceTable } from './core/service-table.ts';
@@ -34,6 +38,9 @@ const DELETION_TAINT = 'ToBeDeletedByClusterAutoscaler';
 const ZONE_LABEL = 'topology.kubernetes.io/zone';
 /** Triggers whose latency is still to be measured; more are not counted. */
 const PENDING_TRIGGERS_LIMIT = 10_000;
+/** Changed objects that the trace of one sync names. */
+const TOLD_LIMIT = 50;
+const tracer = trace.getTracer('k8s.io/kubernetes/pkg/proxy');
 
 export async function startKubeProxy(
   flags: Flags<typeof kubeProxyFlags>, variables: Readonly<Record<string, string | undefined>>, { clock, random, log }: Environment, signal: AbortSignal,
@@ -68,6 +75,9 @@ export async function startKubeProxy(
   const sync = async (): Promise<void> => {
     if (!hasSynced()) return;
     const startedMs = clock.nowMs();
+    const startTime = wallClock.nowMs();
+    const changed = [...changedObjects];
+    changedObjects.clear();
     const triggers = pendingTriggersMs;
     pendingTriggersMs = [];
     if (startedMs - lastCheckMs >= configuration.syncPeriodMs) {
@@ -78,6 +88,7 @@ export async function startKubeProxy(
     lastSyncMs = clock.nowMs();
     metrics.synced(result.kind, (lastSyncMs - startedMs) / 1000, lastSyncMs);
     for (const triggerMs of triggers) metrics.programmed(Math.max(0, lastSyncMs - triggerMs) / 1000);
+    if (result.kind !== 'none') noteSpan(tracer, 'syncProxyRules', { startTime, attributes: { [attribute.nodeName]: node, [attribute.what]: `${result.kind} sync of ${table.serviceCount} services`, [attribute.objectsRead]: changed } });
     if (result.kind !== 'none') log.debug({ kind: result.kind, services: table.serviceCount, milliseconds: lastSyncMs - startedMs }, 'wrote the table of services');
     if (result.cleanupAfterMs !== undefined) cleanupTimer ??= setTimeout(() => {
       cleanupTimer = undefined;
@@ -85,6 +96,11 @@ export async function startKubeProxy(
     }, result.cleanupAfterMs + 10);
     healthServers.sync(table.localHealth());
     if (table.takeUdpChanges() || result.kind === 'full') await endStaleFlows();
+  };
+  /** For traces: `uid@resourceVersion` of what changed since the last sync. */
+  const changedObjects = new Set<string>();
+  const changedObject = ({ metadata: { uid = '', resourceVersion = '' } }: Service | EndpointSlice): void => {
+    if (changedObjects.size < TOLD_LIMIT) changedObjects.add(`${uid}@${resourceVersion}`);
   };
   let lastCheckMs = -Infinity;
   let cleanupTimer: NodeJS.Timeout | undefined;
@@ -117,6 +133,7 @@ export async function startKubeProxy(
   };
 
   const onService = (service: Service): void => {
+    changedObject(service);
     table.setService(service);
     metrics.serviceChanges.inc();
     request();
@@ -127,6 +144,7 @@ export async function startKubeProxy(
     request();
   } });
   const onSlice = (slice: EndpointSlice): void => {
+    changedObject(slice);
     table.setSlice(slice);
     metrics.endpointChanges.inc();
     const triggerMs = Date.parse(slice.metadata.annotations?.[LAST_CHANGE_ANNOTATION] ?? '');
@@ -134,6 +152,7 @@ export async function startKubeProxy(
     request();
   };
   slices.addHandler({ added: onSlice, updated: onSlice, deleted: (slice) => {
+    changedObject(slice);
     table.deleteSlice(slice);
     metrics.endpointChanges.inc();
     request();

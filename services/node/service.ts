@@ -4,6 +4,7 @@ import { readFile } from 'node:fs/promises';
 import type { Environment } from '#lib/environment/environment.ts';
 import { aborted } from '#lib/service/abort.ts';
 import type { Flags } from '#lib/service/flags.ts';
+import { SPAN_FOLDER } from '#lib/tracing/span-folder.ts';
 import type { HostConfig } from './core/host-config.ts';
 import { failed, parseSystemctl, succeeded, unitStatusText, type CommandResult } from './core/systemctl.ts';
 import { serveControlSocket } from './edge/control-socket.ts';
@@ -97,6 +98,7 @@ export async function startNode(flags: Flags<typeof nodeFlags>, { clock, random,
     const { serveBalancer } = await import('./edge/balancer.ts'); // with TLS, which a cluster of one master does without
     await serveBalancer(config.balancer, { clock, random, log }, signal);
   }
+  mkdirSync(SPAN_FOLDER, { recursive: true }); // where it is, services keep their spans
   for (const unit of units.values()) unit.start((unit.config.bootDelaySeconds ?? 0) * 1000);
   const logCheck = setInterval(() => [...units.values()].forEach(({ logFile }) => rotateLog(logFile)), LOG_CHECK_MS);
   log.info({ host: config.hostName }, 'host is up');

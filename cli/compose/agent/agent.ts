@@ -2,10 +2,11 @@
 // static pod there (../link) attaches by a unix socket on a shared volume. So the process is the kubelet's to start, end
 // and restart, as any static pod, and Docker's to kill and to pause.
 import { spawn, type ChildProcess } from 'node:child_process';
-import { existsSync, readFileSync, readlinkSync, rmSync, watch } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, readlinkSync, rmSync, watch } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
 import { constants } from 'node:os';
 import { systemClock } from '#lib/environment/clock.ts';
+import { SPAN_FOLDER_VARIABLE } from '#lib/tracing/span-folder.ts';
 
 /** Output of the process kept for a link that attaches later; bytes. */
 const KEPT_OUTPUT_BYTES = 256 * 1024;
@@ -109,7 +110,9 @@ export class StaticPodAgent {
 
   #start(argv: readonly string[], link?: Socket): void {
     const [program = '', ...args] = argv;
-    const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'], cwd: '/', env: this.#options.environment, ...(this.#options.group === undefined ? {} : { gid: this.#options.group }) });
+    const spans = `${this.#options.folder}/spans`; // on the volume that the master sees, too
+    mkdirSync(spans, { recursive: true });
+    const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'], cwd: '/', env: { [SPAN_FOLDER_VARIABLE]: spans, ...this.#options.environment }, ...(this.#options.group === undefined ? {} : { gid: this.#options.group }) });
     const run: Run = { child, argv, output: [], outputBytes: 0, link };
     this.#run = run;
     for (const stream of ['stdout', 'stderr'] as const) child[stream]?.on('data', (chunk: Buffer) => this.#onOutput(run, stream, chunk));

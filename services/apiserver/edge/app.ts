@@ -27,6 +27,7 @@ import type { ApiserverMetrics } from './metrics.ts';
 import { negotiate } from './negotiation.ts';
 import { bodyTooLarge, isLongRunning, pendingUpgrade, setPendingUpgrade, type ApiCall } from './pipeline.ts';
 import { ResourceRoutes, type ResourceServices } from './resource-routes.ts';
+import { startRequestSpan, withSpan } from './spans.ts';
 
 export interface ApiserverDependencies extends ResourceServices {
   readonly authenticator: Authenticator;
@@ -99,7 +100,7 @@ export function buildApiserverApp(dependencies: ApiserverDependencies): FastifyI
     const query = new URLSearchParams(at < 0 ? '' : url.slice(at + 1));
     const info = parseRequestInfo(request.method, path, query);
     const abort = new AbortController();
-    request.api = { info, query, startMs: performance.now(), isLongRunning: isLongRunning(info), user: { name: '', groups: [] }, abort, warnings: [], auditId: String(request.headers['audit-id'] ?? randomUUID()) };
+    request.api = { info, query, startMs: performance.now(), isLongRunning: isLongRunning(info), user: { name: '', groups: [] }, abort, warnings: [], auditId: String(request.headers['audit-id'] ?? randomUUID()), span: startRequestSpan(request, reply, info) };
     void reply.header('audit-id', request.api.auditId).header('cache-control', 'no-cache, private');
     watchForEnd(request, reply, dependencies);
     if (stopping && raw.httpVersionMajor < 2) void reply.header('connection', 'close');
@@ -171,7 +172,7 @@ export function buildApiserverApp(dependencies: ApiserverDependencies): FastifyI
       if (document !== undefined) return Promise.resolve(sendPlainObject(reply, 200, document, negotiate(request.headers.accept).format));
     }
     if (!info.isResourceRequest || !routes.servesGroupVersion(info.apiGroup, info.apiVersion)) return Promise.resolve(reply.callNotFound());
-    const work = routes.handle(request, reply);
+    const work = withSpan(request.api.span, () => routes.handle(request, reply));
     return unlimited ? work : withTimeout(work, dependencies.requestTimeoutMs, abort);
   };
   app.all('/api/*', resources);

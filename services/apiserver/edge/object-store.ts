@@ -15,6 +15,7 @@ import { checkDeletePreconditions, planDelete, shouldDeleteAfterUpdate } from '.
 import { mainRules, prepareCreate, prepareUpdate, type UpdateRules } from '../core/lifecycle/write.ts';
 import { MAX_CREATED_AT_ONCE, type Storage } from '../core/storage.ts';
 import { CacheEntry, type WatchCache } from '../core/watch-cache.ts';
+import { inWriteSpan } from './spans.ts';
 
 /** Source: apiserver pkg/registry/generic/registry/store.go, maxNameGenerationCreateAttempts. */
 const MAX_NAME_ATTEMPTS = 8;
@@ -164,7 +165,7 @@ export class ObjectStore {
           if ((await storage.get(key)).item) throw alreadyExists(kind, name);
           return new CacheEntry(key, 0, candidate);
         }
-        const result = await storage.create(key, encodeStored(stored), this.#ttl(storedKind(kind)));
+        const result = await inWriteSpan({ name: 'Create etcd3', kind, next: candidate, previous: undefined }, () => storage.create(key, encodeStored(stored), this.#ttl(storedKind(kind))));
         if (result.succeeded) {
           this.#settle(kind, candidate, undefined);
           stored.metadata.resourceVersion = String(result.revision);
@@ -301,7 +302,7 @@ export class ObjectStore {
       const updated: Attempt<Written> = { answer: { entry: new CacheEntry(key, base.revision, next), created: false } };
       if (isFinished(kind, next, view)) {
         if (context.dryRun) return updated;
-        const result = await storage.delete(key, { expectedRevision: base.revision });
+        const result = await inWriteSpan({ name: 'Delete etcd3', kind, next: undefined, previous: view }, () => storage.delete(key, { expectedRevision: base.revision }));
         if (!result.succeeded) return { overtakenBy: this.#current(kind, result.current) };
         isSettled = true;
         this.#settle(kind, undefined, view);
@@ -310,7 +311,8 @@ export class ObjectStore {
       if (isUnchanged(next, view, sameContent)) return { answer: { entry: base.as(kind), created: false }, isUnwritten: !context.dryRun };
       if (context.dryRun) return updated;
       const stored = this.#stored(kind, next);
-      const result = await storage.update(key, encodeStored(stored), { expectedRevision: base.revision, ...this.#ttl(storedKind(kind)) });
+      const result = await inWriteSpan({ name: 'GuaranteedUpdate etcd3', kind, next, previous: view },
+        () => storage.update(key, encodeStored(stored), { expectedRevision: base.revision, ...this.#ttl(storedKind(kind)) }));
       if (!result.succeeded) return { overtakenBy: this.#current(kind, result.current) };
       isSettled = true;
       this.#settle(kind, next, view);
@@ -339,14 +341,15 @@ export class ObjectStore {
       if (plan.action === 'keep') return { answer: { removed: false, entry: base.as(kind) } };
       if (plan.action === 'remove') {
         if (context.dryRun) return { answer: { removed: true, entry: base.as(kind) } };
-        const result = await storage.delete(key, { expectedRevision: base.revision });
+        const result = await inWriteSpan({ name: 'Delete etcd3', kind, next: undefined, previous: view }, () => storage.delete(key, { expectedRevision: base.revision }));
         if (!result.succeeded) return { overtakenBy: this.#current(kind, result.current) };
         this.#settle(kind, undefined, view);
         return { answer: { removed: true, entry: base.as(kind) } };
       }
       if (context.dryRun) return { answer: { removed: false, entry: new CacheEntry(key, base.revision, plan.object) } };
       const stored = this.#stored(kind, plan.object);
-      const result = await storage.update(key, encodeStored(stored), { expectedRevision: base.revision, ...this.#ttl(storedKind(kind)) });
+      const result = await inWriteSpan({ name: 'GuaranteedUpdate etcd3', kind, next: plan.object, previous: view },
+        () => storage.update(key, encodeStored(stored), { expectedRevision: base.revision, ...this.#ttl(storedKind(kind)) }));
       if (!result.succeeded) return { overtakenBy: this.#current(kind, result.current) };
       const marked = { ...stored, metadata: { ...stored.metadata, resourceVersion: String(result.revision) } };
       return { answer: { removed: false, entry: new CacheEntry(key, result.revision, marked).as(kind) } };

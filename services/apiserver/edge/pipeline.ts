@@ -1,6 +1,7 @@
 // What every request carries on its way through the server, once the first hooks have looked at it.
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
+import type { Span } from '@opentelemetry/api';
 import type { FastifyRequest } from 'fastify';
 import { validateFieldManager } from '#lib/machinery/object-meta.ts';
 import { failure, invalidObject } from '#lib/machinery/status-error.ts';
@@ -19,6 +20,8 @@ export interface ApiCall {
   /** Aborts when the client is gone, the request has run out of time or the server stops. */
   readonly abort: AbortController;
   readonly warnings: string[];
+  /** In traces; undefined: it is not told of. */
+  readonly span: Span | undefined;
   readonly auditId: string;
   /** When the audit policy wants to hear of it. */
   audit?: AuditTrail;

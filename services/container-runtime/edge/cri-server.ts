@@ -2,12 +2,15 @@
 import { existsSync, mkdirSync, rmSync } from 'node:fs';
 import { connect, createServer } from 'node:net';
 import { dirname } from 'node:path';
+import { propagation, ROOT_CONTEXT, SpanKind, trace, type Attributes } from '@opentelemetry/api';
 import type { Logger } from 'pino';
 import { serviceDefinition } from '#lib/cri/codec.ts';
 import type { Image, ImageServiceMethods, RuntimeServiceMethods, Sent } from '#lib/cri/messages.ts';
-import type { Method, StreamCall } from '#lib/grpc/call.ts';
+import type { CallContext, Method, StreamCall } from '#lib/grpc/call.ts';
 import { GrpcServer } from '#lib/grpc/server.ts';
 import { GrpcError, grpcStatus, type GrpcStatus } from '#lib/grpc/status.ts';
+import { attribute } from '#lib/tracing/attributes.ts';
+import { inSpan } from '#lib/tracing/in-span.ts';
 import { containerMatches, sandboxMatches } from '../core/filters.ts';
 import type { Cgroups } from './cgroups.ts';
 import { execStartText } from './exec-error.ts';
@@ -197,6 +200,37 @@ async function answer(name: string, run: () => unknown, log: Logger): Promise<ob
   }
 }
 
+const tracer = trace.getTracer('github.com/containerd/containerd');
+
+interface ToldRequest {
+  readonly config?: { readonly metadata?: { readonly name?: string; readonly namespace?: string; readonly uid?: string }; readonly image?: { readonly image?: string } };
+  readonly podSandboxId?: string;
+  readonly containerId?: string;
+  readonly image?: { readonly image?: string };
+}
+
+/** Whose pod and which container a call is about; what is not known says nothing. */
+function subjectOf(request: ToldRequest, { runtime }: CriDependencies): Attributes {
+  const { config, podSandboxId, containerId, image } = request;
+  const container = containerId === undefined ? undefined : runtime.containers.get(containerId);
+  const pod = (podSandboxId ?? container?.sandboxId) === undefined ? config?.metadata : runtime.sandboxes.get(podSandboxId ?? container?.sandboxId ?? '')?.config.metadata;
+  const name = podSandboxId !== undefined ? config?.metadata?.name : container?.config.metadata?.name;
+  return {
+    [attribute.podName]: pod?.name, [attribute.namespace]: pod?.namespace, [attribute.podUid]: pod?.uid, [attribute.uid]: pod?.uid, [attribute.containerName]: name,
+    [attribute.what]: name ?? image?.image ?? pod?.name,
+  };
+}
+
+/** In traces, when the caller's work is. */
+function told(name: string, request: object, call: CallContext, dependencies: CriDependencies, run: () => Promise<object>): Promise<object> {
+  if (call.metadata('traceparent') === undefined) return run();
+  const parent = propagation.extract(ROOT_CONTEXT, call, { get: (carrier, header) => carrier.metadata(header), keys: () => [] });
+  const [, service = ''] = call.path.split('/');
+  return inSpan(tracer, `${service}/${name}`, {
+    kind: SpanKind.SERVER, parent, attributes: { [attribute.rpcSystem]: 'grpc', [attribute.rpcService]: service, [attribute.rpcMethod]: name, ...subjectOf(request as ToldRequest, dependencies) },
+  }, run);
+}
+
 /** Runs until the reader goes, or is too slow. */
 function sendEvents(call: StreamCall<object, object>, { runtime, log }: CriDependencies): Promise<void> {
   return new Promise((resolve, reject) => {
@@ -248,7 +282,7 @@ export async function serveCri(socketPath: string, dependencies: CriDependencies
   const { log } = dependencies;
   const grpc = new GrpcServer({ maxReceiveBytes: MAX_MESSAGE_BYTES });
   const serve = (methods: Readonly<Record<string, Method<object, object>>>, handlers: Readonly<Record<string, (request: never) => unknown>>): void => {
-    for (const [name, handle] of Object.entries(handlers)) grpc.addUnary(methods[name] as Method<object, object>, (request) => answer(name, () => handle(request as never), log));
+    for (const [name, handle] of Object.entries(handlers)) grpc.addUnary(methods[name] as Method<object, object>, (request, call) => told(name, request, call, dependencies, () => answer(name, () => handle(request as never), log)));
   };
   const { GetContainerEvents, ...runtimeMethods } = serviceDefinition('RuntimeService');
   serve(runtimeMethods, runtimeHandlers(dependencies) as never);

@@ -1,9 +1,12 @@
 // How a handler becomes a gRPC method: answers are promises, errors are EtcdErrors, calls are counted.
+import { propagation, ROOT_CONTEXT, SpanKind, trace, type Span } from '@opentelemetry/api';
 import type { Logger } from 'pino';
 import { EtcdError } from '#lib/etcd-api/errors.ts';
 import type { EtcdMethod } from '#lib/etcd-api/services.ts';
 import type { CallContext as GrpcCall, Handler, StreamCall } from '#lib/grpc/call.ts';
 import { GrpcError, grpcStatus } from '#lib/grpc/status.ts';
+import { attribute } from '#lib/tracing/attributes.ts';
+import { failSpan } from '#lib/tracing/in-span.ts';
 import type { Caller } from './caller.ts';
 import type { Gate } from './gate.ts';
 import type { EtcdMetrics } from './metrics.ts';
@@ -32,19 +35,42 @@ export function unaryService<S extends Methods>(methods: S, handlers: UnaryHandl
       kind: 'unary', method: asServed(method, context),
       handle: (request, call) => {
         const finish = count();
+        const span = spanOf(call);
         return admitted(() => context.gate.admit(call, request), () => handle(request, call.requestBytes, callerOf(call))).then(
           (response) => {
             finish(grpcStatus.OK);
+            if (span) endSpan(span, response);
             return response;
           },
           (error: unknown) => {
             const refusal = asRefusal(error, method.path, context.log);
             finish(refusal.code);
+            if (span) {
+              failSpan(span, refusal);
+              span.end();
+            }
             throw refusal;
           });
       },
     };
   });
+}
+
+const tracer = trace.getTracer('go.etcd.io/etcd');
+
+/** In traces, when the caller's work is. */
+function spanOf(call: GrpcCall): Span | undefined {
+  if (call.metadata('traceparent') === undefined) return undefined;
+  const parent = propagation.extract(ROOT_CONTEXT, call, { get: (carrier, header) => carrier.metadata(header), keys: () => [] });
+  const [, service = '', method = ''] = call.path.split('/');
+  return tracer.startSpan(`${service}/${method}`, { kind: SpanKind.SERVER, attributes: { [attribute.rpcSystem]: 'grpc', [attribute.rpcService]: service, [attribute.rpcMethod]: method } }, parent);
+}
+
+function endSpan(span: Span, response: unknown): void {
+  const { header, succeeded } = response as { header?: { revision?: unknown }; succeeded?: boolean };
+  if (header?.revision !== undefined && succeeded !== false) span.setAttribute(attribute.versionWritten, String(header.revision));
+  if (succeeded === false) span.setAttribute(attribute.what, 'compare failed');
+  span.end();
 }
 
 /** Request and response streams, both open as long as the client likes. */

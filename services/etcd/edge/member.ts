@@ -2,6 +2,7 @@
 // disk and it is applied here; a linearizable read once everything acknowledged before it is applied here.
 // Read core/raft/raft.ts for how members agree, raft-driver.ts for the order of persisting, sending and applying.
 import type { Readable } from 'node:stream';
+import { trace } from '@opentelemetry/api';
 import type { Logger } from 'pino';
 import type { Clock } from '#lib/environment/clock.ts';
 import type { Random } from '#lib/environment/random.ts';
@@ -9,6 +10,8 @@ import { etcdError, EtcdError, type EtcdErrorReason } from '#lib/etcd-api/errors
 import type { RangeRequest, RangeResponse, ResponseHeader, TxnRequest, TxnResponse } from '#lib/etcd-api/messages.ts';
 import { confChange, type ConfChange, type ConfState, type Entry, type RaftMessage, type Snapshot } from '#lib/etcd-api/raft-messages.ts';
 import { WireError } from '#lib/etcd-api/wire.ts';
+import { attribute } from '#lib/tracing/attributes.ts';
+import { noteSpan } from '#lib/tracing/in-span.ts';
 import { ClusterMembers } from '../core/cluster-members.ts';
 import { decodeCommand, encodeCommand, isClusterCommand, type ClusterCommand, type LogCommand } from '../core/log-command.ts';
 import type { ReadState, SoftState } from '../core/raft/raft.ts';
@@ -26,6 +29,8 @@ import { ReadIndex } from './read-index.ts';
 import { SnapshotTransfer } from './snapshot-transfer.ts';
 import { StateWriter } from './state-writer.ts';
 import type { Wal, WalContents } from './wal.ts';
+
+const tracer = trace.getTracer('go.etcd.io/etcd');
 
 export interface MemberOptions {
   readonly database: Database;
@@ -423,10 +428,14 @@ export class Member {
       if (previous.role === 'leader' && this.isLoneVoter) setImmediate(() => this.driver.campaign());
     }
     if (state.lead === previous.lead) return;
-    if (state.lead === 0n) return log.warn({ previous: hexId(previous.lead) }, 'lost the leader');
+    if (state.lead === 0n) {
+      noteSpan(tracer, 'lost the leader', { attributes: { [attribute.what]: hexId(previous.lead) } });
+      return log.warn({ previous: hexId(previous.lead) }, 'lost the leader');
+    }
     this.leaderChanges += 1;
     this.leadSinceMs = performance.now();
     log.info({ leader: hexId(state.lead), isSelf: this.isLeader }, 'elected leader');
+    noteSpan(tracer, 'elected leader', { attributes: { [attribute.what]: `${hexId(state.lead)}${this.isLeader ? ', this member' : ''}` } });
     this.reads.askAgain();
   }
 

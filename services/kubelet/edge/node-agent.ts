@@ -10,6 +10,8 @@ import type { Node, NodeAddress, NodeStatus, Taint } from '#lib/kinds/types/core
 import { isAlreadyExists, isConflict, isNotFound, StatusError } from '#lib/machinery/status-error.ts';
 import { formatMicroTime } from '#lib/machinery/time.ts';
 import { withAbort } from '#lib/service/abort.ts';
+import { attribute } from '#lib/tracing/attributes.ts';
+import { FailureStreak } from '#lib/tracing/failure-streak.ts';
 import { capacities, labelCorrections, newNode, nodeConditions, PRESSURES, statusChanged, type CapacitySettings, type MachineFacts, type Pressure } from '../core/node-status.ts';
 import type { Runtime } from './runtime.ts';
 
@@ -244,15 +246,17 @@ export class NodeAgent {
   }
 
   async #renewForEver(): Promise<void> {
-    const { api, clock, log, random, leaseDurationSeconds, signal } = this.#options;
+    const { api, clock, log, name, random, leaseDurationSeconds, signal } = this.#options;
     const everyMs = (leaseDurationSeconds * 1000) / RENEWALS_PER_LEASE;
     let lease: Lease | undefined;
     let failures = 0;
     let bytesBefore = api.bytesRead;
+    const streak = new FailureStreak('k8s.io/kubelet', 'renew node lease', { [attribute.resource]: 'coordination.k8s.io/leases', [attribute.namespace]: LEASE_NAMESPACE, [attribute.objectName]: name, [attribute.nodeName]: name });
     while (!signal.aborted) {
       let waitMs = jitterMs(random, everyMs, 0.04);
       try {
         lease = await this.#renew(lease);
+        streak.worked();
         if (failures > 0) await this.#lookAfterSilence();
         failures = 0;
         bytesBefore = api.bytesRead;
@@ -260,6 +264,7 @@ export class NodeAgent {
         if (signal.aborted) return;
         if (!(error instanceof StatusError) && !(error instanceof TransportError)) throw error;
         lease = undefined;
+        streak.failed(error);
         failures += 1;
         log.warn({ err: error }, 'failed to update node lease, will retry');
         // The network between may have been cut, and what is open hang for minutes. Source: kubelet_node_status.go, onRepeatedHeartbeatFailure.

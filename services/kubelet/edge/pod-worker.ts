@@ -1,10 +1,13 @@
 // One pod's life on this node: synced while it should run, then terminated, then finished. Everything done for one pod
 // goes through its worker, one thing at a time. Source: pkg/kubelet/pod_workers.go and kubelet.go, syncPod and its kin.
+import { trace } from '@opentelemetry/api';
 import type { Environment } from '#lib/environment/environment.ts';
 import { jitterMs } from '#lib/environment/random.ts';
 import type { Pod, PodCondition, PodStatus } from '#lib/kinds/types/core-v1.ts';
 import { semanticEqual } from '#lib/machinery/deep-equal.ts';
 import { parseTimeOrUndefined } from '#lib/machinery/time.ts';
+import { attribute } from '#lib/tracing/attributes.ts';
+import { inSpan } from '#lib/tracing/in-span.ts';
 import { computePodActions, type PodActions, type ProbeResults } from '../core/compute-actions.ts';
 import type { FieldContext } from '../core/downward-api.ts';
 import type { ReferencedObjects } from '../core/environment-variables.ts';
@@ -18,6 +21,10 @@ import type { ProbeManager } from './probe-manager.ts';
 import type { Runtime } from './runtime.ts';
 import type { StatusWriter } from './status-writer.ts';
 import type { VolumeFailure, Volumes } from './volumes.ts';
+
+const tracer = trace.getTracer('k8s.io/kubernetes/pkg/kubelet');
+/** As upstream's kubelet calls the work of each stage. */
+const SPAN_NAMES = { syncing: 'syncPod', terminating: 'syncTerminatingPod', terminated: 'syncTerminatedPod', finished: '' } as const;
 
 /** Wait before a sync that found no network is tried again. Milliseconds. Source: backOffOnTransientErrorPeriod. */
 const NETWORK_RETRY_MS = 1_000;
@@ -191,7 +198,7 @@ export class PodWorker {
         clearTimeout(this.#timer);
         const step = this.#step;
         try {
-          const comeBackMs = await this.#stepOnce(step.signal);
+          const comeBackMs = await this.#inSpan(() => this.#stepOnce(step.signal));
           if (comeBackMs !== undefined) this.#scheduleWake(comeBackMs);
           if (this.#newsAt >= this.#observedAt && this.#newsAt !== 0n) this.#isWanted = true;
           this.#newsAt = 0n;
@@ -213,6 +220,18 @@ export class PodWorker {
   #scheduleWake(delayMs: number): void {
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => this.wake(), delayMs);
+  }
+
+  /** In traces: what it led to; a look that finds nothing to do is not told. */
+  #inSpan<T>(work: () => Promise<T>): Promise<T> {
+    const { namespace, name, uid, resourceVersion } = this.pod.metadata;
+    return inSpan(tracer, SPAN_NAMES[this.stage], {
+      root: true, onlyIfFollowed: true,
+      attributes: {
+        [attribute.resource]: 'pods', [attribute.namespace]: namespace, [attribute.podName]: name, [attribute.objectName]: name, [attribute.podUid]: uid, [attribute.uid]: uid,
+        [attribute.versionRead]: resourceVersion, [attribute.updateType]: this.stage === 'syncing' ? (this.runtimePod.sandboxes.length === 0 ? 'create' : 'update') : 'kill',
+      },
+    }, work);
   }
 
   /** Resolves with the time after which to look again; undefined: something has to happen first. */

@@ -1,12 +1,17 @@
 // Brings the statuses of pods to the API server: only differences, newest last, and the final delete of a pod whose
 // containers are gone. Source: pkg/kubelet/status/status_manager.go.
+import { context, trace, type Link } from '@opentelemetry/api';
 import type { Environment } from '#lib/environment/environment.ts';
 import { TransportError, type ApiClient } from '#lib/api-client/client.ts';
 import { podKind } from '#lib/kinds/core/pod.ts';
 import type { Pod, PodStatus } from '#lib/kinds/types/core-v1.ts';
 import { isConflict, isNotFound, StatusError } from '#lib/machinery/status-error.ts';
+import { attribute } from '#lib/tracing/attributes.ts';
+import { inSpan } from '#lib/tracing/in-span.ts';
 import { fullNameOf, isMirrorPod, isStaticPod, namespaceOf, uidOf } from '../core/pod-spec.ts';
 import { statusPatch } from '../core/status-patch.ts';
+
+const tracer = trace.getTracer('k8s.io/kubernetes/pkg/kubelet');
 
 /** First and longest wait after a write that failed. Milliseconds; upstream comes back with every 10 s sync. */
 const RETRY_FIRST_MS = 250;
@@ -31,6 +36,8 @@ interface Entry {
   written: Pod | undefined;
   isDeleted: boolean;
   timer: NodeJS.Timeout | undefined;
+  /** In traces: the work that the status came of. */
+  cause: Link | undefined;
 }
 
 export class StatusWriter {
@@ -51,9 +58,11 @@ export class StatusWriter {
 
   set(pod: Pod, status: PodStatus): void {
     const uid = uidOf(pod);
-    const entry = this.#entries.get(uid) ?? { pod, status, isWriting: false, isWanted: false, failures: 0, written: undefined, isDeleted: false, timer: undefined };
+    const entry = this.#entries.get(uid) ?? { pod, status, isWriting: false, isWanted: false, failures: 0, written: undefined, isDeleted: false, timer: undefined, cause: undefined };
     entry.pod = pod;
     entry.status = status;
+    const active = trace.getSpan(context.active());
+    entry.cause = active?.isRecording() === true ? { context: active.spanContext() } : undefined;
     this.#entries.set(uid, entry);
     this.wake(uid);
   }
@@ -81,7 +90,7 @@ export class StatusWriter {
     try {
       while (entry.isWanted && !signal.aborted) {
         entry.isWanted = false;
-        await this.#write(uid, entry);
+        await this.#inSpan(uid, entry);
         entry.failures = 0;
       }
     } catch (error) {
@@ -98,6 +107,17 @@ export class StatusWriter {
     } finally {
       entry.isWriting = false;
     }
+  }
+
+  #inSpan(uid: string, entry: Entry): Promise<void> {
+    const { namespace, name, resourceVersion } = (this.#options.apiPod(entry.pod) ?? entry.pod).metadata;
+    return inSpan(tracer, 'syncPodStatus', {
+      root: true, onlyIfFollowed: true, ...(entry.cause ? { links: [entry.cause] } : {}),
+      attributes: {
+        [attribute.resource]: 'pods', [attribute.namespace]: namespace, [attribute.podName]: name, [attribute.objectName]: name, [attribute.podUid]: uid, [attribute.uid]: uid,
+        [attribute.versionRead]: resourceVersion,
+      },
+    }, () => this.#write(uid, entry));
   }
 
   async #write(uid: string, entry: Entry): Promise<void> {

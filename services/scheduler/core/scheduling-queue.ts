@@ -63,6 +63,12 @@ export class SchedulingQueue {
     this.#pods.delete(pod.metadata.uid ?? '');
   }
 
+  /** Of a pod that is being tried: how often by now, and how long since it was queued. */
+  waitOf(pod: Pod, nowMs: number): { attempts: number; waitedMs: number } | undefined {
+    const queued = this.#pods.get(pod.metadata.uid ?? '');
+    return queued && { attempts: queued.attempts, waitedMs: nowMs - queued.queuedMs };
+  }
+
   /** The pod to try next: highest priority, then longest waiting. */
   pop(nowMs: number): Pod | undefined {
     this.#flush(nowMs);

@@ -1,10 +1,13 @@
 // Takes pods off the queue one at a time, decides, and lets the bindings be written side by side.
+import { trace, type Span } from '@opentelemetry/api';
 import { referenceTo } from '#lib/api-client/event-recorder.ts';
 import type { SeriesRecorder } from '#lib/api-client/series-recorder.ts';
 import { TransportError, type ApiClient } from '#lib/api-client/client.ts';
 import type { Environment } from '#lib/environment/environment.ts';
 import type { Pod } from '#lib/kinds/types/core-v1.ts';
 import { isConflict, isNotFound, StatusError } from '#lib/machinery/status-error.ts';
+import { attribute } from '#lib/tracing/attributes.ts';
+import { failSpan, inSpan } from '#lib/tracing/in-span.ts';
 import { chooseNode } from '../core/choose-node.ts';
 import type { ClusterState } from '../core/cluster-state.ts';
 import { fitErrorText, truncatedNote } from '../core/fit-error.ts';
@@ -28,6 +31,8 @@ export interface ScheduleLoopOptions {
   readonly metrics: SchedulerMetrics;
   readonly schedulerName: string;
 }
+
+const tracer = trace.getTracer('k8s.io/kube-scheduler');
 
 /** Longest sleep without looking at the queue; milliseconds. Source: flushing interval of the back-off queue. */
 const IDLE_LOOK_MS = 30_000;
@@ -71,28 +76,44 @@ export class ScheduleLoop {
   }
 
   #scheduleOne(queued: Pod, signal: AbortSignal): void {
-    const { queue, state, watch, plugins, metrics, events, environment: { clock, random, log } } = this.#options;
+    const { queue, watch } = this.#options;
     const pod = watch.pod(queued.metadata.namespace, queued.metadata.name) ?? queued;
     if (pod.metadata.deletionTimestamp !== undefined) {
       this.#sayFailed(pod, `skip schedule deleting pod: ${pod.metadata.namespace ?? ''}/${pod.metadata.name}`);
       return queue.done(pod);
     }
+    const { namespace, name, uid, resourceVersion } = pod.metadata;
+    const { attempts = 1, waitedMs = 0 } = queue.waitOf(pod, this.#options.environment.clock.nowMs()) ?? {};
+    this.#track(inSpan(tracer, 'Scheduling', {
+      root: true,
+      attributes: {
+        [attribute.resource]: 'pods', [attribute.namespace]: namespace, [attribute.podName]: name, [attribute.objectName]: name, [attribute.podUid]: uid, [attribute.uid]: uid,
+        [attribute.versionRead]: resourceVersion, [attribute.queuedMs]: waitedMs, 'kubreak.scheduler.attempts': attempts,
+      },
+    }, (span) => this.#decide(pod, span, signal)));
+  }
+
+  #decide(pod: Pod, span: Span, signal: AbortSignal): Promise<void> {
+    const { queue, state, watch, plugins, metrics, events, environment: { clock, random, log } } = this.#options;
     const startedMs = clock.nowMs();
     const decision = chooseNode(plugins, pod, watch.view(), random);
     const key = `${pod.metadata.namespace ?? ''}/${pod.metadata.name}`;
     if (decision.kind === 'unschedulable') {
       metrics.attempted('unschedulable', (clock.nowMs() - startedMs) / 1000);
-      return this.#track(this.#reject(pod, decision.outcome, signal));
+      span.setAttribute(attribute.what, 'no node takes it');
+      return this.#reject(pod, decision.outcome, signal);
     }
     const { nodeName, score, feasibleNodes, volumePlan } = decision;
     state.assume(pod, nodeName);
     watch.storage.assumed.assume(volumePlan);
-    this.#track((async () => {
+    span.addEvent('node chosen').setAttributes({ [attribute.nodeName]: nodeName, [attribute.what]: `${nodeName}: score ${score}, of ${feasibleNodes} feasible of ${watch.view().nodes.length}` });
+    return (async () => {
       try {
         await this.#bindVolumes(pod, nodeName, volumePlan, signal);
         await bindPod(this.#options.api, pod, nodeName, signal);
       } catch (error) {
         watch.storage.assumed.forget(volumePlan);
+        failSpan(span, error);
         return this.#bindingFailed(pod, error, startedMs, signal);
       }
       watch.nominations.remove(pod);
@@ -100,7 +121,7 @@ export class ScheduleLoop {
       metrics.attempted('scheduled', (clock.nowMs() - startedMs) / 1000);
       log.info({ pod: key, node: nodeName, score, feasibleNodes }, 'bound pod to node');
       events.event(referenceTo(pod), { type: 'Normal', reason: 'Scheduled', action: 'Binding', note: `Successfully assigned ${key} to ${nodeName}` });
-    })());
+    })();
   }
 
   #sayFailed(pod: Pod, message: string): void {
