@@ -44,7 +44,7 @@ export function addDrillCommands(program: Command, accessOf: AccessOf): void {
   drill.command('run').description('run drills on the running cluster: what they break is mended at the end, whatever happens')
     .argument('[drills...]', 'NAME or FILE')
     .option('--all', 'all that come with kubreak')
-    .option('--report-dir <folder>', 'write report.json and junit.xml there')
+    .option('--report-dir <folder>', 'write report.json, junit.xml and a page for each drill there')
     .option('--without-fault', 'leave out what breaks something: a drill that passes like this shows nothing')
     .option('--parallel', 'those that stay in their own namespace at the same time, the others one after the other')
     .option('-q, --quiet', 'print the outcomes only')

@@ -5,6 +5,7 @@ import type { ClusterAccess } from '../access/cluster-access.ts';
 import type { Drill } from './core/drill.ts';
 import { inSeconds } from './core/durations.ts';
 import { junitText } from './core/junit.ts';
+import { pageOf } from './core/page.ts';
 import type { DrillReport } from './core/report.ts';
 import { lineOf, type Entry } from './core/timeline.ts';
 import { runDrill } from './run-drill.ts';
@@ -86,6 +87,7 @@ class Runs {
     mkdirSync(reportFolder, { recursive: true });
     writeFileSync(join(reportFolder, 'report.json'), `${JSON.stringify({ drills: reports }, null, 2)}\n`);
     writeFileSync(join(reportFolder, 'junit.xml'), junitText(reports));
+    for (const report of reports) writeFileSync(join(reportFolder, `${report.drill}.html`), pageOf(report));
   }
 }
 
