@@ -14,7 +14,7 @@ FROM ${BASE_IMAGE}
 # nothing is started while installing.
 RUN apt-get update -qq \
  && DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get install -y -qq --no-install-recommends \
-    bash-completion busybox-static ca-certificates conntrack curl dnsutils etcd-client iproute2 iputils-ping kubernetes-client \
+    bash-completion busybox-static ca-certificates conntrack curl dnsutils etcd-client iproute2 iputils-ping kubernetes-client libfaketime \
     libnginx-mod-http-headers-more-filter less memcached nano nftables nginx-light openssl perl procps redis-server tcpdump >/dev/null \
  && rm -rf /var/lib/apt/lists/* /var/cache/apt/archives/* /var/log/*
 WORKDIR /opt/kubreak

@@ -59,7 +59,7 @@ export interface ClusterAccess {
   /** On a disk of the host's own (HOST_DATA_FOLDERS), also while the host is down; undefined: no such file. */
   writeFile(host: string, path: string, text: string | undefined): Promise<void>;
   readFile(host: string, path: string): Promise<string | undefined>;
-  /** In all namespaces of the host, by its own programs. Throws UserError when the host is down. */
+  /** In all namespaces of the host, by its own programs, which see its clock. Throws UserError when the host is down. */
   onHost(host: string, words: readonly string[], options?: CommandOptions): Promise<CommandResult>;
   /** In the network of the host, which outlives its boots; as root of the cluster, by programs of the machine or the image. */
   inNetworkOf(host: string, words: readonly string[], options?: CommandOptions): Promise<CommandResult>;

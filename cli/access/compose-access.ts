@@ -2,6 +2,7 @@
 import { writeFileSync, mkdirSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { systemClock } from '#lib/environment/clock.ts';
+import { CLOCK_FILE, CLOCK_FOLDER, clockVariables, FAKETIME_PATHS } from '#lib/service/shifted-clock.ts';
 import { belongsOn, COMPONENTS, MASTER, type Component, type HostLayout } from '../cluster-layout.ts';
 import { HA_MASTERS, HA_PROFILE, hostsOf } from '../compose/host/layout.ts';
 import { componentNamed } from '../compose/host/processes.ts';
@@ -23,6 +24,13 @@ const POWER_OFF = `touch ${OFF_FILE}
 pkill -KILL -P "$(pgrep -o -x unshare)" || :
 device=$(ip -o -4 address show to "$1" | awk '{print $2}')
 [ -z "$device" ] || ip link set "$device" down`;
+
+/** Words before a command on a host: while the clock of the host is shifted, it sees it so. */
+export const IN_HOST_TIME: readonly string[] = ['sh', '-c', `if [ -e ${CLOCK_FOLDER}/${CLOCK_FILE} ]; then
+  for library in ${FAKETIME_PATHS.join(' ')}; do [ ! -e "$library" ] || break; done
+  exec env ${Object.entries(clockVariables('"$library"')).map(([name, value]) => `${name}=${value}`).join(' ')} "$@"
+fi
+exec "$@"`, 'sh'];
 
 const docker = (words: readonly string[], options?: CommandOptions): Promise<CommandResult> => runCommand(['docker', ...words], options);
 
@@ -225,7 +233,7 @@ export async function composeAccess(folder: string): Promise<ClusterAccess> {
     },
     async onHost(host, words, options) {
       requireHost(host, hosts);
-      return docker(['exec', '-i', host, ...words], options);
+      return docker(['exec', '-i', host, ...IN_HOST_TIME, ...words], options);
     },
     async inNetworkOf(host, words, options) {
       requireHost(host, hosts);

@@ -1,7 +1,9 @@
 // kubreak exec HOST -- CMD: a command on a host, with this terminal as its own.
 import { spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { constants } from 'node:os';
 import type { Command } from 'commander';
+import { CLOCK_FILE, CLOCK_FOLDER, clockVariables, faketimeLibrary } from '#lib/service/shifted-clock.ts';
 import type { HostLayout } from '../cluster-layout.ts';
 import { hostInits } from '../local/instances.ts';
 import { clusterRights } from '../local/rootless.ts';
@@ -47,7 +49,14 @@ export function hostInit(labPid: number, host: string, hosts: readonly HostLayou
 
 /** What this machine runs to run the words on a host. */
 export const hostCommand = (init: number, words: readonly string[]): readonly string[] =>
-  ['nsenter', '-t', String(init), ...clusterRights(), '-m', '-u', '-i', '-n', '-p', '--root', '--wd', '--', 'sh', '-c', 'cd && exec "$@"', 'sh', ...words];
+  ['nsenter', '-t', String(init), ...clusterRights(), '-m', '-u', '-i', '-n', '-p', '--root', '--wd', '--', 'sh', '-c', 'cd && exec "$@"', 'sh', ...clockWords(init), ...words];
+
+/** While the clock of the host is shifted, what is run there sees it so. */
+function clockWords(init: number): string[] {
+  const root = `/proc/${init}/root`;
+  const library = existsSync(`${root}${CLOCK_FOLDER}/${CLOCK_FILE}`) ? faketimeLibrary(root) : undefined;
+  return library === undefined ? [] : ['env', ...Object.entries(clockVariables(library)).map(([name, value]) => `${name}=${value}`)];
+}
 
 async function execOnHost(init: number, words: readonly string[]): Promise<number> {
   const environment = { PATH: HOST_PATH, HOME: '/root', USER: 'root', LOGNAME: 'root', SHELL: '/bin/bash', TERM: process.env['TERM'] ?? 'dumb', LANG: 'C.UTF-8' };

@@ -2,7 +2,7 @@
 import { spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import type { Command } from 'commander';
-import { containerOf, containerStates, hostsAmong, reports, requireHost, selectContainers } from '../access/compose-access.ts';
+import { containerOf, containerStates, hostsAmong, IN_HOST_TIME, reports, requireHost, selectContainers } from '../access/compose-access.ts';
 import { addImageCommand, type HostRunner } from '../commands/image.ts';
 import { tableOf } from '../commands/status.ts';
 import { UserError } from '../user-error.ts';
@@ -51,7 +51,7 @@ export function addComposeCommands(program: Command): void {
   program.command('exec').description('run a command on a host (default: a shell)').argument('<host>').argument('[command...]').passThroughOptions().action(async (host: string, words: string[]) => {
     requireHost(host, await hostsAmong(await containerStates()));
     if (words[0] === '--') words.shift();
-    process.exitCode = await attached(['exec', process.stdin.isTTY ? '-it' : '-i', host, ...(words.length > 0 ? words : ['bash'])]);
+    process.exitCode = await attached(['exec', process.stdin.isTTY ? '-it' : '-i', host, ...IN_HOST_TIME, ...(words.length > 0 ? words : ['bash'])]);
   });
   program.command('logs').description('print the log of a component').argument('<component>', SELECTOR).option('-f, --follow', 'go on with what is written from now on')
     .action((selector: string, { follow = false }: { follow?: boolean }) => logs(selector, follow));

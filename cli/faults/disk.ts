@@ -2,11 +2,12 @@
 // component's data folder tells it (lib/service/disk-fault.ts), and whoever is started there later.
 import { FlagError, parseDurationMs } from '#lib/service/flags.ts';
 import { DISK_FAULT_FILE, diskFaultText, parseDiskFault, type DiskFault } from '#lib/service/disk-fault.ts';
-import { belongsOn, COMPONENTS } from '../cluster-layout.ts';
+import { belongsOn } from '../cluster-layout.ts';
 import type { ClusterAccess } from '../access/cluster-access.ts';
 import { UserError } from '../user-error.ts';
 import type { FaultKind, FaultWords } from './fault.ts';
-import { hasHost, requireHost, requireNoOther } from './one-at-a-time.ts';
+import { hasHost, requireNoOther } from './one-at-a-time.ts';
+import { parseSelector } from './selector.ts';
 
 /** Whose disk it is, and where. The others keep nothing. */
 export const DATA_FOLDERS: Readonly<Record<string, string>> = { etcd: '/var/lib/etcd', kubelet: '/var/lib/kubelet', 'container-runtime': '/var/lib/containerd' };
@@ -18,23 +19,23 @@ interface DiskPlan {
 }
 
 const fileOf = (component: string): string => `${DATA_FOLDERS[component] ?? ''}/${DISK_FAULT_FILE}`;
-const componentsWithDisk = (): string => Object.keys(DATA_FOLDERS).join(', ');
 
-/** Throws UserError (exit code 2) for words that are no such command. */
-export function parseDisk({ args, options }: FaultWords): { component: string; host: string | undefined; fault: DiskFault } {
+const NOT_SYNCED = 'kubelet does not sync what it writes: --slow and --fail-fsync are for etcd and container-runtime';
+
+/** Throws UserError for words that are no such command. */
+export function parseDisk(hosts: ClusterAccess['hosts'], { args, options }: FaultWords): DiskPlan {
   const [selector = '', ...more] = args;
-  const [name = '', host, ...rest] = selector.split('@');
-  if (selector === '' || more.length > 0 || rest.length > 0) throw new UserError('disk takes COMPONENT or COMPONENT@HOST', 2);
-  const component = COMPONENTS.find((each) => each.name === name || each.processTitle === name)?.name;
-  if (component === undefined) throw new UserError(`no component is called "${name}"; those with a disk are ${componentsWithDisk()}`, 2);
-  if (DATA_FOLDERS[component] === undefined) throw new UserError(`${component} keeps nothing on a disk; those that do are ${componentsWithDisk()}`, 2);
+  if (selector === '' || more.length > 0) throw new UserError('disk takes COMPONENT or COMPONENT@HOST', 2);
+  const { component, host } = parseSelector({ hosts }, selector);
+  const { name } = component;
+  if (DATA_FOLDERS[name] === undefined) throw new UserError(`${name} keeps nothing on a disk; those that do are ${Object.keys(DATA_FOLDERS).join(', ')}`, 2);
   const chosen = (['full', 'slow', 'fail-fsync'] as const).filter((option) => options[option] !== undefined && options[option] !== false);
   const [kind] = chosen;
   if (kind === undefined || chosen.length > 1) throw new UserError('disk needs one of --full, --slow DURATION and --fail-fsync', 2);
-  if (kind === 'fail-fsync' && component === 'kubelet') throw new UserError('kubelet does not sync what it writes: --fail-fsync and --slow are for etcd and container-runtime', 2);
-  if (kind !== 'slow') return { component, host, fault: { kind } };
-  if (component === 'kubelet') throw new UserError('kubelet does not sync what it writes: --fail-fsync and --slow are for etcd and container-runtime', 2);
-  return { component, host, fault: { kind, delayMs: durationMs(String(options['slow'])) } };
+  if (kind !== 'full' && name === 'kubelet') throw new UserError(NOT_SYNCED, 2);
+  const places = hosts.filter((each) => (host === undefined || each.name === host) && belongsOn(component, each, hosts)).map((each) => each.name);
+  if (places.length === 0) throw new UserError(`${name} does not run on any host`);
+  return { component: name, hosts: places, fault: kind === 'slow' ? { kind, delayMs: durationMs(String(options[kind])) } : { kind } };
 }
 
 function durationMs(text: string): number {
@@ -61,13 +62,9 @@ export const diskFault: FaultKind<DiskPlan> = {
     { flags: '--fail-fsync', description: 'each sync fails with an I/O error' },
   ],
   async plan(cluster, words) {
-    const { component, host, fault } = parseDisk(words);
-    if (host !== undefined) requireHost(cluster, host);
-    const layout = COMPONENTS.find(({ name }) => name === component);
-    const hosts = cluster.hosts.filter((one) => (host === undefined || one.name === host) && layout && belongsOn(layout, one, cluster.hosts)).map(({ name }) => name);
-    if (hosts.length === 0) throw new UserError(`${component} does not run on ${host ?? 'any host'}`);
-    requireNoOther<DiskPlan>(cluster, 'disk', (other) => other.component === component && other.hosts.some((one) => hosts.includes(one)));
-    return { component, hosts, fault };
+    const plan = parseDisk(cluster.hosts, words);
+    requireNoOther<DiskPlan>(cluster, 'disk', (other) => other.component === plan.component && other.hosts.some((one) => plan.hosts.includes(one)));
+    return plan;
   },
   async apply(cluster, plan) {
     await each(cluster, plan, diskFaultText(plan.fault));

@@ -5,6 +5,7 @@ import { UserError } from '../user-error.ts';
 import type { FaultKind, FaultWords } from './fault.ts';
 import { FaultStore } from './fault-store.ts';
 import { hasHost, requireHost } from './one-at-a-time.ts';
+import { parseSelector } from './selector.ts';
 
 interface StopPlan {
   readonly component: string;
@@ -22,17 +23,14 @@ function componentOf(plan: StopPlan): Component {
   return component;
 }
 
-/** Throws UserError for unknown names, and for a component that never runs on that host. */
-export function parseSelector(hosts: ClusterAccess['hosts'], { args }: FaultWords): Omit<StopPlan, 'staysDown'> {
+/** Throws UserError as parseSelector does. */
+export function parseStop(hosts: ClusterAccess['hosts'], { args }: FaultWords): Omit<StopPlan, 'staysDown'> {
   const [selector = '', ...more] = args;
-  const [name = '', host, ...rest] = selector.split('@');
-  if (selector === '' || more.length > 0 || rest.length > 0) throw new UserError(`"${args.join(' ')}" is not COMPONENT or COMPONENT@HOST`, 2);
-  const component = COMPONENTS.find((each) => each.name === name || each.processTitle === name);
-  if (!component) throw new UserError(`no component is called "${name}"; there are ${COMPONENTS.map((each) => each.name).join(', ')}`, 2);
-  if (host !== undefined && hosts.every((each) => each.name !== host)) throw new UserError(`no host is called "${host}"; there are ${hosts.map((each) => each.name).join(', ')}`, 2);
-  if (component.hosts === 'any') return { component: component.name, hosts: host === undefined ? [] : [host] };
-  const places = hosts.filter((each) => (host === undefined || each.name === host) && belongsOn(component, each, hosts)).map((each) => each.name);
-  if (places.length === 0) throw new UserError(`${name} does not run on ${host ?? 'any host'}`);
+  if (selector === '' || more.length > 0) throw new UserError('COMPONENT or COMPONENT@HOST is wanted', 2);
+  const { component, host } = parseSelector({ hosts }, selector);
+  if (host !== undefined) return { component: component.name, hosts: [host] };
+  const places = component.hosts === 'any' ? [] : hosts.filter((each) => belongsOn(component, each, hosts)).map(({ name }) => name);
+  if (component.hosts !== 'any' && places.length === 0) throw new UserError(`${component.name} does not run on any host`);
   return { component: component.name, hosts: places };
 }
 
@@ -63,7 +61,7 @@ export const stopFault: FaultKind<StopPlan> = {
   name: 'stop',
   description: 'end it and keep it down until it, or the whole cluster, is started; COMPONENT or COMPONENT@HOST',
   arguments: '<component>',
-  plan: (cluster, words) => Promise.resolve({ ...parseSelector(cluster.hosts, words), staysDown: true }),
+  plan: (cluster, words) => Promise.resolve({ ...parseStop(cluster.hosts, words), staysDown: true }),
   apply: async (cluster, plan) => listed(await eachOf(plan, (selector) => cluster.stop(selector)), 'stopped'),
   undo: startAgain,
   isInForce: isDown,
@@ -74,7 +72,7 @@ export const killFault: FaultKind<StopPlan> = {
   description: 'SIGKILL; who supervises it starts it again, with --for not before then; COMPONENT or COMPONENT@HOST',
   arguments: '<component>',
   isMomentary: true,
-  plan: (cluster, words) => Promise.resolve({ ...parseSelector(cluster.hosts, words), staysDown: words.forMs !== undefined }),
+  plan: (cluster, words) => Promise.resolve({ ...parseStop(cluster.hosts, words), staysDown: words.forMs !== undefined }),
   async apply(cluster, plan) {
     const { component, hosts, staysDown } = plan;
     // On all hosts at once, where it runs; on a host where it does not, that is said.

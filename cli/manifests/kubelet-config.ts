@@ -23,8 +23,8 @@ export function kubeletConfiguration({ isControlPlane, cgroupRoot, resolvConf = 
     clusterDNS: [CLUSTER_DNS],
     clusterDomain: 'cluster.local',
     // The disk is the machine's, and the nodes share it: upstream's thresholds would evict everything from a laptop that is nine tenths
-    // full. As kind has it; memory is left at upstream's.
-    evictionHard: { 'memory.available': '100Mi', 'nodefs.available': '0%', 'nodefs.inodesFree': '0%', 'imagefs.available': '0%', 'imagefs.inodesFree': '0%' },
+    // full. Only one without any room counts (`kubreak disk --full` makes one); memory is left at upstream's.
+    evictionHard: { 'memory.available': '100Mi', 'nodefs.available': '1Mi', 'nodefs.inodesFree': '0%', 'imagefs.available': '1Mi', 'imagefs.inodesFree': '0%' },
     imageGCHighThresholdPercent: 100,
     healthzBindAddress: '127.0.0.1',
     healthzPort: 10248,

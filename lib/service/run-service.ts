@@ -8,6 +8,7 @@ import type { Environment } from '#lib/environment/environment.ts';
 import { systemRandom } from '#lib/environment/random.ts';
 import { startTracing, stopTracing } from '#lib/tracing/start-tracing.ts';
 import { describeFlags, FlagError, parseFlags, type FlagDefinitions, type Flags } from './flags.ts';
+import { keepClockFromChildren } from './shifted-clock.ts';
 
 /**
  * Longest time an orderly stop may take before the process ends anyway.
@@ -39,6 +40,7 @@ export async function runService<D extends FlagDefinitions>(
   start: (flags: Flags<D>, environment: Environment, signal: AbortSignal) => Promise<void>,
 ): Promise<never> {
   process.title = name;
+  keepClockFromChildren(process.env);
   const argv = process.argv.slice(2);
   if (argv.includes('--help') || argv.includes('-h')) {
     process.stdout.write(describeFlags(name, definitions));

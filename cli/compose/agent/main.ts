@@ -1,5 +1,6 @@
 // PID 1 of a control plane container: `compose-agent COMPONENT`.
 import { readFileSync } from 'node:fs';
+import { clockEnvironment } from '#lib/service/shifted-clock.ts';
 import { groupOf } from '../../cluster-layout.ts';
 import { StaticPodAgent } from './agent.ts';
 
@@ -12,7 +13,7 @@ const component = process.argv[2] ?? '';
 process.title = 'kubreak-agent';
 const agent = new StaticPodAgent({
   component, folder: SHARED_FOLDER, manifest: `/etc/kubernetes/manifests/${component}.yaml`,
-  group: groupOf(component), environment: { PATH: `${PROGRAMS}:${process.env['PATH'] ?? ''}`, HOME: '/root', LANG: 'C.UTF-8' },
+  group: groupOf(component), environment: { PATH: `${PROGRAMS}:${process.env['PATH'] ?? ''}`, HOME: '/root', LANG: 'C.UTF-8', ...clockEnvironment(`${SHARED_FOLDER}/clock`) },
   readManifest: async () => (await import('yaml')).parse(readFileSync(`/etc/kubernetes/manifests/${component}.yaml`, 'utf8')) as unknown,
   print: (text) => void process.stdout.write(text),
 });

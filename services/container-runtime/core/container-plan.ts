@@ -63,6 +63,8 @@ export interface ContainerPlanInput {
   readonly overlayOptions?: string;
   /** Device files of the host to bind over the empty files in /dev; none where the base layer has real ones. */
   readonly bindDevices: readonly string[];
+  /** Variables that show it the host's clock, where that is shifted. */
+  readonly clock?: Readonly<Record<string, string>>;
 }
 
 const DEFAULT_PATH = 'PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
@@ -75,8 +77,8 @@ export function programOf(config: Pick<ContainerConfig, 'command' | 'args'>, ima
 }
 
 /** Later assignments win; the order is that of the first appearance. */
-export function environmentOf({ config, image, account, hostname }: Pick<ContainerPlanInput, 'config' | 'image' | 'account' | 'hostname'>): string[] {
-  const variables = new Map<string, string>();
+export function environmentOf({ config, image, account, hostname, clock = {} }: Pick<ContainerPlanInput, 'config' | 'image' | 'account' | 'hostname' | 'clock'>): string[] {
+  const variables = new Map<string, string>(Object.entries(clock));
   const set = (assignment: string): void => {
     const at = assignment.indexOf('=');
     if (at > 0) variables.set(assignment.slice(0, at), assignment.slice(at + 1));

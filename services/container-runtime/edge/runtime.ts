@@ -16,6 +16,7 @@ import type { BaseLayer } from './base-layer.ts';
 import type { Cgroups } from './cgroups.ts';
 import { beforeSync, beforeWrite } from '#lib/service/disk-fault.ts';
 import { runCommand } from '#lib/service/run-command.ts';
+import { CLOCK_FILE, CLOCK_FOLDER, clockVariables, faketimeLibrary } from '#lib/service/shifted-clock.ts';
 import type { UserNamespace } from '#lib/service/user-namespace.ts';
 import { mountNamespaceOf, processesIn } from './container-processes.ts';
 import { EventHub } from './events.ts';
@@ -492,7 +493,7 @@ export class Runtime {
       ...(tty ? [{ do: 'session', terminal: true } as const] : []),
       { do: 'directory', path: config.workingDir || image.config.workingDirectory || '/' },
       userStep(config, account),
-      { do: 'environment', variables: environmentOf({ config, image: image.config, account, hostname: this.#hostname(sandbox.config) }) },
+      { do: 'environment', variables: environmentOf({ config, image: image.config, account, hostname: this.#hostname(sandbox.config), clock: clockOfExec(main.pid) }) },
       { do: 'program', argv },
     ];
   }
@@ -524,9 +525,11 @@ export class Runtime {
     const workingDirectory = config.workingDir || image.config.workingDirectory;
     if (workingDirectory !== '') root.ensure(workingDirectory, 'folder');
     for (const volume of image.volumes) root.ensure(volume, 'folder');
+    const clock = this.#clockOf(root, image);
     return planContainer({
+      ...(clock === undefined ? {} : { clock }),
       config, image: image.config, account: this.#accountOf(container, image), overlays: root.overlays, root: this.shims.path(id, 'rootfs'),
-      mounts: this.#mountsOf(container, sandbox, root, image.usesBundles ? bundleFolder : ''),
+      mounts: this.#mountsOf(container, sandbox, root, { bundleFolder: image.usesBundles ? bundleFolder : '', showsClock: clock !== undefined }),
       namespaces: this.#namespacesOf(sandbox),
       cgroups: cgroups.folders(this.#cgroupOf(container)),
       hostname: this.#hostname(sandbox.config),
@@ -535,6 +538,14 @@ export class Runtime {
       bindDevices: base.bindDevices,
       ...(users.isNested ? { overlayOptions: ',userxattr' } : {}),
     });
+  }
+
+  /** The cluster's own programs always follow the host's clock; others where it is shifted when they start, for it shows in their environment. */
+  #clockOf(root: RootFilesystem, { usesBundles }: StoredImage): Readonly<Record<string, string>> | undefined {
+    const library = faketimeLibrary();
+    if (library === undefined || (!usesBundles && !existsSync(join(CLOCK_FOLDER, CLOCK_FILE))) || !root.find(root.resolve(library))) return undefined;
+    mkdirSync(CLOCK_FOLDER, { recursive: true });
+    return clockVariables(library);
   }
 
   #namespacesOf({ id, netns, config }: Sandbox): string[] {
@@ -556,7 +567,7 @@ export class Runtime {
     return `/proc/${init.process.pid}/ns/pid`;
   }
 
-  #mountsOf({ config }: Container, sandbox: Sandbox, root: RootFilesystem, bundleFolder: string): ResolvedMount[] {
+  #mountsOf({ config }: Container, sandbox: Sandbox, root: RootFilesystem, { bundleFolder, showsClock }: { bundleFolder: string; showsClock: boolean }): ResolvedMount[] {
     const wanted = config.mounts.map(({ hostPath, containerPath, readonly, propagation }) => ({ source: hostPath, path: containerPath, readonly, propagation }));
     const own = (source: string, path: string, readonly: boolean): void => {
       if (!wanted.some((mount) => mount.path === path)) wanted.push({ source, path, readonly, propagation: 'PROPAGATION_PRIVATE' });
@@ -570,6 +581,7 @@ export class Runtime {
       // The node's /usr/local does not show in containers; where Node.js is installed there, its program is shown alone.
       if (dirname(process.execPath) !== '/usr/bin') own(process.execPath, `/usr/local/bin/${basename(process.execPath)}`, true);
     }
+    if (showsClock) own(CLOCK_FOLDER, CLOCK_FOLDER, true);
     return wanted.map(({ source, path, readonly, propagation }) => ({
       source, readonly, propagation, target: root.ensure(path, isFolder(source) ? 'folder' : 'file'),
     }));
@@ -772,6 +784,14 @@ export class Runtime {
 const initName = (sandboxId: string): string => `init-${sandboxId}`;
 
 const sharesPidNamespace = ({ config }: Container): boolean => config.linux?.securityContext?.namespaceOptions?.pid !== 'CONTAINER';
+
+/** While the clock is shifted: by the file where the container sees it, as it is now where it was started before. */
+function clockOfExec(pid: number): Readonly<Record<string, string>> {
+  const file = join(CLOCK_FOLDER, CLOCK_FILE);
+  const library = existsSync(file) ? faketimeLibrary(`/proc/${pid}/root`) : undefined;
+  if (library === undefined) return {};
+  return existsSync(`/proc/${pid}/root${file}`) ? clockVariables(library) : { ...clockVariables(library), FAKETIME: readFileSync(file, 'utf8').trim() };
+}
 
 const isFolder = (path: string): boolean => statSync(path).isDirectory();
 

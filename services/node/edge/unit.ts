@@ -4,6 +4,7 @@ import { spawn } from 'node:child_process';
 import { closeSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import type { Logger } from 'pino';
 import type { Clock } from '#lib/environment/clock.ts';
+import { clockEnvironment } from '#lib/service/shifted-clock.ts';
 import { readUserNamespace } from '#lib/service/user-namespace.ts';
 import type { UnitConfig } from '../core/host-config.ts';
 import type { UnitView } from '../core/systemctl.ts';
@@ -123,7 +124,7 @@ export class Unit {
     const [program = '', ...args] = this.config.command;
     const { group } = this.config;
     const output = openSync(this.#logFile, 'a');
-    const child = spawn(program, args, { detached: true, stdio: ['ignore', output, output], cwd: '/', env: { ...process.env, ...this.config.environment },
+    const child = spawn(program, args, { detached: true, stdio: ['ignore', output, output], cwd: '/', env: { ...process.env, ...clockEnvironment(), ...this.config.environment },
       ...(group !== undefined && readUserNamespace().hasGid(group) ? { gid: group } : {}) });
     closeSync(output);
     const ended = new Promise<string>((resolve) => {
