@@ -146,25 +146,21 @@ async function answer(points: FailPoints, request: IncomingMessage, response: Se
 const sync = promisify(fdatasync);
 
 /** How the write-ahead log's bytes reach the disk in a member under test; undefined otherwise. */
-export function failingDisk(): { readonly write: (fd: number, bytes: Uint8Array, position: number) => void; readonly sync: (fd: number) => Promise<void> } | undefined {
+export function failingDisk(): { readonly append: (fd: number, bytes: Uint8Array, position: number) => Promise<void> } | undefined {
   if (enabled === undefined) return undefined;
   const points = enabled;
-  const unsynced = new Map<number, { bytes: Buffer; position: number }[]>();
   const writeNow = (fd: number, bytes: Uint8Array, position: number): void => {
     for (let at = 0; at < bytes.length;) at += writeSync(fd, bytes, at, bytes.length - at, position + at);
   };
   return {
-    write: (fd, bytes, position) => {
-      const isZero = bytes.every((byte) => byte === 0); // space set aside
-      if (!isZero) points.passWrite('walBeforeWrite', position, bytes.length, (start, end) => writeNow(fd, bytes.subarray(start, end), position + start));
-      if (points.isSet('walKeepUnsynced')) unsynced.set(fd, [...(unsynced.get(fd) ?? []), { bytes: Buffer.from(bytes), position }]);
-      else writeNow(fd, bytes, position);
-      if (!isZero) points.passWrite('walAfterWrite', position, 0, () => undefined);
-    },
-    sync: async (fd) => {
+    append: async (fd, bytes, position) => {
+      if (bytes.every((byte) => byte === 0)) return writeNow(fd, bytes, position); // space set aside
+      points.passWrite('walBeforeWrite', position, bytes.length, (start, end) => writeNow(fd, bytes.subarray(start, end), position + start));
+      const keepsUnsynced = points.isSet('walKeepUnsynced');
+      if (!keepsUnsynced) writeNow(fd, bytes, position);
+      points.passWrite('walAfterWrite', position, 0, () => undefined);
       await points.pass('walBeforeSync');
-      for (const { bytes, position } of unsynced.get(fd) ?? []) writeNow(fd, bytes, position);
-      unsynced.delete(fd);
+      if (keepsUnsynced) writeNow(fd, bytes, position);
       await sync(fd);
       await points.pass('walAfterSync');
     },

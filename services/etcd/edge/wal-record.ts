@@ -19,33 +19,40 @@ const RECORD_HEADER_BYTES = 2 + 6 + 6;
 /** Of an entry: three tags with a type and two varints of up to eight bytes, a tag and a length. */
 const ENTRY_HEADER_BYTES = 2 + 9 + 9 + 6;
 const HARD_STATE_BYTES = 9 + 11 + 9;
+const FIRST_BUFFER_BYTES = 4096;
+const NOTHING = Buffer.alloc(0);
 
 /** Collects records to be written together. */
 export class RecordWriter {
   /** Of the record written last. */
   crc: number;
   private buffer: Buffer;
+  /** For what comes while the other one is on its way. */
+  private spare: Buffer | undefined;
   private end = 0;
 
-  constructor(crc: number, sizeBytes = 4096) {
+  constructor(crc: number) {
     this.crc = crc;
-    this.buffer = Buffer.allocUnsafe(sizeBytes);
+    this.buffer = Buffer.allocUnsafeSlow(FIRST_BUFFER_BYTES);
   }
 
   get length(): number {
     return this.end;
   }
 
-  /** What was collected. It is overwritten by the records that follow. */
+  /** What was collected. It stays as it is until it is given back. */
   take(): Buffer {
+    if (this.end === 0) return NOTHING;
     const bytes = this.buffer.subarray(0, this.end);
+    this.buffer = this.spare ?? Buffer.allocUnsafeSlow(FIRST_BUFFER_BYTES);
+    this.spare = undefined;
     this.end = 0;
     return bytes;
   }
 
-  /** Lets go of a buffer that grew large; not to be called while what was taken is in use. */
-  trim(maxBytes: number): void {
-    if (this.end === 0 && this.buffer.length > maxBytes) this.buffer = Buffer.allocUnsafe(maxBytes);
+  /** Takes back what was taken, unless it is large. */
+  reuse(taken: Buffer, maxBytes: number): void {
+    if (taken.buffer.byteLength <= maxBytes) this.spare = Buffer.from(taken.buffer);
   }
 
   record(type: number, data: Uint8Array): void {
@@ -102,7 +109,7 @@ export class RecordWriter {
   private begin(dataBytes: number): number {
     const needed = this.end + FRAME_BYTES + RECORD_HEADER_BYTES + dataBytes + 7;
     if (needed > this.buffer.length) {
-      const grown = Buffer.allocUnsafe(Math.max(needed, this.buffer.length * 2));
+      const grown = Buffer.allocUnsafeSlow(Math.max(needed, this.buffer.length * 2));
       this.buffer.copy(grown, 0, 0, this.end);
       this.buffer = grown;
     }

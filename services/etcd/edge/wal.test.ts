@@ -156,7 +156,7 @@ test('a snapshot from elsewhere counts once it is committed, and what was there 
 test('an error of the disk is told, for this and for every later write', async () => {
   const path = newPath();
   let isFailing = false;
-  const wal = await create(path, { disk: { write: () => undefined, sync: () => (isFailing ? Promise.reject(Object.assign(new Error('EIO: i/o error, fdatasync'), { code: 'EIO' })) : Promise.resolve()) } });
+  const wal = await create(path, { disk: { append: () => (isFailing ? Promise.reject(Object.assign(new Error('EIO: i/o error, fdatasync'), { code: 'EIO' })) : Promise.resolve()) } });
   await wal.save([entryOf(1)], undefined, true);
   isFailing = true;
   await assert.rejects(wal.save([entryOf(2)], undefined, true), /EIO/);

@@ -1,12 +1,12 @@
 // The write-ahead log: what a member has promised is on disk here before anybody hears of it. Files and records are etcd's own:
 // segments <sequence>-<index of the first entry>.wal, each starting with the checksum so far, who the member is, and the hard state.
 // Source: etcd v3.6, server/storage/wal/wal.go.
-import { close, fdatasync, fsync, ftruncateSync, openSync, writeSync } from 'node:fs';
+import { close, constants, fsync, ftruncateSync, openSync, write } from 'node:fs';
 import { mkdir, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import type { Logger } from 'pino';
-import { beforeSync, beforeWrite } from '#lib/service/disk-fault.ts';
+import { beforeSync, beforeWrite, diskFaultIn } from '#lib/service/disk-fault.ts';
 import { entry as entryMessage, hardState as hardStateMessage, type Entry, type HardState } from '#lib/etcd-api/raft-messages.ts';
 import { failingDisk, failPoint } from './fail-points.ts';
 import { RECORD_TYPE, RecordWriter, SegmentReader, WalCorrupt, walMetadata, walSnapshot, type WalSnapshot } from './wal-record.ts';
@@ -16,12 +16,12 @@ const SEGMENT_BYTES = 64_000_000;
 /** Once a snapshot makes what is before it superfluous, a segment this large is ended, so that the next start has little to read. */
 const CUT_AT_SNAPSHOT_BYTES = 4 * 1024 * 1024;
 /**
- * Space is set aside in steps of this, filled with zeroes: syncing then need not wait for the file system to account for new blocks.
- * Not for large writes, where writing twice would cost more.
+ * Space is set aside in steps of this, filled with zeroes, half a step ahead of its use: syncing then need not wait for the file system
+ * to account for new blocks. Not for large writes, where writing twice would cost more.
  */
 const ALLOCATION_BYTES = 256 * 1024;
 const LARGE_WRITE_BYTES = 16 * 1024;
-const ZEROES = Buffer.alloc(64 * 1024);
+const ZEROES = Buffer.alloc(ALLOCATION_BYTES);
 /** Source: etcd, wal.warnSyncDuration. */
 const SLOW_SYNC_MS = 1_000;
 /** The buffer of records may keep this size between writes. */
@@ -54,9 +54,8 @@ export interface WalContents extends WalIdentity {
 
 /** How bytes reach the disk; replaced in tests. */
 export interface WalDisk {
-  /** Writes all of it, or throws. */
-  readonly write: (fd: number, bytes: Uint8Array, position: number) => void;
-  readonly sync: (fd: number) => Promise<void>;
+  /** Resolves when all of it is durable. The file was opened with O_DSYNC; `bytes` stay as they are until then. */
+  readonly append: (fd: number, bytes: Uint8Array, position: number) => Promise<void>;
 }
 
 export interface WalOptions {
@@ -79,22 +78,24 @@ interface Segment {
   readonly index: number;
 }
 
+const writeAt = promisify(write);
+
+/** Written and synced in one go, by another thread: write(2) alone can wait for the file system's journal, too. */
 const systemDisk: WalDisk = {
-  write: (fd, bytes, position) => {
-    for (let at = 0; at < bytes.length;) at += writeSync(fd, bytes, at, bytes.length - at, position + at);
+  append: async (fd, bytes, position) => {
+    for (let at = 0; at < bytes.length;) at += (await writeAt(fd, bytes, at, bytes.length - at, position + at)).bytesWritten;
   },
-  sync: promisify(fdatasync),
 };
+const { O_CREAT, O_DSYNC, O_EXCL, O_RDWR, O_TRUNC } = constants;
 
 /** As the disk below this folder is made to be by `kubreak disk`. */
 const diskBelow = (folder: string): WalDisk => ({
-  write: (fd, bytes, position) => {
-    beforeWrite(folder);
-    systemDisk.write(fd, bytes, position);
-  },
-  sync: async (fd) => {
-    await beforeSync(folder);
-    await systemDisk.sync(fd);
+  append: async (fd, bytes, position) => {
+    if (diskFaultIn(folder) !== undefined) {
+      beforeWrite(folder);
+      await beforeSync(folder);
+    }
+    await systemDisk.append(fd, bytes, position);
   },
 });
 const syncFolder = promisify(fsync);
@@ -113,6 +114,8 @@ export class Wal {
   private fd: number;
   private position: number;
   private allocated: number;
+  /** On its way from `allocated` on. */
+  private allocating: Promise<void> | undefined;
   /** Writes happen one after the other. */
   private queue: Promise<void> = Promise.resolve();
   private writesUnderWay = 0;
@@ -150,7 +153,7 @@ export class Wal {
     const metadata = walMetadata.encode({ nodeId: start.nodeId, clusterId: start.clusterId });
     const wal = new Wal(folder, options, {
       metadata, crc: 0, segments: [segment], hardState: start.hardState, lastIndex: start.entries.at(-1)?.index ?? start.snapshot.index,
-      fd: openSync(join(temporary, segment.name), 'wx+', 0o600), position: 0, allocated: 0,
+      fd: openSync(join(temporary, segment.name), O_RDWR | O_CREAT | O_EXCL | O_DSYNC, 0o600), position: 0, allocated: 0,
     });
     wal.writer.crcRecord(0);
     wal.writer.record(RECORD_TYPE.metadata, metadata);
@@ -168,7 +171,7 @@ export class Wal {
   /** Reads all of it, and cuts off a last write that was not completed. Throws WalCorrupt when anything else is damaged. */
   static async open(folder: string, options: WalOptions): Promise<{ wal: Wal; contents: WalContents }> {
     const { contents, metadata, crc, position, segments } = await readAll(folder, options.log);
-    const fd = openSync(join(folder, (segments.at(-1) as Segment).name), 'r+');
+    const fd = openSync(join(folder, (segments.at(-1) as Segment).name), O_RDWR | O_DSYNC);
     ftruncateSync(fd, position); // zeroes too: a part of what was not completed may lie beyond them
     const wal = new Wal(folder, options, {
       metadata, crc, segments, hardState: contents.hardState, lastIndex: contents.entries.at(-1)?.index ?? contents.snapshot.index, fd, position, allocated: position,
@@ -222,8 +225,7 @@ export class Wal {
 
   async close(): Promise<void> {
     await this.flush();
-    ftruncateSync(this.fd, this.position);
-    await closeFile(this.fd);
+    await this.closeSegment();
   }
 
   private flush(): Promise<void> {
@@ -236,35 +238,50 @@ export class Wal {
   }
 
   private async write(): Promise<void> {
-    this.writeBuffer();
+    const bytes = this.writer.take();
+    const start = this.position;
+    this.position += bytes.length;
+    this.written += bytes.length;
     const isFull = this.cutAtNextWrite || this.position >= (this.options.segmentBytes ?? SEGMENT_BYTES);
     this.cutAtNextWrite = false;
     // What is kept from here on belongs to the next segment: its head goes first.
     if (isFull) this.writeHead();
     const nextIndex = this.lastIndex + 1;
-    await this.sync();
+    await this.append(bytes, start);
     if (isFull) await this.cut(nextIndex);
   }
 
-  private writeBuffer(): void {
-    const bytes = this.writer.take();
+  private async append(bytes: Buffer, start: number): Promise<void> {
     if (bytes.length === 0) return;
-    if (bytes.length >= LARGE_WRITE_BYTES) this.allocated = Math.max(this.allocated, this.position + bytes.length);
-    for (; this.allocated < this.position + bytes.length; this.allocated += ALLOCATION_BYTES) {
-      for (let at = 0; at < ALLOCATION_BYTES; at += ZEROES.length) this.disk.write(this.fd, ZEROES, this.allocated + at);
-    }
-    this.disk.write(this.fd, bytes, this.position);
-    this.position += bytes.length;
-    this.written += bytes.length;
-    this.writer.trim(MAX_IDLE_BUFFER_BYTES);
-  }
-
-  private async sync(): Promise<void> {
-    const start = performance.now();
-    await this.disk.sync(this.fd);
-    const tookMs = performance.now() - start;
+    const end = start + bytes.length;
+    const isLarge = bytes.length >= LARGE_WRITE_BYTES;
+    if (end > this.allocated && this.allocating !== undefined) await this.allocating;
+    while (end > this.allocated && !isLarge) await this.allocate();
+    const startMs = performance.now();
+    const appended = this.disk.append(this.fd, bytes, start);
+    if (isLarge) this.allocated = Math.max(this.allocated, end);
+    else if (this.allocated - end < ALLOCATION_BYTES / 2) void this.allocate();
+    await appended;
+    this.writer.reuse(bytes, MAX_IDLE_BUFFER_BYTES);
+    const tookMs = performance.now() - startMs;
     this.options.onSync?.(tookMs / 1000);
     if (tookMs > SLOW_SYNC_MS) this.options.log.warn({ tookMs: Math.round(tookMs), expectedMs: SLOW_SYNC_MS }, 'slow fdatasync');
+  }
+
+  /** When it fails so does the next write that needs the room. */
+  private allocate(): Promise<void> {
+    this.allocating ??= this.disk.append(this.fd, ZEROES, this.allocated).then(() => {
+      this.allocated += ZEROES.length;
+      this.allocating = undefined;
+    });
+    this.allocating.catch(() => undefined);
+    return this.allocating;
+  }
+
+  private async closeSegment(): Promise<void> {
+    await this.allocating;
+    ftruncateSync(this.fd, this.position);
+    await closeFile(this.fd);
   }
 
   private writeHead(): void {
@@ -275,15 +292,15 @@ export class Wal {
 
   private async cut(nextIndex: number): Promise<void> {
     const segment = segmentOf((this.segments.at(-1)?.sequence ?? 0) + 1, nextIndex);
-    ftruncateSync(this.fd, this.position);
-    await closeFile(this.fd);
+    await this.closeSegment();
     const path = join(this.folder, segment.name);
     await failPoint('walBeforeCut');
-    this.fd = openSync(`${path}.tmp`, 'w+', 0o600);
-    this.position = 0;
+    this.fd = openSync(`${path}.tmp`, O_RDWR | O_CREAT | O_TRUNC | O_DSYNC, 0o600);
+    const head = this.writer.take();
+    this.position = head.length;
+    this.written += head.length;
     this.allocated = 0;
-    this.writeBuffer();
-    await this.sync();
+    await this.append(head, 0);
     await rename(`${path}.tmp`, path);
     await syncPath(this.folder);
     await failPoint('walAfterCut');
