@@ -30,6 +30,8 @@ const COPY_LIMIT = 64 * 1024;
 /** Source: grpc-go, maxPingStrikes and defaultPingTimeout. */
 const MAX_PING_STRIKES = 2;
 const IDLE_PING_INTERVAL_MS = 2 * 60 * 60_000;
+/** The answer to a PING leaves with what is sent next, or alone after this time. A grpc-go client sends one with every call. Milliseconds. */
+const PING_ANSWER_MS = 2;
 /** For the peer to read why it is sent away. Milliseconds. */
 const FAREWELL_MS = 1_000;
 /** Source: grpc-go, goAwayPing. */
@@ -177,6 +179,7 @@ export class Http2Connection {
   private out: Buffer[] = [];
   private outBytes = 0;
   private isFlushDue = false;
+  private isPingAnswerDue = false;
 
   private pingStrikes = 0;
   private lastPingMs = -Infinity;
@@ -279,6 +282,21 @@ export class Http2Connection {
     if (this.isFlushDue) return;
     this.isFlushDue = true;
     process.nextTick(flushConnection, this);
+  }
+
+  private answerPing(payload: Buffer): void {
+    if (this.state === 'closed') return;
+    const answer = frame(frameType.PING, frameFlag.ACK, 0, payload);
+    this.out.push(answer);
+    this.outBytes += answer.length;
+    if (this.isFlushDue || this.isPingAnswerDue) return;
+    this.isPingAnswerDue = true;
+    setTimeout(flushPingAnswer, PING_ANSWER_MS, this);
+  }
+
+  flushPingAnswer(): void {
+    this.isPingAnswerDue = false;
+    if (!this.isFlushDue) this.flush();
   }
 
   flush(): void {
@@ -610,7 +628,7 @@ export class Http2Connection {
       if (payload.equals(DRAIN_PING)) this.leave();
       return;
     }
-    this.emit(frame(frameType.PING, frameFlag.ACK, 0, payload));
+    this.answerPing(payload);
     this.countPing();
   }
 
@@ -653,6 +671,7 @@ export class Http2Connection {
 const ENTRY_COST = 32;
 
 const flushConnection = (connection: Http2Connection): void => connection.flush();
+const flushPingAnswer = (connection: Http2Connection): void => connection.flushPingAnswer();
 
 function withoutPadding(payload: Buffer): Buffer {
   const padding = payload[0] ?? 0;
