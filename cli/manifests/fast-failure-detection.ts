@@ -36,7 +36,7 @@ export const FAST_FLAGS: Readonly<Record<string, readonly Timing[]>> = {
   ]),
   'kube-controller-manager': flagsOf('kube-controller-manager', [
     ['node-monitor-period', '5s', '1s', 'how often the leases of nodes are looked at'],
-    ['node-monitor-grace-period', '50s', '8s', 'silence after which a node is NotReady (Unknown)'],
+    ['node-monitor-grace-period', '50s', '10s', 'silence after which a node is NotReady (Unknown)'],
     ['node-startup-grace-period', '1m0s', '20s', 'the same for a node that has never reported'],
     ['node-eviction-rate', '0.1', '1', 'nodes a second whose pods are evicted'],
     ...LEADER_ELECTION,
