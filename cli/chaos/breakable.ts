@@ -3,6 +3,7 @@ import type { ClusterAccess, CommandResult } from '../access/cluster-access.ts';
 import { runCommand } from '../access/run-command.ts';
 import { belongsOn, COMPONENTS, type HostLayout } from '../cluster-layout.ts';
 import { ClusterFolder } from '../local/cluster-folder.ts';
+import type { InstanceReport } from '../local/instances.ts';
 import { clusterRights } from '../local/rootless.ts';
 import { UserError } from '../user-error.ts';
 import type { Damage, Targets } from './plan.ts';
@@ -41,10 +42,10 @@ export async function observed(access: ClusterAccess): Promise<ObservedCluster> 
   return {
     kubeconfig,
     hosts: access.hosts,
-    lacking: async () => (await access.status()).filter(({ health }) => health !== 'healthy').map(({ component, host, health }) => `${component}${host && `@${host}`} ${health}`).join(', '),
+    lacking: async () => (await statusOfRunning(access)).filter(({ health }) => health !== 'healthy').map(({ component, host, health }) => `${component}${host && `@${host}`} ${health}`).join(', '),
     on,
     // In containers the machine itself has the network's gateway.
-    outside: (...command) => runCommand(access.mode === 'compose' ? command : ['nsenter', '-t', String(new ClusterFolder(access.folder).requireRunning().labPid), ...clusterRights(), '-n', '--', ...command]),
+    outside: (...command) => runCommand(access.mode === 'compose' ? command : ['nsenter', '-t', String(labOf(access)), ...clusterRights(), '-n', '--', ...command]),
     inPod: inPodByKubectl(kubeconfig),
     everywhere: (...command) => Promise.all(names.map((host) => on(host, ...command))),
   };
@@ -82,6 +83,14 @@ export async function breakable(access: ClusterAccess): Promise<BreakableCluster
 /** COMPONENT@HOST for each process that has its place; those that may run anywhere by their name alone. */
 export const processesOf = (hosts: readonly HostLayout[]): string[] => COMPONENTS.flatMap((component) =>
   (component.hosts === 'any' ? [component.name] : hosts.filter((host) => belongsOn(component, host, hosts)).map(({ name }) => `${component.name}@${name}`)));
+
+const labOf = ({ folder }: ClusterAccess): number => new ClusterFolder(folder).requireRunning().labPid;
+
+/** Throws UserError (exit code 3) when it runs no more: that is nothing to wait for. */
+async function statusOfRunning(access: ClusterAccess): Promise<readonly InstanceReport[]> {
+  if (access.mode === 'local') labOf(access);
+  return access.status();
+}
 
 /** What a broken cluster refuses is an answer. */
 function asFailed(error: unknown): CommandResult {

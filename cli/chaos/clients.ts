@@ -4,6 +4,7 @@ import type { ApiClient } from '#lib/api-client/client.ts';
 import { daemonSetKind } from '#lib/kinds/apps/daemon-set.ts';
 import { isAlreadyExists } from '#lib/machinery/status-error.ts';
 import type { ObservedCluster } from './breakable.ts';
+import { NotWhole } from './wholeness.ts';
 import { CLIENTS_FOLDER, NAMESPACE, PROBE } from './workloads.ts';
 
 const NAME = 'chaos-client';
@@ -86,7 +87,7 @@ export function clientFigures(clients: readonly (readonly Answer[])[]): ClientFi
 export async function readClients(cluster: ObservedCluster): Promise<ClientFigures> {
   const texts = await Promise.all(cluster.hosts.map(async ({ name }) => {
     const { code, stdout, stderr } = await cluster.on(name, 'cat', `${CLIENTS_FOLDER}/${FILE}`);
-    if (code !== 0) throw new Error(`the requests of ${name} are not to be read: ${stderr.trim()}`);
+    if (code !== 0) throw new NotWhole(`the requests of ${name} are not to be read: ${stderr.trim()}`);
     return stdout;
   }));
   return clientFigures(texts.map(parseAnswers));

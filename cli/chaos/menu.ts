@@ -48,6 +48,13 @@ function conversation(random: Random, world: World): string[] {
   return [client, pick(random, instances(to).filter((name) => name !== client))];
 }
 
+/** A full disk of a node is left out: the node keeps its DiskPressure for five minutes afterwards, and its pods away. */
+function disk(random: Random, { processes }: World): FaultWords {
+  const chosen = pick(random, processes.filter((name) => /^(etcd|container-runtime)@/.test(name)));
+  const slow = { slow: `${between(random, 50, 500)}ms` };
+  return words([chosen], chosen.startsWith('etcd@') ? pick<FaultWords['options']>(random, [slow, { full: true }, { 'fail-fsync': true }]) : slow);
+}
+
 const link = (random: Random, world: World): string[] => (isOneIn(random, 2) ? twoHosts(random, world) : conversation(random, world));
 
 /** What is wrong with a slow network, one or two things of it. */
@@ -68,11 +75,12 @@ export const MENU: readonly Dish[] = [
   { name: 'poweroff', weight: 2, words: host },
   { name: 'partition', weight: 5, words: (random, world) => words(link(random, world), isOneIn(random, 3) ? { 'one-way': true } : {}) },
   { name: 'isolate', weight: 2, words: host },
-  { name: 'netem', weight: 4, words: (random, world) => words(isOneIn(random, 2) ? [pick(random, world.hosts)] : link(random, world), impairment(random)) },
+  { name: 'netem', weight: 4, words: (random, world) => words(isOneIn(random, 2) ? [pick(random, world.hosts)] : twoHosts(random, world), impairment(random)) },
   { name: 'dns', weight: 1, words: (random) => words([], { break: true, mode: pick(random, ['timeout', 'servfail', 'nxdomain']) }) },
   { name: 'clock', weight: 1, words: (random, world) => words([pick(random, world.hosts)], { skew: `${pick(random, ['+', '-'])}${between(random, 5, 600)}s` }) },
-  { name: 'disk', weight: 1, words: (random, world) => words([pick(random, world.processes.filter((name) => name.startsWith('etcd@')))], { slow: `${between(random, 50, 500)}ms` }) },
+  { name: 'disk', weight: 2, words: disk },
   { name: 'cpu', weight: 2, words: (random, world) => words([pick(random, world.hosts)], { limit: `0.${between(random, 1, 5)}` }) },
+  { name: 'memory', weight: 1, words: (random, world) => words([pick(random, world.hosts)], { limit: `${between(random, 192, 512)}Mi` }) },
 ];
 
 /** Throws UserError for a word that is no fault of these. Kinds that this build cannot make are left out. */

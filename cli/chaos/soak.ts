@@ -89,7 +89,7 @@ class Soak {
 
   async run(): Promise<SoakReport> {
     const { seed, durationMs, print } = this.#options;
-    await forgetClients(this.#cluster);
+    await this.#forget(); // what a run has left that was killed, or has failed
     await makeWorkloads(this.#api);
     await startClients(this.#api);
     await this.#wholeness.reached();
@@ -116,7 +116,7 @@ class Soak {
       print(`  ${await this.#wholeness.footprint()}`);
       memoryFigures = { first: memory, last: await this.#memory() };
       this.#problems.push(...grown(memoryFigures));
-      requests = await readClients(this.#cluster);
+      requests = await readClients(this.#cluster).catch((error: unknown) => this.#note(error));
     }
     for (const { id, text } of new FaultStore(this.#access).list()) this.#problems.push(`still broken: ${id} ${text}`);
     if (this.#problems.length === 0) await this.#forget();
@@ -132,11 +132,11 @@ class Soak {
     const random = seededRandom(seed);
     const world: World = { processes: processesOf(this.#access.hosts), hosts: this.#access.hosts.map(({ name }) => name) };
     const making = new Set<Promise<void>>();
-    const over = AbortSignal.any([signal, AbortSignal.timeout(durationMs)]);
-    while (!over.aborted) {
+    const leftMs = (): number => this.#startedMs + durationMs - performance.now();
+    for (;;) {
       const fault = planFault(random, menu, world);
-      await systemClock.sleep(fault.afterMs, over).catch(() => undefined);
-      if (over.aborted) break;
+      await systemClock.sleep(Math.min(fault.afterMs, leftMs()), signal).catch(() => undefined);
+      if (signal.aborted || leftMs() <= 0) break;
       const work: Promise<void> = this.#make(fault).finally(() => making.delete(work));
       making.add(work);
       work.catch(() => undefined); // told below, or by the one that is waited for
@@ -218,14 +218,15 @@ class Soak {
 
   #memory = async (): Promise<Record<string, number>> => memoryByComponent(await this.#access.status(), MOVABLE);
 
-  /** The run leaves nothing of its own. */
+  /** Whatever a run makes. */
   async #forget(): Promise<void> {
-    await this.#api.delete(namespaceKind, undefined, NAMESPACE);
-    const deadlineMs = performance.now() + FORGET_DEADLINE_MS;
-    while (await this.#api.get(namespaceKind, undefined, NAMESPACE).then(() => true, (error: unknown) => {
+    const isThere = (request: Promise<unknown>): Promise<boolean> => request.then(() => true, (error: unknown) => {
       if (isNotFound(error)) return false;
       throw error;
-    })) {
+    });
+    await isThere(this.#api.delete(namespaceKind, undefined, NAMESPACE));
+    const deadlineMs = performance.now() + FORGET_DEADLINE_MS;
+    while (await isThere(this.#api.get(namespaceKind, undefined, NAMESPACE))) {
       if (performance.now() > deadlineMs) throw new UserError(`the namespace ${NAMESPACE} is still there ${FORGET_DEADLINE_MS / 1000} s after it was deleted`);
       await systemClock.sleep(POLL_MS);
     }

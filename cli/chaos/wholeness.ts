@@ -141,7 +141,7 @@ export class Wholeness {
       }
     };
     const { pods } = await takeSnapshot(this.#api, deadline);
-    tell([...absurdEvents(await listEvents(this.#api), areTimesOdd ? Infinity : systemClock.nowMs()), ...strangeExits(pods)]);
+    tell([...absurdEvents(await listEvents(this.#api), areTimesOdd ? undefined : systemClock.nowMs()), ...strangeExits(pods)]);
     for (;;) {
       const found = await this.#survey();
       const overdue = this.#watch.note(found, performance.now(), patienceMs).filter((each) => !this.told.has(each));
