@@ -1,11 +1,13 @@
 // Which dead containers and sandboxes may go. Source: pkg/kubelet/kuberuntime/kuberuntime_gc.go.
+import type { ContainerState } from '#lib/cri/messages.ts';
 
-export interface DeadContainer {
+export interface KnownContainer {
   readonly id: string;
   readonly podUid: string;
   readonly name: string;
   readonly createdAt: bigint;
-  readonly isRunning: boolean;
+  /** Of the CRI. */
+  readonly state: ContainerState;
 }
 export interface KnownSandbox {
   readonly id: string;
@@ -14,7 +16,7 @@ export interface KnownSandbox {
   readonly isReady: boolean;
 }
 export interface GarbageInputs {
-  readonly containers: readonly (DeadContainer & { readonly sandboxId: string })[];
+  readonly containers: readonly (KnownContainer & { readonly sandboxId: string })[];
   readonly sandboxes: readonly KnownSandbox[];
   /** Pods that some source has, or that are still being ended. */
   readonly isWanted: (podUid: string) => boolean;
@@ -28,7 +30,8 @@ export function garbage({ containers, sandboxes, isWanted, keepPerContainer }: G
   const removed = new Set<string>();
   const groups = new Map<string, (typeof containers)[number][]>();
   for (const container of containers) {
-    if (container.isRunning) continue;
+    // One that was created and never started, because the host went down, is as dead as one that ended.
+    if (container.state === 'CONTAINER_RUNNING') continue;
     const key = `${container.podUid}/${container.name}`;
     groups.set(key, [...(groups.get(key) ?? []), container]);
   }

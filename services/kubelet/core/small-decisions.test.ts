@@ -131,13 +131,26 @@ test('taints are read from flags', () => {
 });
 
 test('of dead containers the newest stays, and nothing of a pod that is gone', () => {
-  const dead = (id: string, podUid: string, createdAt: bigint) => ({ id, podUid, name: 'c', createdAt, sandboxId: `s-${podUid}`, isRunning: false });
+  const dead = (id: string, podUid: string, createdAt: bigint) => ({ id, podUid, name: 'c', createdAt, sandboxId: `s-${podUid}`, state: 'CONTAINER_EXITED' as const });
   const result = garbage({
     containers: [dead('old', 'u1', 1n), dead('new', 'u1', 2n), dead('gone', 'u2', 1n)],
     sandboxes: [{ id: 's-u1', podUid: 'u1', createdAt: 1n, isReady: false }, { id: 's-u2', podUid: 'u2', createdAt: 1n, isReady: false }],
     isWanted: (uid) => uid === 'u1', keepPerContainer: 1,
   });
   assert.deepEqual(result, { containers: ['old', 'gone'], sandboxes: ['s-u2'] });
+});
+
+test('a container that was never started goes when there is a newer dead one, with its sandbox; one that may still be started stays', () => {
+  const made = (id: string, state: 'CONTAINER_CREATED' | 'CONTAINER_EXITED' | 'CONTAINER_RUNNING', createdAt: bigint) => ({ id, podUid: 'u1', name: 'c', createdAt, sandboxId: `s-${id}`, state });
+  const sandbox = (id: string, createdAt: bigint, isReady = false) => ({ id: `s-${id}`, podUid: 'u1', createdAt, isReady });
+  const verdict = garbage({
+    containers: [made('before-reboot', 'CONTAINER_CREATED', 1n), made('ended', 'CONTAINER_EXITED', 2n), made('runs', 'CONTAINER_RUNNING', 3n)],
+    sandboxes: [sandbox('before-reboot', 1n), sandbox('ended', 2n), sandbox('runs', 3n, true)],
+    isWanted: () => true, keepPerContainer: 1,
+  });
+  assert.deepEqual(verdict, { containers: ['before-reboot'], sandboxes: ['s-before-reboot'] });
+  const starting = garbage({ containers: [made('ended', 'CONTAINER_EXITED', 1n), made('starting', 'CONTAINER_CREATED', 2n)], sandboxes: [], isWanted: () => true, keepPerContainer: 1 });
+  assert.deepEqual(starting.containers, ['ended']);
 });
 
 test('requests need the permission that upstream asks for', () => {

@@ -101,7 +101,7 @@ export class Housekeeping {
     const ours = containers.filter(({ labels }) => labels[LABEL.podUid] !== undefined);
     const verdict = garbage({
       containers: ours.map(({ id, labels, createdAt, state, podSandboxId }) => ({
-        id, podUid: labels[LABEL.podUid] ?? '', name: labels[LABEL.containerName] ?? '', createdAt, sandboxId: podSandboxId, isRunning: state !== 'CONTAINER_EXITED',
+        id, podUid: labels[LABEL.podUid] ?? '', name: labels[LABEL.containerName] ?? '', createdAt, sandboxId: podSandboxId, state,
       })),
       sandboxes: items.filter(({ labels }) => labels[LABEL.podUid] !== undefined).map(({ id, labels, createdAt, state }) => ({ id, podUid: labels[LABEL.podUid] ?? '', createdAt, isReady: state === 'SANDBOX_READY' })),
       isWanted: (uid) => !isReady || workers.get(uid) !== undefined || this.#killing.has(uid),
