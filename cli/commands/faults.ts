@@ -27,7 +27,7 @@ type AccessOf = (command: Command) => Promise<ClusterAccess>;
 export function addFaultCommands(program: Command, accessOf: AccessOf): void {
   for (const kind of FAULT_KINDS) {
     const command = program.command(kind.name).description(kind.description).helpGroup(HELP_GROUP);
-    command.arguments(kind.arguments);
+    if (kind.arguments !== '') command.arguments(kind.arguments);
     for (const { flags, description } of kind.options ?? []) command.option(flags, description);
     command.option('--for <duration>', 'undo it after so long: 30s, 1m30s, 500ms', duration('--for'));
     command.action(async () => {

@@ -5,7 +5,9 @@ import { clockFault } from './clock.ts';
 import type { FaultKind } from './fault.ts';
 import { diskFault } from './disk.ts';
 import { cpuFault, memoryFault } from './limits.ts';
+import { dnsFault } from './network/dns.ts';
 import { isolateFault } from './network/isolate.ts';
+import { netemFault } from './network/netem.ts';
 import { partitionFault } from './network/partition.ts';
 import { pauseFault } from './pause.ts';
 import { killFault, powerOffFault, stopFault } from './stop.ts';
@@ -15,5 +17,5 @@ export const FAULT_KINDS: readonly FaultKind<unknown>[] = [
   killFault, stopFault, pauseFault, powerOffFault,
   cpuFault, memoryFault, diskFault, clockFault,
   apiFault,
-  partitionFault, isolateFault,
+  partitionFault, isolateFault, netemFault, dnsFault,
 ] as readonly FaultKind<unknown>[];

@@ -18,6 +18,8 @@ export interface TablesPlan {
 }
 
 export const tableOf = (id: string): string => `kubreak-${id}`;
+/** Of a helper, which nobody else can change. */
+export const helperTableOf = (id: string): string => `${tableOf(id)}-helper`;
 
 /** In one transaction, in place of one that may be there already. */
 export const tableScript = (table: string, rules: string): string => `table inet ${table} {}
@@ -59,5 +61,5 @@ export async function tablesAreThere(cluster: ClusterAccess, { table, tables }: 
   return found.every((each) => each);
 }
 
-/** A container that has ended takes its network along, and what was in it. */
-const isWithoutNetwork = ({ stderr }: CommandResult): boolean => /is not running|No such container/.test(stderr);
+/** A container that has ended takes its network and its processes along. */
+export const isWithoutNetwork = ({ stderr }: Pick<CommandResult, 'stderr'>): boolean => /is not running|No such container/.test(stderr);

@@ -40,7 +40,7 @@ export async function startNetwork({ network, modules, log }: NetworkOptions): P
 }
 
 /** What `kubreak partition` and the like put in the way of the host's packets is in its cables, which a boot does not mend. */
-const CABLE_FAULT = /^\S+ kubreak-f\d+$/;
+const CABLE_FAULT = /^\S+ kubreak-f\d+(-helper)?$/;
 
 async function removeTables({ foreignTables = [] }: HostConfig['network']): Promise<void> {
   const tables = (await runCommand('nft', ['list', 'tables'])).split('\n').map((line) => line.replace(/^table /, '').trim());

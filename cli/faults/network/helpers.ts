@@ -1,0 +1,55 @@
+// Helpers on hosts (../helper): started in the host's own process namespace, so that they end with its boot and with the cluster.
+import type { ClusterAccess, CommandResult } from '../../access/cluster-access.ts';
+import { UserError } from '../../user-error.ts';
+import type { HelperSpec } from '../helper/spec.ts';
+import { isWithoutNetwork } from './nft-tables.ts';
+
+export interface HostHelper {
+  readonly host: string;
+  readonly spec: HelperSpec;
+}
+
+export interface HelpersPlan {
+  readonly id: string;
+  readonly helpers: readonly HostHelper[];
+}
+
+const PROGRAM = '/opt/kubreak/dist/fault-helper.js';
+const FOLDER = '/run/kubreak/faults';
+
+/** $1 id, $2 spec: ends when the helper is at work, or with its complaint when it is not. */
+const START = `mkdir -p ${FOLDER} && cd ${FOLDER} && rm -f $1.ready || exit 1
+setsid node --max-semi-space-size=1 ${PROGRAM} "$1" "$2" ${FOLDER}/$1.ready </dev/null >$1.log 2>&1 & pid=$!
+while [ ! -e $1.ready ]; do
+  kill -0 $pid 2>/dev/null || { cat $1.log >&2; exit 1; }
+  sleep 0.05
+done`;
+/** $1 id. The brackets keep the pattern from meaning the shell that has it in its own words. */
+const pattern = (id: string): string => `[f]ault-helper.js ${id} `;
+const END = `while pkill -KILL -f "$1"; do sleep 0.05; done; rm -f ${FOLDER}/$2.ready ${FOLDER}/$2.log`;
+
+export async function startHelpers(cluster: ClusterAccess, { id, helpers }: HelpersPlan): Promise<void> {
+  await Promise.all(helpers.map(async ({ host, spec }) => {
+    const { code, stderr } = await cluster.onHost(host, ['sh', '-c', START, 'sh', id, JSON.stringify(spec)]);
+    if (code !== 0) throw new UserError(`${host}: ${stderr.trim() || `exit code ${code}`}`);
+  }));
+}
+
+export async function endHelpers(cluster: ClusterAccess, { id, helpers }: HelpersPlan): Promise<void> {
+  await Promise.all(helpers.filter(({ host }) => cluster.hosts.some(({ name }) => name === host)).map(async ({ host }) => {
+    const result = await onHostIfUp(cluster, host, ['sh', '-c', END, 'sh', pattern(id), id]);
+    if (result && result.code !== 0) throw new UserError(`${host}: ${result.stderr.trim() || `exit code ${result.code}`}`);
+  }));
+}
+
+export async function helpersAreThere(cluster: ClusterAccess, { id, helpers }: HelpersPlan): Promise<boolean> {
+  const found = await Promise.all(helpers.map(async ({ host }) => (await onHostIfUp(cluster, host, ['pgrep', '-f', pattern(id)]))?.code === 0));
+  return found.every((each) => each);
+}
+
+/** Undefined: it is off, or its container has ended; no process is left of it. */
+async function onHostIfUp(cluster: ClusterAccess, host: string, words: readonly string[]): Promise<CommandResult | undefined> {
+  if (cluster.mode === 'local' && !(await cluster.isUp(host))) return undefined;
+  const result = await cluster.onHost(host, words);
+  return result.code !== 0 && isWithoutNetwork(result) ? undefined : result;
+}
