@@ -16,6 +16,7 @@ import { addLeverCommands } from './commands/levers.ts';
 import { addLogsCommand } from './commands/logs.ts';
 import { addNodeCommand } from './commands/node.ts';
 import { addStatusCommand } from './commands/status.ts';
+import { addTraceCommand } from './commands/trace.ts';
 import { addUpCommand } from './commands/up.ts';
 import { StatusError } from '#lib/machinery/status-error.ts';
 import { UserError } from './user-error.ts';
@@ -50,6 +51,7 @@ else {
   addEtcdCommand(program);
 }
 addLeverCommands(program, accessOf);
+addTraceCommand(program, accessOf);
 addDrillCommands(program, accessOf);
 addFaultCommands(program, accessOf);
 addApiFaultCommands(program, accessOf);

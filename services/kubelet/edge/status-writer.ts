@@ -110,7 +110,7 @@ export class StatusWriter {
   }
 
   #inSpan(uid: string, entry: Entry): Promise<void> {
-    const { namespace, name, resourceVersion } = (this.#options.apiPod(entry.pod) ?? entry.pod).metadata;
+    const { namespace, name, resourceVersion } = newer(this.#options.apiPod(entry.pod) ?? entry.pod, entry.written).metadata;
     return inSpan(tracer, 'syncPodStatus', {
       root: true, onlyIfFollowed: true, ...(entry.cause ? { links: [entry.cause] } : {}),
       attributes: {
