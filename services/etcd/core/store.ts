@@ -109,6 +109,11 @@ export class Store {
   private compacted = NOT_COMPACTED;
   private totalBytes = 0;
   private bytesInMemory = 0;
+  /** Positions in `changes` up to which values have left memory: of changes that were replaced by then, and of all. */
+  private replacedReleased = 0;
+  private allReleased = 0;
+  /** Those of changes before `changes`. */
+  private areOldestReleased = false;
 
   constructor(readValue: ReadValue, stored?: StoredState) {
     this.readValue = readValue;
@@ -390,7 +395,11 @@ export class Store {
       if (history !== undefined) for (const entry of this.trimHistory(history, revision)) change.writes.push({ type: 'delete-entry', entry });
     }
     this.compacted = revision;
-    this.changes = this.changes.slice(firstAtOrAfter(this.changes, revision));
+    const start = firstAtOrAfter(this.changes, revision);
+    this.changes = this.changes.slice(start);
+    this.areOldestReleased &&= this.allReleased >= start;
+    this.replacedReleased = Math.max(0, this.replacedReleased - start);
+    this.allReleased = Math.max(0, this.allReleased - start);
     return { header: newHeader(this.current) };
   }
 
@@ -406,19 +415,36 @@ export class Store {
   }
 
   /**
-   * Lets go of values in memory, those of old revisions first, when they exceed `maxBytes`. Only what is on disk may go:
-   * nothing after `durableRevision`.
+   * Lets go of values in memory when they exceed `maxBytes`: first of those that were replaced, then of others, the oldest first in both.
+   * Only what is on disk may go: nothing after `durableRevision`. It goes on where it was, so that no call takes long.
    */
   releaseValues(maxBytes: number, durableRevision: number): void {
     if (this.bytesInMemory <= maxBytes) return;
-    const target = maxBytes * 0.75; // leave room, so that this walk is rare
-    const release = (entry: Entry): void => {
-      if (entry.value === undefined || entry.modRevision > durableRevision || this.bytesInMemory <= target) return;
-      this.bytesInMemory -= entry.value.length;
-      entry.value = undefined;
-    };
-    for (const entry of this.changes) if (this.index.get(entry.key)?.entries.at(-1) !== entry) release(entry);
-    this.index.forEach({ start: '', end: '' }, ({ entries }) => entries.forEach(release));
+    const target = maxBytes * 0.75; // leave room, so that this is rare
+    const isEnough = (): boolean => this.bytesInMemory <= target;
+    this.replacedReleased = this.releaseFrom(this.replacedReleased, durableRevision, isEnough, (entry) => this.index.get(entry.key)?.entries.at(-1) !== entry);
+    this.allReleased = this.releaseFrom(this.allReleased, durableRevision, isEnough, () => true);
+    if (isEnough() || this.areOldestReleased) return;
+    this.areOldestReleased = true;
+    this.index.forEach({ start: '', end: '' }, ({ entries: [oldest] }) => {
+      if (oldest !== undefined && oldest.modRevision <= this.compacted) this.release(oldest);
+    });
+  }
+
+  /** Walks the changes from `start` on, and returns how far it came. */
+  private releaseFrom(start: number, durableRevision: number, isEnough: () => boolean, mayGo: (entry: Entry) => boolean): number {
+    let at = start;
+    for (; at < this.changes.length && !isEnough(); at += 1) {
+      const entry = this.changes[at] as Entry;
+      if (entry.modRevision > durableRevision) break;
+      if (mayGo(entry)) this.release(entry);
+    }
+    return at;
+  }
+
+  private release(entry: Entry): void {
+    this.bytesInMemory -= entry.value?.length ?? 0;
+    entry.value = undefined;
   }
 
   // Leases
