@@ -22,8 +22,8 @@ const { values: options } = parseArgs({
   },
 });
 const OURS = fileURLToPath(new URL('../dist/etcd.js', import.meta.url));
-/** As the cluster starts our programs (cli/host-files.ts). */
-const LEAN = { NODE_OPTIONS: '--max-semi-space-size=1', MALLOC_ARENA_MAX: '1', MALLOC_TRIM_THRESHOLD_: '131072', MALLOC_MMAP_THRESHOLD_: '16384' };
+/** As the cluster starts it (images/layers/cluster/usr/local/bin/etcd). */
+const LEAN = { NODE_OPTIONS: '--max-semi-space-size=4', MALLOC_ARENA_MAX: '1', MALLOC_TRIM_THRESHOLD_: '131072', MALLOC_MMAP_THRESHOLD_: '131072' };
 const TICKS_PER_SECOND = 100;
 const KEYS = 10_000;
 const VALUE_BYTES = 1024;
