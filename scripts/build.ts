@@ -31,7 +31,7 @@ entryPoints['stand-in-server'] = `${root}images/servers/main.ts`;
 entryPoints['kubreak'] = `${root}cli/main.ts`;
 entryPoints['lab'] = `${root}cli/local/lab/main.ts`;
 entryPoints['compose-host'] = `${root}cli/compose/host/main.ts`;
-entryPoints['api-fault-client'] = `${root}cli/api-fault/client-main.ts`;
+entryPoints['master-tool'] = `${root}cli/master-tool/main.ts`;
 entryPoints['fault-helper'] = `${root}cli/faults/helper/main.ts`;
 entryPoints['compose-agent'] = `${root}cli/compose/agent/main.ts`;
 
@@ -39,7 +39,7 @@ const dist = join(root, 'dist');
 const written = new Set<string>();
 
 /** Too small for a code cache to pay, and without help to print. */
-const UNCACHED = new Set(['hostctl', 'lab', 'compose-agent', 'fault-helper', 'stand-in-server', 'ctr', 'cni', 'api-fault-client']);
+const UNCACHED = new Set(['hostctl', 'lab', 'compose-agent', 'fault-helper', 'stand-in-server', 'ctr', 'cni', 'master-tool']);
 
 /**
  * A running cluster has this folder mounted: files change one at a time and in one step, and only when they differ.

@@ -33,7 +33,7 @@ async function ask(cluster: ClusterAccess, master: string, method: 'GET' | 'PUT'
 async function onMaster(cluster: ClusterAccess, master: string, method: string, path: string, input: string): Promise<ControlAnswer> {
   let result;
   try {
-    result = await cluster.onHost(master, ['node', `${BUNDLE_FOLDER}/dist/api-fault-client.js`, method, path], { input, timeoutMs: CALL_TIMEOUT_MS });
+    result = await cluster.onHost(master, ['node', `${BUNDLE_FOLDER}/dist/master-tool.js`, 'api-fault', method, path], { input, timeoutMs: CALL_TIMEOUT_MS });
   } catch (error) {
     if (error instanceof UserError && error.exitCode !== 2) return { outcome: 'down' }; // the host is
     throw error;

@@ -13,6 +13,8 @@ interface RestoreOptions {
   readonly dataDir?: string;
   readonly walDir?: string;
   readonly skipHashCheck?: true;
+  readonly bumpRevision?: string;
+  readonly markCompacted?: true;
 }
 
 /** Names and defaults are those of `etcdctl snapshot restore`. */
@@ -28,15 +30,21 @@ export function addEtcdCommand(program: Command): void {
     .option('--data-dir <folder>', 'must be empty, or not there yet (default: NAME.etcd)')
     .option('--wal-dir <folder>', 'for the write-ahead log (default: in the data directory)')
     .option('--skip-hash-check', 'restore a file without a hash, such as one copied from a data directory')
+    .option('--bump-revision <number>', 'how much to increase the latest revision after restore')
+    .option('--mark-compacted', 'mark the latest revision after restore as compacted; goes with --bump-revision')
     .action((snapshot: string, options: RestoreOptions) => restore(snapshot, options));
 }
 
 function restore(snapshot: string, options: RestoreOptions): void {
-  const { name, initialCluster, initialClusterToken, initialAdvertisePeerUrls, dataDir = `${name}.etcd`, walDir, skipHashCheck } = options;
+  const { name, initialCluster, initialClusterToken, initialAdvertisePeerUrls, dataDir = `${name}.etcd`, walDir, skipHashCheck, bumpRevision, markCompacted } = options;
+  // As etcdutl has it: a revision that jumps without telling watchers would be one that some of them miss.
+  if ((bumpRevision === undefined) !== (markCompacted === undefined)) throw new UserError('--bump-revision and --mark-compacted go together', 2);
+  if (bumpRevision !== undefined && !/^[1-9]\d{0,14}$/.test(bumpRevision)) throw new UserError(`--bump-revision must be a number above 0, not "${bumpRevision}"`, 2);
   const { status, stdout, stderr, error } = spawnSync(process.execPath, [
     join(dirname(fileURLToPath(import.meta.url)), 'etcd.js'), `--emulator-restore-snapshot=${snapshot}`, `--name=${name}`, `--initial-cluster=${initialCluster}`,
     `--initial-cluster-token=${initialClusterToken}`, `--initial-advertise-peer-urls=${initialAdvertisePeerUrls}`, `--data-dir=${dataDir}`,
-    ...(walDir === undefined ? [] : [`--wal-dir=${walDir}`]), ...(skipHashCheck === undefined ? [] : ['--emulator-skip-hash-check=true']),
+    ...(walDir === undefined ? [] : [`--wal-dir=${walDir}`]), ...(bumpRevision === undefined ? [] : [`--emulator-bump-revision=${bumpRevision}`]),
+    ...(skipHashCheck === undefined ? [] : ['--emulator-skip-hash-check=true']),
   ], { encoding: 'utf8' });
   if (error !== undefined) throw error;
   if (status !== 0) throw new UserError(stderr.trim().split('\n').at(-1)?.replace(/^etcd: /, '') || stdout.trim().split('\n').at(-1) || `etcd ended with ${status}`);

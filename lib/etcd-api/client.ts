@@ -47,6 +47,8 @@ export interface EtcdClient {
   leaseLeases(options?: CallOptions): Promise<LeaseLeasesResponse>;
   memberList(options?: CallOptions): Promise<MemberListResponse>;
   status(options?: CallOptions): Promise<StatusResponse>;
+  /** The state of the member that answers, as a file in pieces. Throws EtcdError when it breaks off. */
+  snapshot(): AsyncIterable<Uint8Array>;
   watch(options: WatchOptions): EtcdWatch;
   close(): void;
 }
@@ -124,6 +126,15 @@ export function connectToEtcd(options: EtcdClientOptions): EtcdClient {
     watch: (watchOptions) => {
       const { path, requestSerialize, responseDeserialize } = watchService.Watch;
       return resumingWatch(() => client.makeBidiStreamRequest(path, requestSerialize, responseDeserialize, requireLeader.clone()), clock, watchOptions);
+    },
+    async *snapshot() {
+      const { path, requestSerialize, responseDeserialize } = maintenanceService.Snapshot;
+      const call = client.makeServerStreamRequest(path, requestSerialize, responseDeserialize, {}, new Metadata({ waitForReady: true }));
+      try {
+        for await (const { blob } of call as AsyncIterable<{ readonly blob: Uint8Array }>) yield blob;
+      } catch (error) {
+        throw fromServiceError(error as ServiceError);
+      }
     },
     close: () => client.close(),
   };

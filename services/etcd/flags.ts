@@ -56,6 +56,7 @@ export const etcdFlags = {
   'log-level': accepted('Log level; set LOG_LEVEL instead', 'info'),
   'log-outputs': accepted('Where logs go; here: standard output', 'default'),
   'emulator-restore-snapshot': path({ help: 'Make the data directory from this snapshot, and end; see kubreak etcd restore.' }),
+  'emulator-bump-revision': integer({ help: 'How much to increase the latest revision after restore; all before it is compacted.', default: 0, min: 0 }),
   'emulator-skip-hash-check': boolean({ help: 'Restore a file without a hash, such as one copied from a data directory.', default: false }),
   'emulator-value-memory-bytes': integer({ help: 'Bytes of values held in memory; others are read from the disk.', default: 32 * 1024 * 1024, min: 0 }),
 } as const;

@@ -158,10 +158,10 @@ export async function startEtcd(flags: EtcdFlags, environment: Environment, sign
 
 async function restore(flags: EtcdFlags, { log }: Environment): Promise<void> {
   const { restoreSnapshot } = await import('./edge/restore.ts');
-  const { name, initialCluster, initialClusterToken, initialAdvertisePeerUrls: peerUrls, walDir, emulatorRestoreSnapshot: snapshotPath, emulatorSkipHashCheck: skipHashCheck } = flags;
+  const { name, initialCluster, initialClusterToken, initialAdvertisePeerUrls: peerUrls, walDir, emulatorRestoreSnapshot: snapshotPath, emulatorSkipHashCheck: skipHashCheck, emulatorBumpRevision: bumpRevision } = flags;
   const dataDir = flags.dataDir || `${name}.etcd`;
   log.info({ path: snapshotPath, dataDir }, 'restoring snapshot');
-  await restoreSnapshot({ name, initialCluster, initialClusterToken, peerUrls, dataDir, walDir, snapshotPath, skipHashCheck, walOptions: { log } });
+  await restoreSnapshot({ name, initialCluster, initialClusterToken, peerUrls, dataDir, walDir, snapshotPath, skipHashCheck, bumpRevision, walOptions: { log } });
   log.info({ path: snapshotPath, dataDir }, 'restored snapshot');
 }
 

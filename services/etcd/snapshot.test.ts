@@ -84,3 +84,18 @@ test('what is damaged, has no hash or would overwrite something is not restored'
   writeFileSync(at('bare.db'), good.subarray(0, good.length - 32));
   await restore(`--emulator-restore-snapshot=${at('bare.db')}`, `--data-dir=${at('bare')}`, '--emulator-skip-hash-check');
 });
+
+test('a restore with a bumped revision keeps the newest of each key and tells watchers of before that they are too old', async () => {
+  await restore(`--emulator-restore-snapshot=${at('snapshot.db')}`, `--data-dir=${at('bumped')}`, '--emulator-bump-revision=1000');
+  for (const round of [1, 2]) { // the second time from what it has written by itself
+    await withEtcd([`--data-dir=${at('bumped')}`], async (etcd) => {
+      const { kvs, header } = await etcd.range({ key: '\0', rangeEnd: '\0' });
+      assert.ok(Number(header?.revision) >= 1007, `round ${round}: ${header?.revision}`);
+      assert.deepEqual(kvs.map(({ key, modRevision }) => [Buffer.from(key).toString(), Number(modRevision)]), [['k1', 4], ['k2', 5]]);
+      await assert.rejects(etcd.range({ key: 'k1', revision: 6 }), { reason: 'Compacted' });
+      const pieces = [];
+      for await (const piece of etcd.snapshot()) pieces.push(piece);
+      assert.ok(Buffer.concat(pieces).length > 300_000);
+    });
+  }
+});

@@ -18,6 +18,8 @@ export interface RestoreOptions extends InitialClusterOptions {
   readonly snapshotPath: string;
   /** For a file that was copied from a data directory, which has no hash. */
   readonly skipHashCheck: boolean;
+  /** The revision goes on that much higher, and everything before is compacted: who watched the former cluster has to read anew. */
+  readonly bumpRevision: number;
   readonly dataDir: string;
   /** Empty: within the data directory. */
   readonly walDir: string;
@@ -36,7 +38,7 @@ const READ_BYTES = 1024 * 1024;
 
 /** Rejects with RestoreError, BboltError, BootstrapError or DataDirectoryError, before anything is written unless the disk fails. */
 export async function restoreSnapshot(options: RestoreOptions): Promise<void> {
-  const { snapshotPath, skipHashCheck, dataDir, name } = options;
+  const { snapshotPath, skipHashCheck, bumpRevision, dataDir, name } = options;
   const members = initialMembers(options);
   const self = members.find((member) => member.name === name);
   if (self === undefined) throw new RestoreError(`couldn't find local name "${name}" in the initial cluster configuration`);
@@ -52,7 +54,8 @@ export async function restoreSnapshot(options: RestoreOptions): Promise<void> {
     try {
       const others = (await source.records()).filter(({ bucket }) => bucket !== 'members' && bucket !== 'members_removed');
       const own = members.map((member): BucketRecord => ({ bucket: 'members', key: Buffer.from(hexId(member.id)), value: encodeMember(member) }));
-      await database.replace({ ...await withoutUnfinishedCompaction(source), records: async () => [...others, ...own], progress: async () => ({ appliedIndex: snapshot.index, term: FIRST_TERM, revision: 0 }) });
+      const state = await (bumpRevision > 0 ? bumped(source, bumpRevision) : withoutUnfinishedCompaction(source));
+      await database.replace({ ...state, records: async () => [...others, ...own], progress: async () => ({ appliedIndex: snapshot.index, term: FIRST_TERM, revision: 0 }) });
     } finally {
       await database.close();
     }
@@ -98,7 +101,17 @@ async function checkHash(file: FileHandle, skip: boolean): Promise<void> {
 /** A snapshot may have been taken while a compaction was under way: it is finished here, as nobody may read what it had begun to remove. */
 async function withoutUnfinishedCompaction(source: StateSource): Promise<StateSource> {
   const [finished, scheduled] = await Promise.all([source.compactRevision(), source.scheduledCompactRevision?.() ?? 0]);
-  if (scheduled <= finished) return source;
+  return scheduled <= finished ? source : compactedAt(source, scheduled);
+}
+
+/** Source: etcdutl snapshot restore --bump-revision --mark-compacted. */
+async function bumped(source: StateSource, amount: number): Promise<StateSource> {
+  let latest = Math.max(await source.compactRevision(), await source.scheduledCompactRevision?.() ?? 0);
+  for await (const [key] of source.entries()) latest = Math.max(latest, revisionOf(key));
+  return compactedAt(source, latest + amount);
+}
+
+async function compactedAt(source: StateSource, scheduled: number): Promise<StateSource> {
   const newest = new Map<string, string>();
   for await (const [key, value] of source.entries()) if (revisionOf(key) <= scheduled) newest.set(keyValue.decode(value).key.toString('latin1'), key.toString('latin1'));
   async function* kept(): AsyncGenerator<readonly [Buffer, Buffer]> {

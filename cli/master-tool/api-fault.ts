@@ -1,15 +1,14 @@
-// Run on a master, by `kubreak api-fault`: one request to the API server of that master, with the credential for its rules. Prints the
-// answer, or why there is none, as JSON. `node api-fault-client.js METHOD PATH <BODY`
+// One request to the API server of this master, with the credential for its rules of misbehaviour.
 import { existsSync } from 'node:fs';
 import { request } from 'node:https';
 import { text } from 'node:stream/consumers';
 import { loadKubeconfig } from '#lib/pki/kubeconfig.ts';
-import { API_FAULT_KUBECONFIG, type ControlAnswer } from './control-answer.ts';
+import { API_FAULT_KUBECONFIG, type ControlAnswer } from '../api-fault/control-answer.ts';
 
 /** Milliseconds. A server that is frozen takes connections and says nothing. */
 const ANSWER_DEADLINE_MS = 5_000;
 
-async function ask(method: string, path: string, body: string): Promise<ControlAnswer> {
+export async function askForRules(method: string, path: string, body: string): Promise<ControlAnswer> {
   if (!existsSync(API_FAULT_KUBECONFIG)) return { outcome: 'disabled' };
   const { server, caPem, certPem, keyPem } = await loadKubeconfig(API_FAULT_KUBECONFIG);
   return new Promise((resolve) => {
@@ -21,6 +20,3 @@ async function ask(method: string, path: string, body: string): Promise<ControlA
     asking.end(body);
   });
 }
-
-const [method = 'GET', path = '/'] = process.argv.slice(2);
-void text(process.stdin).then((body) => ask(method, path, body)).then((answer) => process.stdout.write(JSON.stringify(answer)));
