@@ -47,7 +47,10 @@ export const netemFault: FaultKind<NetemPlan> = {
     const hasNetem = (await cluster.inNetworkOf(sides.left[0] ?? '', NETEM_PROBE)).code === 0;
     const table = tableOf(id);
     const wires = new Map(await Promise.all(cluster.hosts.map(async ({ name }): Promise<[string, WireName]> => [name, await wireNameOf(cluster, name)])));
-    const plan: NetemPlan = hasNetem ? withNetem(cluster, sides, wires, slowness, { id, table }) : withoutNetem(cluster, sides, wires, slowness, { id, table });
+    // Around a host: the others as far as they are there.
+    const up = sides.right ? cluster.hosts : (await Promise.all(cluster.hosts.map(async (host) => (sides.left.includes(host.name) || (await cluster.isUp(host.name)) ? [host] : [])))).flat();
+    const those = { ...cluster, hosts: up };
+    const plan: NetemPlan = hasNetem ? withNetem(those, sides, wires, slowness, { id, table }) : withoutNetem(those, sides, wires, slowness, { id, table });
     await requireFreeQueues(cluster, plan);
     return plan;
   },
