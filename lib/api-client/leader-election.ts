@@ -1,7 +1,7 @@
 // One active instance among several, by a Lease that its holder renews. Source: client-go tools/leaderelection.
 import { trace, type Attributes } from '@opentelemetry/api';
 import type { Logger } from 'pino';
-import type { Clock } from '#lib/environment/clock.ts';
+import { steadily, type Clock } from '#lib/environment/clock.ts';
 import { jitterMs, type Random } from '#lib/environment/random.ts';
 import { leaseKind } from '#lib/kinds/coordination/lease.ts';
 import type { Lease, LeaseSpec } from '#lib/kinds/types/coordination-v1.ts';
@@ -58,12 +58,13 @@ export async function runAsLeader(options: LeaderElectionOptions, lead: (signal:
   const leading = AbortSignal.any([signal, lost.signal]);
   const work = lead(leading);
   const renewal = (async () => {
-    let renewedMs = clock.nowMs();
+    const steady = steadily(clock);
+    let renewedMs = steady.nowMs();
     while (!leading.aborted) {
       await clock.sleep(retryPeriodMs, leading).catch(() => undefined);
       if (leading.aborted) return;
-      if (await tryAcquireOrRenew(options, observed)) renewedMs = clock.nowMs();
-      else if (observed.spec?.holderIdentity !== identity || clock.nowMs() - renewedMs > renewDeadlineMs) {
+      if (await tryAcquireOrRenew(options, observed)) renewedMs = steady.nowMs();
+      else if (observed.spec?.holderIdentity !== identity || steady.nowMs() - renewedMs > renewDeadlineMs) {
         noteSpan(tracer, 'leader election lost', { attributes }, `held by ${observed.spec?.holderIdentity ?? 'nobody'}`);
         lost.abort(new LeadershipLost('leader election lost'));
       }
@@ -89,12 +90,12 @@ interface Observed {
 
 async function tryAcquireOrRenew(options: LeaderElectionOptions, observed: Observed): Promise<boolean> {
   const { api, namespace, name, identity, leaseDurationMs, clock, log } = options;
-  const nowMs = clock.nowMs();
+  const nowMs = steadily(clock).nowMs();
   const mine = (previous: LeaseSpec | undefined): LeaseSpec => ({
     holderIdentity: identity,
     leaseDurationSeconds: Math.round(leaseDurationMs / 1000),
-    renewTime: micro(nowMs),
-    acquireTime: previous?.holderIdentity === identity ? previous.acquireTime : micro(nowMs),
+    renewTime: micro(clock.nowMs()),
+    acquireTime: previous?.holderIdentity === identity ? previous.acquireTime : micro(clock.nowMs()),
     leaseTransitions: (previous?.leaseTransitions ?? 0) + (previous && previous.holderIdentity !== identity ? 1 : 0),
   });
   const request = { signal: AbortSignal.timeout(options.renewDeadlineMs) };

@@ -26,3 +26,6 @@ export const systemClock: Clock = {
 
 /** As systemClock, but setting the machine's time does not move it: for durations that others rely on. */
 export const steadyClock: Clock = { ...systemClock, nowMs: () => performance.timeOrigin + performance.now() };
+
+/** The same, of a clock that may be a simulated one, which nobody sets. As Go measures durations; times that others read are the wall clock's. */
+export const steadily = (clock: Clock): Clock => (clock === systemClock ? steadyClock : clock);

@@ -1,5 +1,6 @@
 // Watches over what the node runs short of, tells its conditions, frees what nobody uses, and ends pods when that is not
 // enough. Source: pkg/kubelet/eviction/eviction_manager.go.
+import { steadily } from '#lib/environment/clock.ts';
 import type { Environment } from '#lib/environment/environment.ts';
 import type { Pod, PodCondition } from '#lib/kinds/types/core-v1.ts';
 import { evictionMessage, ranked, reclaimText, storageExcess, type PodUsage } from '../core/eviction/ranking.ts';
@@ -59,7 +60,7 @@ export class EvictionManager {
   async #round(): Promise<PodWorker[]> {
     const { stats, thresholds, transitionMs, clock, log, onPressures, onNodeEvent, isolatesLocalStorage } = this.#options;
     const observations = await stats.observations();
-    const { state, pressures, due } = thresholdRound(thresholds, observations, this.#state, { nowMs: clock.nowMs(), transitionMs });
+    const { state, pressures, due } = thresholdRound(thresholds, observations, this.#state, { nowMs: steadily(clock).nowMs(), transitionMs });
     this.#state = state;
     if ([...pressures].sort().join() !== [...this.#pressures].sort().join()) {
       log.warn({ pressures: [...pressures] }, 'pressure on the node changed');

@@ -1,5 +1,6 @@
 // Learns what changes in the runtime: from its stream of events, or where there is none by listing all every second.
 // Source: pkg/kubelet/pleg (generic.go, evented.go).
+import { steadily } from '#lib/environment/clock.ts';
 import type { Environment } from '#lib/environment/environment.ts';
 import { isUnimplemented } from '#lib/cri/client.ts';
 import { LABEL } from '../core/runtime-config.ts';
@@ -30,12 +31,12 @@ export class RuntimeEvents {
 
   constructor(options: RuntimeEventsOptions) {
     this.#options = options;
-    this.#listedMs = options.clock.nowMs();
+    this.#listedMs = steadily(options.clock).nowMs();
   }
 
   /** Why the node is not ready because of this; undefined: all is well. */
   problem(): string | undefined {
-    const silentMs = this.#options.clock.nowMs() - this.#listedMs;
+    const silentMs = steadily(this.#options.clock).nowMs() - this.#listedMs;
     if (silentMs < UNHEALTHY_MS) return undefined;
     return `PLEG is not healthy: pleg was last seen active ${Math.floor(silentMs / 1000)}s ago; threshold is 3m0s`;
   }
@@ -88,7 +89,7 @@ export class RuntimeEvents {
       try {
         const at = BigInt(clock.nowMs()) * 1_000_000n;
         const pods = await runtime.list();
-        this.#listedMs = clock.nowMs();
+        this.#listedMs = steadily(clock).nowMs();
         for (const [uid, { fingerprint }] of pods) if (this.#fingerprints.get(uid) !== fingerprint) onPod(uid, at);
         for (const uid of this.#fingerprints.keys()) if (!pods.has(uid)) onPod(uid, at);
         this.#fingerprints = new Map([...pods].map(([uid, { fingerprint }]) => [uid, fingerprint]));

@@ -1,4 +1,5 @@
 // Watches whether the runtime answers and whether it has a pod network. Source: pkg/kubelet/runtime.go, updateRuntimeUp.
+import { steadily } from '#lib/environment/clock.ts';
 import type { Environment } from '#lib/environment/environment.ts';
 import type { Runtime } from './runtime.ts';
 
@@ -59,14 +60,14 @@ export class RuntimeHealth {
       const { status } = await runtime.cri.status({}, { timeoutMs: 10_000, signal });
       const find = (type: string): { status: boolean; reason: string; message: string } | undefined => status?.conditions.find((one) => one.type === type);
       const text = (type: string): string => `${type}=${String(find(type)?.status ?? false)} reason:${find(type)?.reason ?? ''} message:${find(type)?.message ?? ''}`;
-      this.#lastAnswerMs = clock.nowMs();
+      this.#lastAnswerMs = steadily(clock).nowMs();
       this.#runtimeProblem = find('RuntimeReady')?.status === true ? undefined : `container runtime not ready: ${text('RuntimeReady')}`;
       this.#networkProblem = find('NetworkReady')?.status === true ? undefined : `container runtime network not ready: ${text('NetworkReady')}`;
       this.#firstLook?.();
     } catch (error) {
       if (signal.aborted) return;
       log.debug({ err: error }, 'container runtime does not answer');
-      if (this.#lastAnswerMs !== 0 && clock.nowMs() - this.#lastAnswerMs > DOWN_AFTER_MS) this.#runtimeProblem = 'container runtime is down';
+      if (this.#lastAnswerMs !== 0 && steadily(clock).nowMs() - this.#lastAnswerMs > DOWN_AFTER_MS) this.#runtimeProblem = 'container runtime is down';
     }
   }
 }

@@ -1,4 +1,5 @@
 // Watches over nodes: marks silent ones Unknown, taints by condition, and tells the world that their pods are not ready.
+import { steadily } from '#lib/environment/clock.ts';
 import { referenceTo } from '#lib/api-client/event-recorder.ts';
 import { defineController, definePeriodic, done, index, type Controller, type ReconcileContext } from '#lib/controller/define-controller.ts';
 import { leaseKind } from '#lib/kinds/coordination/lease.ts';
@@ -94,13 +95,13 @@ class NodeMonitor {
         errors.push(error); // the others must not go unwatched
       }
     }
-    const { isAllDisrupted, hasJustRecovered } = this.#queues.assess(seen, clock.nowMs());
+    const { isAllDisrupted, hasJustRecovered } = this.#queues.assess(seen, steadily(clock).nowMs());
     if (hasJustRecovered) {
       log.info('nodes are back after all were silent, starting grace periods anew');
-      for (const [name, health] of this.#health) this.#health.set(name, { ...health, probeMs: clock.nowMs() });
+      for (const [name, health] of this.#health) this.#health.set(name, { ...health, probeMs: steadily(clock).nowMs() });
     }
     if (isAllDisrupted) for (const { node } of seen) await this.#taint(node, 'reachable', context);
-    for (const name of this.#queues.take(clock.nowMs())) {
+    for (const name of this.#queues.take(steadily(clock).nowMs())) {
       const node = cache.get(nodeKind, undefined, name);
       if (node) await this.#taint(node, reachOf(readyCondition(node)?.status), context);
     }
@@ -129,12 +130,12 @@ class NodeMonitor {
   async #lookAt(node: Readonly<Node>, context: ReconcileContext): Promise<string | undefined> {
     const { cache, api, events, clock } = context;
     const { name } = node.metadata;
-    const nowMs = clock.nowMs();
+    const nowMs = steadily(clock).nowMs();
     const health = observeHealth(node, cache.get(leaseKind, LEASE_NAMESPACE, name), this.#health.get(name), nowMs);
     this.#health.set(name, health);
     const before = readyCondition(node)?.status;
     let after = before;
-    const conditions = conditionsOfLostNode(node, health, this.#settings, nowMs);
+    const conditions = conditionsOfLostNode(node, health, this.#settings, { nowMs, lostMs: clock.nowMs() });
     if (conditions) {
       const written = await api.updateStatus(nodeKind, { ...node, status: { ...node.status, conditions } }).catch((error: unknown) => {
         if (isConflict(error) || isNotFound(error)) return undefined; // it has just reported, or is gone

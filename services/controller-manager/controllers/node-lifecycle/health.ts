@@ -35,8 +35,15 @@ export function observeHealth(node: Readonly<Node>, lease: Readonly<Lease> | und
 
 const WATCHED_CONDITIONS = ['Ready', 'MemoryPressure', 'DiskPressure', 'PIDPressure'] as const;
 
+export interface LookTimes {
+  /** As observeHealth was given: by a clock that nobody sets. */
+  readonly nowMs: number;
+  /** By the wall clock: what others read. */
+  readonly lostMs: number;
+}
+
 /** Conditions with Unknown for what a silent node no longer vouches for; undefined while it counts as alive. */
-export function conditionsOfLostNode(node: Readonly<Node>, health: NodeHealth, { monitorGraceMs, startupGraceMs }: GracePeriods, nowMs: number): NodeCondition[] | undefined {
+export function conditionsOfLostNode(node: Readonly<Node>, health: NodeHealth, { monitorGraceMs, startupGraceMs }: GracePeriods, { nowMs, lostMs }: LookTimes): NodeCondition[] | undefined {
   if (nowMs <= health.probeMs + (health.hasReady ? monitorGraceMs : startupGraceMs)) return undefined;
   const conditions = (node.status?.conditions ?? []).map((condition) => ({ ...condition }));
   let hasChanged = false;
@@ -45,11 +52,11 @@ export function conditionsOfLostNode(node: Readonly<Node>, health: NodeHealth, {
     if (condition?.status === 'Unknown') continue;
     hasChanged = true;
     if (condition) {
-      Object.assign(condition, { status: 'Unknown', reason: 'NodeStatusUnknown', message: 'Kubelet stopped posting node status.', lastTransitionTime: formatTime(nowMs) });
+      Object.assign(condition, { status: 'Unknown', reason: 'NodeStatusUnknown', message: 'Kubelet stopped posting node status.', lastTransitionTime: formatTime(lostMs) });
     } else {
       conditions.push({
         type, status: 'Unknown', reason: 'NodeStatusNeverUpdated', message: 'Kubelet never posted node status.',
-        lastHeartbeatTime: node.metadata.creationTimestamp, lastTransitionTime: formatTime(nowMs),
+        lastHeartbeatTime: node.metadata.creationTimestamp, lastTransitionTime: formatTime(lostMs),
       });
     }
   }

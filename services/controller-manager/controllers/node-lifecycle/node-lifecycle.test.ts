@@ -7,6 +7,7 @@ import { labelsToAdd, noExecuteTaints, noScheduleTaints } from './taints.ts';
 import { EvictionQueues, zoneOf, zoneState, type ZoneSettings } from './zones.ts';
 
 const NOW = Date.parse('2026-01-01T12:00:00Z');
+const at = (nowMs: number) => ({ nowMs, lostMs: nowMs });
 const GRACE = { monitorGraceMs: 50_000, startupGraceMs: 60_000 };
 const ZONES: ZoneSettings = { evictionRate: 0.1, secondaryEvictionRate: 0.01, largeClusterSize: 50, unhealthyShare: 0.55 };
 const node = (name: string, conditions: Partial<NodeCondition>[] = [], taints: Taint[] = [], labels: Record<string, string> = {}): Node => ({
@@ -18,10 +19,10 @@ const lease = (renewTime: string): Lease => ({ metadata: { name: 'w1' }, spec: {
 test('a node is lost when neither status nor lease was renewed for the grace period', () => {
   const alive = node('w1', [ready('True')]);
   const first = observeHealth(alive, lease('2026-01-01T12:00:00.000000Z'), undefined, NOW);
-  assert.equal(conditionsOfLostNode(alive, first, GRACE, NOW + 50_000), undefined);
+  assert.equal(conditionsOfLostNode(alive, first, GRACE, at(NOW + 50_000)), undefined);
   const renewed = observeHealth(alive, lease('2026-01-01T12:00:10.000000Z'), first, NOW + 10_000);
-  assert.equal(conditionsOfLostNode(alive, renewed, GRACE, NOW + 55_000), undefined);
-  const lost = conditionsOfLostNode(alive, renewed, GRACE, NOW + 60_001);
+  assert.equal(conditionsOfLostNode(alive, renewed, GRACE, at(NOW + 55_000)), undefined);
+  const lost = conditionsOfLostNode(alive, renewed, GRACE, at(NOW + 60_001));
   assert.deepEqual(lost?.[0], {
     type: 'Ready', status: 'Unknown', reason: 'NodeStatusUnknown', message: 'Kubelet stopped posting node status.',
     lastHeartbeatTime: '2026-01-01T12:00:00Z', lastTransitionTime: '2026-01-01T12:01:00Z',
@@ -38,13 +39,13 @@ test('an older lease and a repeated heartbeat are no news', () => {
 test('a node that never posted a status has the longer startup grace, counted from its creation', () => {
   const fresh = node('w1');
   const health = observeHealth(fresh, undefined, undefined, NOW + 5_000);
-  assert.equal(conditionsOfLostNode(fresh, health, GRACE, NOW + 60_000), undefined);
-  assert.equal(conditionsOfLostNode(fresh, health, GRACE, NOW + 60_001)?.[0]?.message, 'Kubelet never posted node status.');
+  assert.equal(conditionsOfLostNode(fresh, health, GRACE, at(NOW + 60_000)), undefined);
+  assert.equal(conditionsOfLostNode(fresh, health, GRACE, at(NOW + 60_001))?.[0]?.message, 'Kubelet never posted node status.');
 });
 
 test('what is Unknown already is not written again', () => {
   const silent = node('w1', ['Ready', 'MemoryPressure', 'DiskPressure', 'PIDPressure'].map((type) => ({ type, status: 'Unknown' })));
-  assert.equal(conditionsOfLostNode(silent, observeHealth(silent, undefined, undefined, NOW), GRACE, NOW + 99_000), undefined);
+  assert.equal(conditionsOfLostNode(silent, observeHealth(silent, undefined, undefined, NOW), GRACE, at(NOW + 99_000)), undefined);
 });
 
 test('NoSchedule taints follow the conditions and spec.unschedulable, and leave those of others alone', () => {
