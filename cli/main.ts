@@ -15,6 +15,7 @@ import { addKubeconfigCommand } from './commands/kubeconfig.ts';
 import { addLeverCommands } from './commands/levers.ts';
 import { addLogsCommand } from './commands/logs.ts';
 import { addNodeCommand } from './commands/node.ts';
+import { addRecordCommands } from './commands/record.ts';
 import { addSnapshotCommands } from './commands/snapshot.ts';
 import { addStatusCommand } from './commands/status.ts';
 import { addTraceCommand } from './commands/trace.ts';
@@ -57,6 +58,7 @@ addDrillCommands(program, accessOf);
 addFaultCommands(program, accessOf);
 addApiFaultCommands(program, accessOf);
 addSnapshotCommands(program, accessOf);
+addRecordCommands(program, accessOf);
 addChaosCommand(program, accessOf);
 if (!isCompose) acceptDirEverywhere(program);
 program.addHelpText('after', `

@@ -1,16 +1,23 @@
 // kubreak start|resume COMPONENT[@HOST] and reboot|poweron HOST: levers that break nothing, or only for a moment. Those that do are in ../faults.
 import type { Command } from 'commander';
+import { systemClock } from '#lib/environment/clock.ts';
 import type { ClusterAccess, Touched } from '../access/cluster-access.ts';
 import { forgetGone } from '../faults/make-and-heal.ts';
 import { forgetStarted } from '../faults/stop.ts';
+import { noteLever } from '../record/active.ts';
+import type { Lever } from '../record/recording.ts';
 
 const SELECTOR = 'COMPONENT or COMPONENT@HOST';
 
 /** `accessOf` is asked when a command runs: by then the options are known. */
 export function addLeverCommands(program: Command, accessOf: (command: Command) => Promise<ClusterAccess>): void {
-  const lever = (name: string, description: string, done: string, pull: (cluster: ClusterAccess, selector: string) => Promise<readonly Touched[]>) => {
+  const lever = (name: Lever, description: string, done: string, pull: (cluster: ClusterAccess, selector: string) => Promise<readonly Touched[]>) => {
     program.command(name).description(description).argument('<component>', SELECTOR).action(async (selector: string, _options: unknown, command: Command) => {
-      for (const { component, host, pid } of await pull(await accessOf(command), selector)) {
+      const cluster = await accessOf(command);
+      const startedMs = systemClock.nowMs();
+      const touched = await pull(cluster, selector);
+      noteLever(cluster, name, selector, startedMs);
+      for (const { component, host, pid } of touched) {
         process.stdout.write(`${component}${host && `@${host}`} ${done}${pid === undefined ? '' : ` (pid ${pid})`}\n`);
       }
     });
@@ -25,9 +32,12 @@ export function addLeverCommands(program: Command, accessOf: (command: Command) 
     forgetStarted(cluster, touched);
     return touched;
   });
-  const power = (name: string, description: string, done: string, pull: (cluster: ClusterAccess, host: string) => Promise<void>) => {
+  const power = (name: Lever, description: string, done: string, pull: (cluster: ClusterAccess, host: string) => Promise<void>) => {
     program.command(name).description(description).argument('<host>').action(async (host: string, _options: unknown, command: Command) => {
-      await pull(await accessOf(command), host);
+      const cluster = await accessOf(command);
+      const startedMs = systemClock.nowMs();
+      await pull(cluster, host);
+      noteLever(cluster, name, host, startedMs);
       process.stdout.write(`${host} ${done}\n`);
     });
   };

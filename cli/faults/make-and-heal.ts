@@ -2,6 +2,7 @@
 import { systemClock } from '#lib/environment/clock.ts';
 import type { ClusterAccess } from '../access/cluster-access.ts';
 import { startTicksOf } from '../local/proc.ts';
+import { noteFault, noteHeal } from '../record/active.ts';
 import { UserError } from '../user-error.ts';
 import type { FaultKind, FaultRecord, FaultWords } from './fault.ts';
 import { FaultStore, isAlive } from './fault-store.ts';
@@ -53,6 +54,7 @@ export async function makeFault(cluster: ClusterAccess, name: string, words: Fau
     });
     throw error;
   }
+  noteFault(cluster, { id, kind: name, args: words.args, options: words.options, ...(forMs !== undefined && { forMs }) }, sinceMs);
   const { maker: _, ...made } = record;
   if (kind.isMomentary && forMs === undefined) {
     store.forget(id);
@@ -72,6 +74,7 @@ export async function healFault(cluster: ClusterAccess, { id }: Pick<FaultRecord
   if (!record) return;
   await faultKind(record.kind).undo(cluster, record.plan);
   store.forget(id);
+  noteHeal(cluster, id);
 }
 
 /** Whoever makes it is given the time to: its steps and those that undo them must not mix. */
