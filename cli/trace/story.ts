@@ -293,7 +293,8 @@ class Teller {
     const firstMs = Math.min(...[...this.#acts.keys()].map(({ startMs }) => startMs));
     const last = this.#index.writesOf([...this.#objects.keys()][0] ?? '').at(-1);
     const lastMs = last && text(last.span.attributes[attribute.what]) === 'removed' ? last.seenMs : Infinity;
-    const hosts = new Set([...this.#acts.keys()].map(({ host }) => host));
+    const nodes = [...this.#objects.values()].filter(({ resource }) => resource === 'nodes').map(({ name }) => name);
+    const hosts = new Set([...[...this.#acts.keys()].map(({ host }) => host), ...nodes]);
     for (const span of this.#index.spans) {
       if (span.parentSpanId !== undefined || span.endMs < firstMs || span.startMs > lastMs || this.#acts.has(span) || !hosts.has(span.host)) continue;
       const about = text(span.attributes[attribute.uid]);
@@ -304,7 +305,7 @@ class Teller {
   #stepsOf(act: TraceSpan, writes: ReadonlySet<Write>): Step[] {
     const cause = this.#seen.get(act) ?? this.#causeOf(act);
     const isRequest = act.kind === 'server' && act.service === 'kube-apiserver';
-    const step = this.#stepOf(act);
+    const step = this.#stepOf(act, writes);
     const version = text(act.attributes[attribute.versionRead]);
     const linked = act.links.map((id) => this.#index.byId(id)).find((span) => span !== undefined);
     const head: Step = {
@@ -352,15 +353,16 @@ class Teller {
     const span = this.#index.children(call).find(({ kind }) => kind === 'server') ?? call;
     const subject = text(span.attributes[attribute.containerName]) || (span.name.includes('Image') ? text(span.attributes[attribute.what]) : '');
     return [{
-      ...timesOf(span), traceId: span.traceId, spanId: span.spanId, host: span.host, component: span === call ? 'container runtime' : span.service, depth: 1, step: 6,
+      ...timesOf(span), traceId: span.traceId, spanId: span.spanId, host: span.host, component: span === call ? 'container runtime' : span.service, depth: 1, step: act.name === 'syncPod' ? 6 : undefined,
       what: [span.name.split('/')[1] ?? span.name, ...(subject === '' ? [] : [subject])].join(' '), resourceVersionRead: undefined, resourceVersionWritten: undefined,
       delayMs: span.startMs - act.startMs, error: span.error,
     }];
   }
 
-  #stepOf({ service, name, kind, attributes }: TraceSpan): StepNumber | undefined {
+  #stepOf({ service, name, kind, attributes }: TraceSpan, writes: ReadonlySet<Write>): StepNumber | undefined {
     if (kind === 'server') return isComponent(text(attributes[attribute.userName])) ? undefined : 1;
-    if (service === 'kube-controller-manager' && name === 'reconcile') return 3;
+    const hasCreated = [...writes].some(({ uid, span }) => span.name === 'Create etcd3' && this.#objects.get(uid)?.relation !== 'endpoints');
+    if (service === 'kube-controller-manager' && name === 'reconcile' && hasCreated) return 3;
     if (service === 'kube-scheduler' && name === 'Scheduling') return 4;
     if (service === 'kubelet' && name === 'syncPod') return 5;
     if (service === 'kubelet' && name === 'syncPodStatus') return 7;

@@ -1,4 +1,4 @@
-// The experiments E1, E2, E3, E4, E6 and the certificate part of E8, step for step, with an unmodified kubectl.
+// The experiments E1 to E6 and the certificate part of E8, step for step, with an unmodified kubectl.
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { NGINX_POD, table, until, type DrivenCluster } from './cluster.ts';
@@ -21,6 +21,21 @@ async function readyPod(name: string): Promise<PodView & { ip: string; host: str
 }
 
 const answers = async (from: string, ip: string): Promise<boolean> => (await cluster.on(from, 'curl', '-s', '-m', '2', `http://${ip}/`)).stdout.includes('<h1>Welcome to nginx!</h1>');
+
+interface TracedStep {
+  readonly step?: number;
+  readonly atMs: number;
+  readonly host: string;
+  readonly component: string;
+  readonly what: string;
+  readonly resourceVersionWritten?: string;
+}
+
+async function traced(object: string): Promise<{ steps: readonly TracedStep[] }> {
+  const { code, stdout, stderr } = await cluster.kubreak(['trace', object, '-o', 'json']);
+  assert.equal(code, 0, stderr);
+  return JSON.parse(stdout) as { steps: readonly TracedStep[] };
+}
 
 /** Defines the tests, on a cluster of their own. */
 export function defineExperiments(title: string, start: () => Promise<DrivenCluster>, skip: string | false = false): void {
@@ -83,6 +98,11 @@ describe(title, { timeout: 560_000, skip }, () => {
     deletion.kill('SIGINT');
     await cluster.onOk(host, 'systemctl', 'start', 'kubelet');
     await until('the pod is gone', async () => (await cluster.kubectl(['get', 'pod'])).stderr === 'No resources found in default namespace.\n', 90_000);
+    const { steps } = await traced('pod/nginx-pod');
+    const at = (what: string, pattern: RegExp): number => steps.find((step) => pattern.test(step.what))?.atMs ?? assert.fail(`the trace does not tell of ${what}`);
+    const moments = [at('the deletion', /DELETE pods\/nginx-pod: to be deleted, grace 30 s/), at('the start of the kubelet', /^start$/), at('the end of the container', /StopContainer/), at('the end of the pod', /DELETE pods\/nginx-pod: removed/)];
+    assert.deepEqual(moments, moments.toSorted((a, b) => a - b));
+    assert.equal(steps.find(({ what }) => what === 'start')?.host, host);
   });
 
   test('E4: without br_netfilter a restarted network drops packets for pods; a reboot brings the pod back elsewhere', async () => {
@@ -105,6 +125,27 @@ describe(title, { timeout: 560_000, skip }, () => {
     assert.equal(again.metadata.uid, pod.metadata.uid, 'it is the same pod');
     await until('the new address answers', () => answers('m-k8s', again.status.podIP ?? ''));
     assert.match(await cluster.kubectlOk('delete', '-f', manifest), /^pod "nginx-pod" deleted/);
+  });
+
+  test('E5: a pod is followed through the seven steps of its birth, from process to process', async () => {
+    await cluster.kubectlOk('create', 'deployment', 'traced', '--image=nginx:1.14.2');
+    const pod = await until('its pod is Ready', async () => (await cluster.json<{ items: PodView[] }>('get', 'pods', '-l', 'app=traced')).items.find(isReady));
+    const { steps } = await until('all steps are told', async () => {
+      const story = await traced(`pod/${pod.metadata.name}`);
+      return story.steps.some(({ what }) => what.includes('phase Pending→Running')) && story;
+    });
+    const first = (number: number): TracedStep => steps.find(({ step }) => step === number) ?? assert.fail(`step ${number} is missing`);
+    const numbers = [1, 2, 3, 4, 5, 6, 7];
+    assert.deepEqual(numbers.map((number) => [first(number).host, first(number).component]), [
+      [first(1).host, 'kubectl'], ['m-k8s', 'etcd'], ['m-k8s', 'kube-controller-manager'], ['m-k8s', 'kube-scheduler'],
+      [pod.spec.nodeName, 'kubelet'], [pod.spec.nodeName, 'containerd'], [pod.spec.nodeName, 'kubelet'],
+    ]);
+    const places = numbers.map((number) => steps.indexOf(first(number)));
+    assert.deepEqual(places, places.toSorted((a, b) => a - b), 'the steps are out of order');
+    const versions = steps.slice(0, steps.findIndex(({ what }) => what.includes('phase Pending→Running')) + 2).flatMap(({ resourceVersionWritten }) => (resourceVersionWritten === undefined ? [] : Number(resourceVersionWritten)));
+    assert.ok(versions.length >= 5, 'Deployment, ReplicaSet, pod, binding and status are written');
+    assert.deepEqual(versions, versions.toSorted((a, b) => a - b));
+    await cluster.kubectlOk('delete', 'deployment', 'traced');
   });
 
   test('E6: what is stopped does not act, what runs goes on, and everything converges when it is started again', async () => {
