@@ -21,6 +21,8 @@ export interface CollectorOptions {
   /** `host:port` of a collector that speaks OTLP over gRPC. */
   readonly endpoint: string;
   readonly samplingRatePerMillion: number;
+  /** What exported spans say of the process, besides what is known of it. */
+  readonly resource?: Readonly<Record<string, string>>;
 }
 
 export interface SpanExporter {
@@ -106,12 +108,12 @@ function cannotExport(error: unknown): void {
 }
 
 /** Exports to a collector as a flag or a configuration file says; what the environment says goes first. */
-export async function exportSpans({ endpoint, samplingRatePerMillion }: CollectorOptions, name: string, log: Logger): Promise<void> {
+export async function exportSpans({ endpoint, samplingRatePerMillion, resource }: CollectorOptions, name: string, log: Logger): Promise<void> {
   const started = tracing ?? begin({ [attribute.serviceName]: name, [attribute.hostName]: hostname(), [attribute.processId]: process.pid }, log, {});
   if (started.exporter) return;
   if (started.sampler === undefined) started.isSampled = parentBased(ratioSampler(samplingRatePerMillion / 1e6));
   const { exporterToCollector } = await import('./otlp-export.ts');
-  started.exporter = await exporterToCollector(endpoint, started.resource);
+  started.exporter = await exporterToCollector(endpoint, { ...started.resource, ...resource });
 }
 
 /** Before the process ends. */

@@ -10,6 +10,7 @@ export const apiserverFlags = {
   'audit-log-maxbackup': integer({ default: 0, min: 0, help: 'The maximum number of old audit log files to retain. 0: no limit.' }),
   'audit-log-maxsize': integer({ default: 100, min: 0, help: 'The maximum size in megabytes of the audit log file before it gets rotated.' }),
   'audit-log-path': path({ help: 'If set, all requests coming to the apiserver will be logged to this file. - means standard out.' }),
+  'tracing-config-file': path({ help: 'File with apiserver tracing configuration.' }),
   'audit-policy-file': path({ help: 'Path to the file that defines the audit policy configuration.' }),
   'authorization-mode': list({ default: ['AlwaysAllow'], help: 'Ordered list of plug-ins to do authorization on secure port: AlwaysAllow, AlwaysDeny, Node, RBAC.' }),
   'bind-address': address({ default: '0.0.0.0', help: 'The IP address on which to listen for the --secure-port port.' }),

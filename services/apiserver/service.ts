@@ -12,6 +12,8 @@ import { allKinds } from '#lib/kinds/registry.ts';
 import { aborted } from '#lib/service/abort.ts';
 import type { HealthCheck } from '#lib/service/health-server.ts';
 import { newMetrics } from '#lib/service/health-server.ts';
+import { exportSpans } from '#lib/tracing/start-tracing.ts';
+import { tracingConfiguration } from '#lib/tracing/tracing-configuration.ts';
 import { createAccess } from './access/access.ts';
 import { parseCertificates } from './access/certificate-authentication.ts';
 import { Aggregator } from './aggregation/aggregator.ts';
@@ -67,6 +69,12 @@ export async function startApiserver(flags: ApiserverFlags, environment: Environ
   const { clock, random, log } = environment;
   if (flags.v >= 4) log.level = 'debug';
   if (flags.etcdServers.length === 0) throw new Error('--etcd-servers must be specified');
+  if (flags.tracingConfigFile !== '') {
+    const configuration = await readFile(flags.tracingConfigFile, 'utf8').then((text) => tracingConfiguration(parseYaml(text))).catch((error: unknown) => {
+      throw new Error(`failed to read tracing configuration from ${JSON.stringify(flags.tracingConfigFile)}: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
+    });
+    await exportSpans(configuration, 'apiserver', log);
+  }
   const kinds = servedKinds(allKinds);
   const registry = newMetrics();
   const cache = new WatchCache(kinds, (key, error) => log.error({ key, err: error }, 'stored object cannot be read'));

@@ -8,6 +8,7 @@ import { GrpcServer } from '#lib/grpc/server.ts';
 import { aborted } from '#lib/service/abort.ts';
 import { FlagError, parseDurationMs } from '#lib/service/flags.ts';
 import { newMetrics } from '#lib/service/health-server.ts';
+import { exportSpans } from '#lib/tracing/start-tracing.ts';
 import { AutoCompactor, type AutoCompaction } from './core/auto-compaction.ts';
 import { Lessor } from './core/lessor.ts';
 import { Authenticator } from './edge/authenticator.ts';
@@ -55,6 +56,10 @@ export async function startEtcd(flags: EtcdFlags, environment: Environment, sign
   const autoCompaction = autoCompactionOf(flags);
   const signer = tokenSignerFor(flags.authToken);
   if (flags.emulatorRestoreSnapshot !== '') return restore(flags, environment);
+  if (flags.enableDistributedTracing) {
+    const { distributedTracingAddress: endpoint, distributedTracingSamplingRate: samplingRatePerMillion, distributedTracingServiceName: service, distributedTracingInstanceId: instance } = flags;
+    await exportSpans({ endpoint, samplingRatePerMillion, resource: { 'service.name': service, ...(instance === '' ? {} : { 'service.instance.id': instance }) } }, 'etcd', log);
+  }
   const [tls, peerTls] = await Promise.all([loadTls(flags), loadPeerTls(flags)]);
   const dataDir = flags.dataDir || `${flags.name}.etcd`;
   const database = await Database.open(dataDir);

@@ -18,6 +18,7 @@ import { integerValue } from '#lib/machinery/quantity.ts';
 import { StatusError } from '#lib/machinery/status-error.ts';
 import { withDeadline } from '#lib/service/abort.ts';
 import { loadKubeconfig } from '#lib/pki/kubeconfig.ts';
+import { exportSpans } from '#lib/tracing/start-tracing.ts';
 import { admit } from './core/admission.ts';
 import { parseResolvConf } from './core/dns.ts';
 import type { FieldContext } from './core/downward-api.ts';
@@ -82,6 +83,7 @@ export async function startKubelet(flags: KubeletFlags, environment: Environment
   const { clock, random, log } = environment;
   if (flags.v >= 4) log.level = 'debug';
   const config = await loadConfiguration(flags.config);
+  if (config.tracing) await exportSpans(config.tracing, 'kubelet', log);
   const hostname = osHostname().toLowerCase();
   const name = (flags.hostnameOverride === '' ? hostname : flags.hostnameOverride).toLowerCase();
   const hostIPs = flags.nodeIp === '' ? [] : flags.nodeIp.split(',');

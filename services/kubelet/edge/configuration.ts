@@ -2,6 +2,8 @@
 import { readFile } from 'node:fs/promises';
 import type { Taint } from '#lib/kinds/types/core-v1.ts';
 import { parseDurationMs } from '#lib/service/flags.ts';
+import type { CollectorOptions } from '#lib/tracing/start-tracing.ts';
+import { collectorOptions } from '#lib/tracing/tracing-configuration.ts';
 
 export interface KubeletConfiguration {
   readonly address: string;
@@ -62,6 +64,8 @@ export interface KubeletConfiguration {
   readonly nodeStatusMaxImages: number;
   readonly kubeReserved: Readonly<Record<string, string>>;
   readonly systemReserved: Readonly<Record<string, string>>;
+  /** Where spans are exported to; undefined: nowhere. */
+  readonly tracing: CollectorOptions | undefined;
   /** As read, for /configz. */
   readonly source: Readonly<Record<string, unknown>>;
 }
@@ -141,6 +145,7 @@ export function configurationFrom(raw: Raw, path: string): KubeletConfiguration 
     imageMinimumGCAgeMs: duration('imageMinimumGCAge', '2m'),
     localStorageCapacityIsolation: flag('localStorageCapacityIsolation', true),
     podPidsLimit: number('podPidsLimit', -1),
+    tracing: raw['tracing'] === undefined ? undefined : collectorOptions(section(raw, 'tracing'), 'tracing.'),
     enforceNodeAllocatable: Array.isArray(raw['enforceNodeAllocatable']) ? (raw['enforceNodeAllocatable'] as unknown[]).map(String) : ['pods'],
     evictionPressureTransitionPeriodMs: duration('evictionPressureTransitionPeriod', '5m'),
     containerLogMaxSize: text('containerLogMaxSize', '10Mi'),
