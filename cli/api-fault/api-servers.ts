@@ -23,7 +23,7 @@ async function ask(cluster: ClusterAccess, master: string, method: 'GET' | 'PUT'
     case 'down': return { master, rules: undefined };
     case 'silent': throw new UserError(`the API server of ${master} does not answer: ${answer.problem}`);
     case 'answer': {
-      if (answer.code === 404 || (answer.code === 403 && !answer.body.includes('emulator-api-fault'))) return 'disabled'; // started without the flag
+      if (answer.code === 401) return 'disabled'; // started without the flag: the credential is one that it does not know
       if (answer.code !== 200) throw new UserError(`the API server of ${master} refuses: ${messageOf(answer.body)}`);
       return { master, rules: (JSON.parse(answer.body) as { rules: ApiFaultState[] }).rules };
     }

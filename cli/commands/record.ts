@@ -36,7 +36,12 @@ async function runReplay(file: string, { speed: speedText, skipUser }: { speed: 
   const recording = readRecording(file);
   const stopping = new AbortController();
   for (const event of ['SIGINT', 'SIGTERM'] as const) process.once(event, () => stopping.abort(new UserError(`stopped by ${event}; what it has broken is told by: kubreak faults`)));
-  const { writes, faults, skipped, differences, stillBroken, lateMs } = await replay(await access(), recording, {
+  const cluster = await access();
+  if (recording.steps.some((step) => step.type === 'fault' && step.kind === 'api-fault')) {
+    const { enableApiFaults } = await import('../api-fault/enable.ts');
+    await enableApiFaults(cluster); // before the clock runs: it starts the API servers anew
+  }
+  const { writes, faults, skipped, differences, stillBroken, lateMs } = await replay(cluster, recording, {
     speed, skipUsers: skipUser === undefined ? [] : skipUser.split(','), onStep: (line) => process.stdout.write(`${line}\n`), signal: stopping.signal,
   });
   process.stdout.write(`${writes} writes and ${faults} faults replayed${skipped === 0 ? '' : `, ${skipped} writes skipped`}; ${(lateMs / 1000).toFixed(1)} s behind at most\n`);

@@ -19,7 +19,8 @@ export interface InjectedFault {
   readonly dropsAnswer?: boolean;
 }
 
-const DROPPED = new Error('the connection was cut on demand');
+/** Nobody hears it: the connection is gone. */
+const DROPPED = serviceUnavailable('the connection was cut on demand');
 /** Of a refusal for which the rule names none; seconds, upstream's for an overloaded server. */
 const DEFAULT_RETRY_SECONDS = 1;
 
@@ -45,7 +46,11 @@ export function misbehaveOnDemand(app: FastifyInstance, faults: ApiFaults, clock
     const { ruleIds, delayMs, end } = faults.decide(facts);
     if (ruleIds.length === 0) return;
     void reply.header(API_FAULT_HEADER, ruleIds.join(', '));
-    if (delayMs > 0) await clock.sleep(delayMs, request.api.abort.signal);
+    if (delayMs > 0) {
+      await clock.sleep(delayMs, request.api.abort.signal).catch(() => {
+        throw DROPPED; // by the client, meanwhile
+      });
+    }
     if (end) carryOut(end, ruleIds.at(-1) ?? '', facts, request);
   });
   app.addHook('onSend', (request, _reply, payload, done) => {
