@@ -101,7 +101,7 @@ class DrillRun {
     await this.#whole(api, WHOLE_BEFORE_MS, 'before the drill', signal);
     const broken = this.#options.isBesideOthers === true ? [] : new FaultStore(this.#cluster).list();
     if (broken.length > 0) throw new Error(`something is broken already: ${broken.map(({ text }) => text).join(', ')}; mend it with: kubreak heal`);
-    const times = clusterTimes(await api.timeFacts());
+    const times = clusterTimes(await retried(() => api.timeFacts(), signal));
     this.isFast = isFast(times);
     const masters = mastersOf(hosts).length;
     const lacking = lackingFor(this.#drill.requires ?? {}, {
@@ -219,7 +219,7 @@ class DrillRun {
 }
 
 /** What a cluster that is being broken does not answer is asked again. */
-async function retried(action: () => Promise<void>, signal?: AbortSignal, deadlineMs = WHOLE_BEFORE_MS): Promise<void> {
+async function retried<T>(action: () => Promise<T>, signal?: AbortSignal, deadlineMs = WHOLE_BEFORE_MS): Promise<T> {
   const untilMs = systemClock.nowMs() + deadlineMs;
   for (;;) {
     try {

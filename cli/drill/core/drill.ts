@@ -90,6 +90,7 @@ export type Step = ApplyStep | DeleteStep | CommandStep | FaultStep | HealStep |
 
 export interface Requirements {
   readonly masters?: number;
+  readonly 'max-masters'?: number;
   readonly workers?: number;
   readonly mode?: 'local' | 'compose';
   readonly root?: boolean;

@@ -47,7 +47,12 @@ export function parseDrill(text: string, timeNames: TimeNames): Parsed {
     return { line: Math.max(line, 1), column: Math.max(col, 1) };
   };
   if (document.errors.length > 0) return { problems: document.errors.slice(0, MAX_PROBLEMS).map(({ pos, message }) => ({ ...at(pos[0]), message })) };
-  const value: unknown = document.toJS();
+  let value: unknown;
+  try {
+    value = document.toJS();
+  } catch (error) {
+    return { problems: [{ line: 1, column: 1, message: error instanceof Error ? error.message : String(error) }] }; // aliases of nothing, or of too much
+  }
   const problem = (path: Path, message: string, ofKey = false): DrillProblem => ({ ...at(offsetOf(document, path, ofKey)), message });
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return { problems: [problem([], 'a drill is a mapping with name, title, description and steps')] };
   if (!validate(value)) return { problems: schemaProblems(validate.errors ?? [], value, problem) };

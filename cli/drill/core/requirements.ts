@@ -11,9 +11,10 @@ export interface ClusterFacts {
 }
 
 /** What is lacking, in the words that follow "needs"; undefined: nothing. */
-export function lackingFor({ masters = 1, workers = 0, mode, root, 'fast-failure-detection': fast }: Requirements, facts: ClusterFacts): string | undefined {
+export function lackingFor({ masters = 1, 'max-masters': maxMasters, workers = 0, mode, root, 'fast-failure-detection': fast }: Requirements, facts: ClusterFacts): string | undefined {
   const needs: string[] = [];
   if (facts.masters < masters) needs.push(`${masters} masters (there ${facts.masters === 1 ? 'is one' : `are ${facts.masters}`}: kubreak up --masters ${masters})`);
+  if (maxMasters !== undefined && facts.masters > maxMasters) needs.push(`${maxMasters === 1 ? 'a single master' : `at most ${maxMasters} masters`} (there are ${facts.masters})`);
   if (facts.workers < workers) needs.push(`${workers} workers (there are ${facts.workers})`);
   if (mode !== undefined && mode !== facts.mode) needs.push(mode === 'local' ? 'a local cluster (kubreak up)' : 'a cluster in containers (docker compose up, kubreak --compose)');
   if (root === true && !facts.isRoot) needs.push('a cluster of root');
