@@ -50,7 +50,8 @@ export async function replay(cluster: ClusterAccess, recording: Recording, optio
 const METHODS: Readonly<Record<string, HttpMethod>> = { create: 'POST', update: 'PUT', patch: 'PATCH', delete: 'DELETE', deletecollection: 'DELETE' };
 const UID = /"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"/g;
 
-class Player {
+/** `clientFor`: somebody who may do everything, by the name of the program that wrote. */
+export class Player {
   readonly #cluster: ClusterAccess;
   readonly #clientFor: (userAgent: string | undefined) => ApiClient;
   readonly #options: ReplayOptions;
