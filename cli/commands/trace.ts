@@ -8,6 +8,7 @@ interface TraceOptions {
   readonly namespace: string;
   readonly output: 'text' | 'json';
   readonly events?: boolean;
+  readonly otlp?: boolean;
 }
 
 const DEFAULT_COLUMNS = 100;
@@ -19,6 +20,7 @@ export function addTraceCommand(program: Command, accessOf: (command: Command) =
     .option('-n, --namespace <namespace>', 'where it is', 'default')
     .addOption(new Option('-o, --output <form>', 'a timeline, or all of it for programs').choices(['text', 'json']).default('text'))
     .option('--events', 'with the Events that were written about it')
+    .option('--otlp', 'send its spans to the collector of OTEL_EXPORTER_OTLP_ENDPOINT (http://localhost:4318) instead')
     .action(async (argument: string, options: TraceOptions, command: Command) => {
       const [{ allKinds }, { subjectNamed }, { readSpans }, { tellStory }, { waterfall }] = await Promise.all([
         import('#lib/kinds/registry.ts'), import('../trace/kind-names.ts'), import('../trace/read-spans.ts'), import('../trace/story.ts'), import('../trace/waterfall.ts'),
@@ -31,6 +33,14 @@ export function addTraceCommand(program: Command, accessOf: (command: Command) =
       const hostOf = (address: string): string | undefined => addresses.get(address) ?? (address === GATEWAY || address.startsWith('127.') || address.endsWith('.1') ? 'machine' : undefined);
       const story = tellStory(spans, subject, { withEvents: options.events === true, hostOf });
       if (!story) throw new UserError(`nothing is told of ${argument}${subject.namespace === undefined ? '' : ` in namespace ${subject.namespace}`}: it never was, or too long ago`);
+      if (options.otlp === true) {
+        const { exportSpans } = await import('../trace/export-spans.ts');
+        const traces = new Set(story.steps.map(({ traceId }) => traceId));
+        const own = spans.filter(({ traceId }) => traces.has(traceId));
+        const url = await exportSpans(own, process.env);
+        process.stdout.write(`sent ${own.length} spans of ${traces.size} traces to ${url}\n`);
+        return;
+      }
       process.stdout.write(options.output === 'json' ? `${JSON.stringify(story, undefined, 2)}\n` : waterfall(story, { columns: process.stdout.columns ?? DEFAULT_COLUMNS, color: process.stdout.isTTY === true && process.env['NO_COLOR'] === undefined }));
     });
 }

@@ -12,7 +12,7 @@ class Recorder {
   #next = 0;
   #version = 100;
 
-  span(host: string, service: string, name: string, [startMs, endMs]: readonly [number, number], { parent, kind = 'internal', links = [], error, ...attributes }: { parent?: TraceSpan; kind?: TraceSpan['kind']; links?: string[]; error?: string } & Record<string, SpanValue | TraceSpan | undefined> = {}): TraceSpan {
+  span(host: string, service: string, name: string, [startMs, endMs]: readonly [number, number], { parent, kind = 'internal', links = [], error, ...attributes }: { parent?: TraceSpan; kind?: TraceSpan['kind']; links?: TraceSpan['links']; error?: string } & Record<string, SpanValue | TraceSpan | undefined> = {}): TraceSpan {
     this.#next += 1;
     const span: TraceSpan = {
       host, service, name, kind, spanId: `s${this.#next}`, traceId: parent?.traceId ?? `t${this.#next}`, parentSpanId: parent?.spanId, startMs, endMs,

@@ -307,7 +307,7 @@ class Teller {
     const isRequest = act.kind === 'server' && act.service === 'kube-apiserver';
     const step = this.#stepOf(act, writes);
     const version = text(act.attributes[attribute.versionRead]);
-    const linked = act.links.map((id) => this.#index.byId(id)).find((span) => span !== undefined);
+    const linked = act.links.map(({ spanId }) => this.#index.byId(spanId)).find((span) => span !== undefined);
     const head: Step = {
       ...timesOf(act), host: isRequest ? this.#hostOfClient(act) : act.host, component: isRequest ? clientName(act) : act.service, depth: 0, step,
       what: isRequest ? `as ${text(act.attributes[attribute.userName])}` : this.#describe(act), error: isRequest ? undefined : act.error,

@@ -16,7 +16,7 @@ export interface TraceSpan {
   readonly startMs: number;
   readonly endMs: number;
   readonly attributes: Readonly<Record<string, SpanValue>>;
-  readonly links: readonly string[];
+  readonly links: readonly { readonly traceId: string; readonly spanId: string }[];
   /** Why it failed. */
   readonly error: string | undefined;
 }
@@ -39,7 +39,7 @@ function spanOf(span: OtlpSpan, host: string, service: string): TraceSpan {
     host, service, name: span.name, kind: span.kind === 2 ? 'server' : span.kind === 3 ? 'client' : 'internal',
     traceId: span.traceId, spanId: span.spanId, parentSpanId: span.parentSpanId === '' ? undefined : span.parentSpanId,
     startMs: msOf(span.startTimeUnixNano), endMs: msOf(span.endTimeUnixNano), attributes: attributesOf(span.attributes),
-    links: (span.links ?? []).map(({ spanId }) => spanId), error: span.status?.code === 2 ? span.status.message ?? 'failed' : undefined,
+    links: (span.links ?? []).map(({ traceId, spanId }) => ({ traceId, spanId })), error: span.status?.code === 2 ? span.status.message ?? 'failed' : undefined,
   };
 }
 
