@@ -18,8 +18,15 @@ export interface ListedItems {
 
 export type WriteResult =
   | { readonly succeeded: true; readonly revision: number }
-  /** The key was not as expected; `current` is how it is (absent when there is none). */
-  | { readonly succeeded: false; readonly revision: number; readonly current?: StoredItem };
+  /** The key was not as expected; `current` is how it is (absent when there is none). `guardRevision`: the key was, but not the guard. */
+  | { readonly succeeded: false; readonly revision: number; readonly current?: StoredItem; readonly guardRevision?: number };
+
+/** A key that changes with all writes of one sort: whoever writes has to know of the last one. */
+export interface Guard {
+  readonly key: string;
+  /** Of the last write that is known; 0: of none. */
+  readonly expectedRevision: number;
+}
 
 export interface StorageEvent {
   readonly key: string;
@@ -64,10 +71,10 @@ export interface Storage {
   get(key: string): Promise<{ readonly item?: StoredItem; readonly revision: number }>;
   /** Keys with `prefix`, from `startKey` on, in key order. `limit` 0: all. */
   list(prefix: string, options?: { startKey?: string; limit?: number; revision?: number; countOnly?: boolean }): Promise<ListedItems>;
-  create(key: string, value: Uint8Array, options?: { timeToLiveSeconds?: number }): Promise<WriteResult>;
+  create(key: string, value: Uint8Array, options?: { timeToLiveSeconds?: number; guard?: Guard }): Promise<WriteResult>;
   /** All at one revision, or none when one of the keys is there. At most `MAX_CREATED_AT_ONCE`. */
   createAll(items: readonly { readonly key: string; readonly value: Uint8Array }[]): Promise<WriteResult>;
-  update(key: string, value: Uint8Array, options: { expectedRevision: number; timeToLiveSeconds?: number }): Promise<WriteResult>;
+  update(key: string, value: Uint8Array, options: { expectedRevision: number; timeToLiveSeconds?: number; guard?: Guard }): Promise<WriteResult>;
   delete(key: string, options: { expectedRevision: number }): Promise<WriteResult>;
   /** Settles when the watch has ended: rejects with RevisionCompactedError or StorageError, resolves when `signal` aborts. */
   watch(options: WatchOptions): Promise<void>;

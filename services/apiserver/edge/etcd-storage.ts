@@ -6,7 +6,7 @@ import { EtcdError, isCompacted, isFutureRevision, isLeaseNotFound, isUnavailabl
 import type { KeyValue } from '#lib/etcd-api/messages.ts';
 import type { EtcdWatch } from '#lib/etcd-api/watch.ts';
 import {
-  FutureRevisionError, RevisionCompactedError, StorageError, type ListedItems, type Storage, type StoredItem, type WatchOptions, type WriteResult,
+  FutureRevisionError, RevisionCompactedError, StorageError, type Guard, type ListedItems, type Storage, type StoredItem, type WatchOptions, type WriteResult,
 } from '../core/storage.ts';
 
 /** Objects that expire share a lease until it holds so many. */
@@ -86,17 +86,19 @@ export function openEtcdStorage({ endpoints, caFile, certFile, keyFile, leaseReu
     return id;
   }
 
-  async function put(key: string, value: Uint8Array, options: { expectedRevision: number; timeToLiveSeconds?: number | undefined; onFailureRead: boolean }): Promise<WriteResult> {
+  async function put(key: string, value: Uint8Array, options: { expectedRevision: number; timeToLiveSeconds?: number | undefined; onFailureRead: boolean; guard?: Guard | undefined }): Promise<WriteResult> {
+    const { guard } = options;
     const attempt = async (): Promise<WriteResult> => {
       const lease = options.timeToLiveSeconds === undefined ? undefined : await leaseFor(options.timeToLiveSeconds);
       const result = await client.txn({
-        compare: [{ result: 'EQUAL', target: 'MOD', key, modRevision: options.expectedRevision }],
-        success: [{ requestPut: { key, value, ...(lease === undefined ? {} : { lease }) } }],
-        failure: options.onFailureRead ? [{ requestRange: { key } }] : [],
+        compare: [{ result: 'EQUAL', target: 'MOD', key, modRevision: options.expectedRevision }, ...(guard ? [{ result: 'EQUAL', target: 'MOD', key: guard.key, modRevision: guard.expectedRevision } as const] : [])],
+        success: [{ requestPut: { key, value, ...(lease === undefined ? {} : { lease }) } }, ...(guard ? [{ requestPut: { key: guard.key, value: key } }] : [])],
+        failure: [...(options.onFailureRead || guard ? [{ requestRange: { key } }] : []), ...(guard ? [{ requestRange: { key: guard.key } }] : [])],
       });
       const revision = result.header?.revision ?? 0;
       if (result.succeeded) return { succeeded: true, revision };
       const current = result.responses[0]?.responseRange?.kvs[0];
+      if (guard && (current?.modRevision ?? 0) === options.expectedRevision) return { succeeded: false, revision, guardRevision: result.responses[1]?.responseRange?.kvs[0]?.modRevision ?? 0 };
       return { succeeded: false, revision, ...(current ? { current: toItem(current) } : {}) };
     };
     return call(options.onFailureRead ? 'update' : 'create', key, async () => {
@@ -120,14 +122,14 @@ export function openEtcdStorage({ endpoints, caFile, certFile, keyFile, leaseReu
       const result = await client.range({ key: startKey, rangeEnd: prefixEnd(prefix), limit, revision, countOnly });
       return { items: result.kvs.map(toItem), revision: revision === 0 ? result.header?.revision ?? 0 : revision, more: result.more, count: result.count };
     }),
-    create: (key, value, options = {}) => put(key, value, { expectedRevision: 0, timeToLiveSeconds: options.timeToLiveSeconds, onFailureRead: false }),
+    create: (key, value, options = {}) => put(key, value, { expectedRevision: 0, timeToLiveSeconds: options.timeToLiveSeconds, onFailureRead: false, guard: options.guard }),
     createAll: (items) => call('create', items[0]?.key ?? '', async (): Promise<WriteResult> => {
       const result = await client.txn({
         compare: items.map(({ key }) => ({ result: 'EQUAL', target: 'MOD', key, modRevision: 0 })), success: items.map(({ key, value }) => ({ requestPut: { key, value } })), failure: [],
       });
       return { succeeded: result.succeeded, revision: result.header?.revision ?? 0 };
     }),
-    update: (key, value, { expectedRevision, timeToLiveSeconds }) => put(key, value, { expectedRevision, timeToLiveSeconds, onFailureRead: true }),
+    update: (key, value, { expectedRevision, timeToLiveSeconds, guard }) => put(key, value, { expectedRevision, timeToLiveSeconds, onFailureRead: true, guard }),
     delete: (key, { expectedRevision }) => call('delete', key, async (): Promise<WriteResult> => {
       const result = await client.txn({
         compare: [{ result: 'EQUAL', target: 'MOD', key, modRevision: expectedRevision }],

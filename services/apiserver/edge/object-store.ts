@@ -13,7 +13,7 @@ import { isUnchanged, trackUpdate, type FieldWrite } from '../core/apply/managed
 import { encodeStored, keyOf, keyPrefix, storedKind } from '../core/codec.ts';
 import { checkDeletePreconditions, planDelete, shouldDeleteAfterUpdate } from '../core/lifecycle/delete.ts';
 import { mainRules, prepareCreate, prepareUpdate, type UpdateRules } from '../core/lifecycle/write.ts';
-import { MAX_CREATED_AT_ONCE, type Storage } from '../core/storage.ts';
+import { MAX_CREATED_AT_ONCE, type Guard, type Storage, type WriteResult } from '../core/storage.ts';
 import { CacheEntry, type WatchCache } from '../core/watch-cache.ts';
 import { inWriteSpan } from './spans.ts';
 
@@ -33,10 +33,22 @@ export interface WriteContext {
   readonly warn: (text: string) => void;
 }
 
+export interface Reservation {
+  /** Gives back what was reserved. */
+  readonly release: () => void;
+  /** Something was: the write has to know of all that other servers have reserved. */
+  readonly guard?: {
+    readonly key: string;
+    /** As far as the cache knows nobody else has the same. */
+    readonly isExclusive: () => boolean;
+  };
+}
+
 /** What a kind reserves outside the object itself, such as addresses of a Service. */
 export interface ReservationHook {
-  /** After admission, before validation. May change `next`. The returned function gives back what was reserved. */
-  readonly reserve: (kind: AnyKind, next: KubernetesObject, previous: KubernetesObject | undefined, dryRun: boolean) => (() => void) | undefined;
+  readonly appliesTo: (kind: AnyKind) => boolean;
+  /** After admission, before validation. May change `next`. */
+  readonly reserve: (kind: AnyKind, next: KubernetesObject, previous: KubernetesObject | undefined, dryRun: boolean) => Reservation | undefined;
   /** The write has happened; `next` is absent when the object is gone. */
   readonly settle: (kind: AnyKind, next: KubernetesObject | undefined, previous: KubernetesObject | undefined) => void;
 }
@@ -103,6 +115,9 @@ interface Target {
 export class ObjectStore {
   readonly #options: ObjectStoreOptions;
   readonly #versions = new Map<string, readonly AnyKind[]>();
+  /** Of guards, by key: the last write that the cache knows of. */
+  readonly #guardRevisions = new Map<string, number>();
+  #guardedWrite: Promise<unknown> = Promise.resolve();
 
   constructor(options: ObjectStoreOptions) {
     this.#options = options;
@@ -135,9 +150,38 @@ export class ObjectStore {
     return kind.storedAs ? kind.storedAs.toStored(object) : object;
   }
 
-  #reserve(kind: AnyKind, next: KubernetesObject, previous: KubernetesObject | undefined, dryRun: boolean): () => void {
-    const releases = (this.#options.reservations ?? []).map((hook) => hook.reserve(kind, next, previous, dryRun));
-    return () => releases.forEach((release) => release?.());
+  #reserve(kind: AnyKind, next: KubernetesObject, previous: KubernetesObject | undefined, dryRun: boolean): Reservation {
+    const hook = this.#hookOf(kind);
+    return hook?.reserve(kind, next, previous, dryRun) ?? NOTHING_RESERVED;
+  }
+
+  #hookOf(kind: AnyKind): ReservationHook | undefined {
+    return this.#options.reservations?.find(({ appliesTo }) => appliesTo(kind));
+  }
+
+  /**
+   * Writes what reserves something, one write after the other. 'taken': another server was first to reserve the same. When it has
+   * reserved anything that the cache does not show yet, that is waited for.
+   */
+  #guarded({ guard }: Reservation, write: (guard?: Guard) => Promise<WriteResult>): Promise<WriteResult | 'taken'> {
+    if (guard === undefined) return write();
+    const run = async (): Promise<WriteResult | 'taken'> => {
+      for (let round = 0; round < MAX_UPDATE_ROUNDS; round += 1) {
+        if (!guard.isExclusive()) return 'taken';
+        const result = await write({ key: guard.key, expectedRevision: this.#guardRevisions.get(guard.key) ?? 0 });
+        if (result.succeeded) this.#guardRevisions.set(guard.key, result.revision);
+        else if (result.guardRevision !== undefined) {
+          await this.#options.cache.waitFor(result.guardRevision, AbortSignal.timeout(CACHE_WAIT_MS));
+          this.#guardRevisions.set(guard.key, result.guardRevision);
+          continue;
+        }
+        return result;
+      }
+      return 'taken';
+    };
+    const written = this.#guardedWrite.then(run, run);
+    this.#guardedWrite = written.catch(() => undefined);
+    return written;
   }
 
   #settle(kind: AnyKind, next: KubernetesObject | undefined, previous: KubernetesObject | undefined): void {
@@ -151,9 +195,10 @@ export class ObjectStore {
     const attributes = attributesOf('CREATE', { kind, subresource: '', namespace, name: object.metadata.name ?? '', object }, context);
     await admission.admit(attributes);
     const generates = !object.metadata.name && Boolean(object.metadata.generateName);
+    const mayRepeat = generates || this.#hookOf(kind) !== undefined;
     for (let attempt = 1; ; attempt += 1) {
-      const candidate = generates ? structuredClone(object) : object;
-      const release = this.#reserve(kind, candidate, undefined, context.dryRun);
+      const candidate = mayRepeat ? structuredClone(object) : object;
+      const reservation = this.#reserve(kind, candidate, undefined, context.dryRun);
       try {
         prepareCreate(kind, candidate, { namespace, nowMs: clock.nowMs(), uid: randomUUID(), suffix: randomSuffix(random, 5) });
         await admission.validate({ ...attributes, object: candidate });
@@ -165,19 +210,21 @@ export class ObjectStore {
           if ((await storage.get(key)).item) throw alreadyExists(kind, name);
           return new CacheEntry(key, 0, candidate);
         }
-        const result = await inWriteSpan({ name: 'Create etcd3', kind, next: candidate, previous: undefined }, () => storage.create(key, encodeStored(stored), this.#ttl(storedKind(kind))));
-        if (result.succeeded) {
+        const result = await this.#guarded(reservation, (guard) => inWriteSpan({ name: 'Create etcd3', kind, next: candidate, previous: undefined },
+          () => storage.create(key, encodeStored(stored), { ...this.#ttl(storedKind(kind)), ...(guard ? { guard } : {}) })));
+        if (result !== 'taken' && result.succeeded) {
           this.#settle(kind, candidate, undefined);
           stored.metadata.resourceVersion = String(result.revision);
           return new CacheEntry(key, result.revision, stored).as(kind);
         }
-        if (!generates) throw alreadyExists(kind, name);
-        if (attempt === MAX_NAME_ATTEMPTS) throw nameNotUnique(kind, name);
+        if (result !== 'taken' && !generates) throw alreadyExists(kind, name);
+        if (result !== 'taken' && attempt >= MAX_NAME_ATTEMPTS) throw nameNotUnique(kind, name);
+        if (attempt === MAX_UPDATE_ROUNDS) throw overtaken(kind, 'create');
       } catch (error) {
-        release();
+        reservation.release();
         throw error;
       }
-      release();
+      reservation.release();
     }
   }
 
@@ -255,7 +302,7 @@ export class ObjectStore {
       if (latest?.revision === current?.revision) return settle();
       [current, isFresh] = [latest, true];
     }
-    throw failure(500, 'ServerTimeout', `The ${operation} operation against ${qualifiedResource(kind)} could not be completed at this time, please try again.`);
+    throw overtaken(kind, operation);
   }
 
   /** Throws NotFound, Conflict, Invalid and whatever admission and `change` say. */
@@ -293,7 +340,7 @@ export class ObjectStore {
     if (ownership === 'tracked') trackUpdate(view, next, this.fieldWrite(kind, subresource, context));
     const attributes = attributesOf('UPDATE', { kind, subresource, namespace, name, object: next, previous: view }, context);
     await admission.admit(attributes);
-    const release = this.#reserve(kind, next, view, context.dryRun);
+    const reservation = this.#reserve(kind, next, view, context.dryRun);
     let isSettled = false;
     try {
       prepareUpdate(kind, next, view, rules);
@@ -311,15 +358,16 @@ export class ObjectStore {
       if (isUnchanged(next, view, sameContent)) return { answer: { entry: base.as(kind), created: false }, isUnwritten: !context.dryRun };
       if (context.dryRun) return updated;
       const stored = this.#stored(kind, next);
-      const result = await inWriteSpan({ name: 'GuaranteedUpdate etcd3', kind, next, previous: view },
-        () => storage.update(key, encodeStored(stored), { expectedRevision: base.revision, ...this.#ttl(storedKind(kind)) }));
+      const result = await this.#guarded(reservation, (guard) => inWriteSpan({ name: 'GuaranteedUpdate etcd3', kind, next, previous: view },
+        () => storage.update(key, encodeStored(stored), { expectedRevision: base.revision, ...this.#ttl(storedKind(kind)), ...(guard ? { guard } : {}) })));
+      if (result === 'taken') return { overtakenBy: base };
       if (!result.succeeded) return { overtakenBy: this.#current(kind, result.current) };
       isSettled = true;
       this.#settle(kind, next, view);
       stored.metadata.resourceVersion = String(result.revision);
       return { answer: { entry: new CacheEntry(key, result.revision, stored).as(kind), created: false } };
     } finally {
-      if (!isSettled) release();
+      if (!isSettled) reservation.release();
     }
   }
 
@@ -361,6 +409,11 @@ export class ObjectStore {
 function attributesOf(operation: AdmissionOperation, what: Omit<AdmissionAttributes, 'operation' | 'user' | 'dryRun' | 'warn'>, { user, dryRun, warn }: WriteContext): AdmissionAttributes {
   return { operation, ...what, user, dryRun, warn };
 }
+
+const NOTHING_RESERVED: Reservation = { release: () => undefined };
+
+const overtaken = (kind: AnyKind, operation: 'create' | 'update' | 'delete'): StatusError =>
+  failure(500, 'ServerTimeout', `The ${operation} operation against ${qualifiedResource(kind)} could not be completed at this time, please try again.`);
 
 function nameNotUnique(kind: AnyKind, name: string): StatusError {
   const { status } = alreadyExists(kind, name);

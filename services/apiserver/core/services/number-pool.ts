@@ -34,6 +34,9 @@ export class NumberPool {
   isUsed(number: number): boolean {
     return this.#used.has(number);
   }
+  holders(number: number): number {
+    return this.#used.get(number) ?? 0;
+  }
   take(number: number): void {
     this.#used.set(number, (this.#used.get(number) ?? 0) + 1);
   }

@@ -5,6 +5,9 @@ import type { Service } from '#lib/kinds/types/core-v1.ts';
 import type { ObjectReader } from '../object-reader.ts';
 import { holdingsOf, type ServiceNetworking } from './service-networking.ts';
 
+/** Changes with every write that takes an address or a port, so that two API servers do not take the same. */
+const GUARD_KEY = '/registry/ranges/services';
+
 const isService = (kind: AnyKind): boolean => kind.group === '' && kind.kind === 'Service';
 
 /**
@@ -26,6 +29,7 @@ export function serviceReservations(networking: ServiceNetworking, objects: Obje
     pending.delete(keyOf(object));
   });
   return {
+    appliesTo: isService,
     reserve: (kind: AnyKind, next: KubernetesObject, previous: KubernetesObject | undefined, dryRun: boolean) => {
       if (!isService(kind)) return undefined;
       const taken = networking.allocate(next as Service, previous as Service | undefined);
@@ -38,8 +42,9 @@ export function serviceReservations(networking: ServiceNetworking, objects: Obje
         release();
         return undefined;
       }
-      if (taken.addresses.length + taken.ports.length > 0) releases.set(next, release);
-      return release;
+      if (taken.addresses.length + taken.ports.length === 0) return { release };
+      releases.set(next, release);
+      return { release, guard: { key: GUARD_KEY, isExclusive: () => networking.isExclusive(taken) } };
     },
     settle: (kind: AnyKind, next: KubernetesObject | undefined) => {
       const release = next && isService(kind) ? releases.get(next) : undefined;

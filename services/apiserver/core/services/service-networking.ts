@@ -76,6 +76,11 @@ export class ServiceNetworking {
     ports.forEach((one) => this.#ports.release(one));
   }
 
+  /** Nobody else holds any of them. */
+  isExclusive({ addresses, ports }: Holdings): boolean {
+    return addresses.every((one) => this.#addresses.holders(one) <= 1) && ports.every((one) => this.#ports.holders(one) <= 1);
+  }
+
   /**
    * Completes `next` and holds what it needs beyond what `previous` has. Returns what was newly taken. With `dryRun`
    * nothing stays taken. Throws Invalid.

@@ -1,5 +1,5 @@
 // Storage in memory with etcd's revisions, for tests of what stands upon it.
-import { FutureRevisionError, RevisionCompactedError, type Storage, type StorageEvent, type StoredItem, type WatchOptions } from '../storage.ts';
+import { FutureRevisionError, RevisionCompactedError, type Guard, type Storage, type StorageEvent, type StoredItem, type WatchOptions, type WriteResult } from '../storage.ts';
 
 export class MemoryStorage implements Storage {
   revision = 1;
@@ -7,6 +7,7 @@ export class MemoryStorage implements Storage {
   readonly history: StorageEvent[] = [];
   readonly #watches = new Set<WatchOptions>();
   readonly #current = new Map<string, StoredItem>();
+  readonly #guards = new Map<string, number>();
 
   #stateAt(revision: number): Map<string, StoredItem> {
     if (revision === this.revision) return this.#current;
@@ -39,9 +40,9 @@ export class MemoryStorage implements Storage {
     const items = limit === 0 ? all : all.slice(0, limit);
     return { items, revision: at, more: items.length < all.length, count: all.length };
   }
-  async create(key: string, value: Uint8Array) {
+  async create(key: string, value: Uint8Array, { guard }: { guard?: Guard } = {}) {
     if (this.#stateAt(this.revision).has(key)) return { succeeded: false as const, revision: this.revision };
-    return { succeeded: true as const, revision: this.#commit(key, value) };
+    return this.#guarded(guard, () => this.#commit(key, value));
   }
   async createAll(items: readonly { readonly key: string; readonly value: Uint8Array }[]) {
     if (items.some(({ key }) => this.#current.has(key))) return { succeeded: false as const, revision: this.revision };
@@ -52,16 +53,24 @@ export class MemoryStorage implements Storage {
     for (const watch of this.#watches) watch.onEvents(events.filter(({ key }) => key.startsWith(watch.prefix)), this.revision);
     return { succeeded: true as const, revision: this.revision };
   }
-  async update(key: string, value: Uint8Array, { expectedRevision }: { expectedRevision: number }) {
-    return this.#conditionally(key, expectedRevision, () => this.#commit(key, value));
+  async update(key: string, value: Uint8Array, { expectedRevision, guard }: { expectedRevision: number; guard?: Guard }) {
+    return this.#conditionally(key, expectedRevision, () => this.#guarded(guard, () => this.#commit(key, value)));
   }
   async delete(key: string, { expectedRevision }: { expectedRevision: number }) {
-    return this.#conditionally(key, expectedRevision, () => this.#commit(key));
+    return this.#conditionally(key, expectedRevision, () => ({ succeeded: true, revision: this.#commit(key) }));
   }
-  #conditionally(key: string, expectedRevision: number, commit: () => number) {
+  #conditionally(key: string, expectedRevision: number, commit: () => WriteResult): WriteResult {
     const current = this.#stateAt(this.revision).get(key);
-    if ((current?.modRevision ?? 0) !== expectedRevision) return { succeeded: false as const, revision: this.revision, ...(current ? { current } : {}) };
-    return { succeeded: true as const, revision: commit() };
+    if ((current?.modRevision ?? 0) !== expectedRevision) return { succeeded: false, revision: this.revision, ...(current ? { current } : {}) };
+    return commit();
+  }
+  /** The guard gets the revision of the write: etcd does both in one transaction. */
+  #guarded(guard: Guard | undefined, commit: () => number): WriteResult {
+    const guardRevision = guard === undefined ? 0 : this.#guards.get(guard.key) ?? 0;
+    if (guard !== undefined && guardRevision !== guard.expectedRevision) return { succeeded: false, revision: this.revision, guardRevision };
+    const revision = commit();
+    if (guard !== undefined) this.#guards.set(guard.key, revision);
+    return { succeeded: true, revision };
   }
   watch(options: WatchOptions): Promise<void> {
     if (options.fromRevision <= this.compacted) return Promise.reject(new RevisionCompactedError('compacted'));

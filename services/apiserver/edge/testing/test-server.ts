@@ -7,6 +7,7 @@ import { anyKind, type Kind, type KubernetesObject } from '#lib/kinds/define-kin
 import { namespaceKind } from '#lib/kinds/core/namespace.ts';
 import { serviceAccountKind } from '#lib/kinds/core/service-account.ts';
 import { allKinds } from '#lib/kinds/registry.ts';
+import { isAlreadyExists } from '#lib/machinery/status-error.ts';
 import type { AuthenticationRequest, Authorizer, User } from '../../core/access.ts';
 import type { Aggregator } from '../../aggregation/aggregator.ts';
 import { ApiFaults } from '../../core/faults/api-faults.ts';
@@ -33,6 +34,8 @@ import { servedKinds } from '../served-kinds.ts';
 const ADMIN: User = { name: 'admin', groups: ['system:masters', 'system:authenticated'] };
 
 export interface TestServerOptions {
+  /** That others use, too. */
+  readonly storage?: MemoryStorage;
   readonly extensions?: readonly ApiserverExtension[];
   /** Default: everybody is an admin. `x-test-user: system:node:n1` is that node. */
   readonly authenticate?: (request: AuthenticationRequest) => User | undefined;
@@ -62,7 +65,7 @@ export interface Json {
 
 export async function startTestServer(options: TestServerOptions = {}) {
   const kinds = servedKinds(allKinds);
-  const storage = new MemoryStorage();
+  const storage = options.storage ?? new MemoryStorage();
   const stop = new AbortController();
   const random = seededRandom(7);
   const clock = systemClock;
@@ -92,8 +95,11 @@ export async function startTestServer(options: TestServerOptions = {}) {
   });
   const feeding = feedCache({ storage, cache, clock, log, signal: stop.signal });
   await cache.waitFor(1, stop.signal);
-  await store.create(anyKind(namespaceKind), '', namespaceObject('default'), asServer);
-  await store.create(anyKind(serviceAccountKind), 'default', { metadata: { name: 'default' } } as KubernetesObject, asServer);
+  const unlessThere = (error: unknown): void => {
+    if (!isAlreadyExists(error)) throw error;
+  };
+  await store.create(anyKind(namespaceKind), '', namespaceObject('default'), asServer).catch(unlessThere);
+  await store.create(anyKind(serviceAccountKind), 'default', { metadata: { name: 'default' } } as KubernetesObject, asServer).catch(unlessThere);
   customResources.start(store, stop.signal);
   await app.ready();
 
