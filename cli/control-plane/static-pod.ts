@@ -9,8 +9,8 @@ import { UserError } from '../user-error.ts';
 
 const MANIFEST = '/etc/kubernetes/manifests/kube-apiserver.yaml';
 /** For the kubelet to see the change, the old process to end and the new one to be ready; milliseconds. */
-const RESTART_DEADLINE_MS = 90_000;
-const POLL_MS = 200;
+const RESTART_DEADLINE_MS = 180_000;
+const POLL_MS = 400;
 
 export interface HostMount {
   readonly name: string;

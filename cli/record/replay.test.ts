@@ -71,6 +71,8 @@ test('creations, replacements, patches of each kind and deletions come out the s
   const patch = (type: string, body: unknown, query = '') => recorded.request('PATCH', `${NS}/configmaps/${name}${query}`, typeof body === 'string' ? body : JSON.stringify(body), { ...agent, 'content-type': `application/${type}` });
   await patch('merge-patch+json', { data: { merged: '1' } });
   await patch('json-patch+json', [{ op: 'add', path: '/data/json', value: '1' }]);
+  const { json: before } = await recorded.get(`${NS}/configmaps/${name}`);
+  await patch('json-patch+json', [{ op: 'add', path: '/data/sure', value: '1' }, { op: 'replace', path: '/metadata/resourceVersion', value: before['metadata']?.['resourceVersion'] }]);
   await patch('strategic-merge-patch+json', { metadata: { labels: { strategic: '1' } } });
   await patch('apply-patch+yaml', 'apiVersion: v1\nkind: ConfigMap\ndata: {applied: "1"}\n', '?fieldManager=me');
   await recorded.request('POST', `${NS}/configmaps`, { metadata: { name: 'short-lived' } }, agent);
@@ -81,9 +83,9 @@ test('creations, replacements, patches of each kind and deletions come out the s
 
   const { report, lines } = await replayed();
   assert.deepEqual(report.differences, []);
-  assert.deepEqual([report.writes, report.skipped], [9, 1], lines.join('\n'));
+  assert.deepEqual([report.writes, report.skipped], [10, 1], lines.join('\n'));
   const { json: here } = await other.get(`${NS}/configmaps/${name}`);
-  assert.deepEqual(here['data'] as unknown, { put: '1', merged: '1', json: '1', applied: '1' });
+  assert.deepEqual(here['data'] as unknown, { put: '1', merged: '1', json: '1', sure: '1', applied: '1' });
   assert.equal(here['metadata']?.['labels']?.['strategic'], '1');
   const { json: ownerHere } = await other.get(`${NS}/configmaps/owner`);
   assert.equal(here['metadata']?.['ownerReferences']?.[0 as unknown as string]?.['uid'], ownerHere['metadata']?.['uid'], 'identities are those of the new cluster');

@@ -142,8 +142,14 @@ export class Player {
   async #bodyOf({ verb, uri, body, name }: RecordedWrite, api: ApiClient): Promise<unknown> {
     if (body === undefined) return undefined;
     const text = JSON.stringify(body).replace(UID, (uid) => this.#uids.get(uid) ?? uid);
-    const copy = JSON.parse(text) as { metadata?: { name?: string; generateName?: string; resourceVersion?: string; uid?: string } } | unknown[];
-    if (Array.isArray(copy) || !copy.metadata) return copy;
+    const copy = JSON.parse(text) as { metadata?: { name?: string; generateName?: string; resourceVersion?: string; uid?: string } } | { readonly path?: unknown; value?: unknown }[];
+    if (Array.isArray(copy)) {
+      // kubectl's patch that takes over the fields of client-side apply insists on a version.
+      const operation = copy.find(({ path, value }) => path === '/metadata/resourceVersion' && value !== undefined);
+      if (operation) operation.value = (await this.#current(uri, api)).resourceVersion;
+      return copy;
+    }
+    if (!copy.metadata) return copy;
     const { metadata } = copy;
     if (verb === 'create' && metadata.generateName !== undefined && name !== undefined) {
       metadata.name = name; // what comes later says this name
@@ -151,11 +157,16 @@ export class Player {
     }
     if (metadata.resourceVersion !== undefined && verb !== 'create') {
       // It was the newest one when the write was taken; here that is another.
-      const current = await api.request<{ readonly metadata?: { readonly resourceVersion?: string; readonly uid?: string } }>('GET', (uri.split('?')[0] ?? '').replace(/\/(status|finalize)$/, ''), undefined, { signal: this.#options.signal });
-      if (current.metadata?.resourceVersion !== undefined) metadata.resourceVersion = current.metadata.resourceVersion;
-      if (metadata.uid !== undefined && current.metadata?.uid !== undefined) metadata.uid = current.metadata.uid;
+      const { resourceVersion, uid } = await this.#current(uri, api);
+      metadata.resourceVersion = resourceVersion;
+      if (metadata.uid !== undefined) metadata.uid = uid;
     }
     return copy;
+  }
+
+  async #current(uri: string, api: ApiClient): Promise<{ readonly resourceVersion: string; readonly uid: string }> {
+    const path = (uri.split('?')[0] ?? '').replace(/\/(status|finalize|scale)$/, '');
+    return (await api.request<{ readonly metadata: { readonly resourceVersion: string; readonly uid: string } }>('GET', path, undefined, { signal: this.#options.signal })).metadata;
   }
 }
 
