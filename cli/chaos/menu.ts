@@ -45,7 +45,9 @@ function conversation(random: Random, world: World): string[] {
   const possible = CONVERSATIONS.filter(([from, to]) => from !== to ? instances(from).length > 0 && instances(to).length > 0 : instances(from).length > 1);
   const [from, to] = pick(random, possible);
   const client = pick(random, instances(from));
-  return [client, pick(random, instances(to).filter((name) => name !== client))];
+  const servers = instances(to).filter((name) => name !== client);
+  // Of several API servers each host's balancer chooses one: who is cut off, is cut off from all.
+  return [client, to === 'apiserver' && servers.length > 1 ? to : pick(random, servers)];
 }
 
 /** A full disk of a node is left out: the node keeps its DiskPressure for five minutes afterwards, and its pods away. */

@@ -3,6 +3,12 @@ import { test } from 'node:test';
 import { seededRandom } from '#lib/environment/random.ts';
 import { HOSTS, hostsWith } from '../cluster-layout.ts';
 import { processesOf } from './breakable.ts';
+import { parseClock } from '../faults/clock.ts';
+import { parseDisk } from '../faults/disk.ts';
+import { parseLimit } from '../faults/limits.ts';
+import { parseSlowness } from '../faults/network/netem.ts';
+import { sidesOf } from '../faults/network/partition.ts';
+import { parseSelector } from '../faults/selector.ts';
 import { MENU } from './menu.ts';
 import { planFault } from './soak-plan.ts';
 
@@ -37,4 +43,22 @@ test('most faults are short, some last until nodes are given up', () => {
   const lasting = plan(2, 1_000).flatMap(({ forMs }) => forMs ?? []);
   const long = lasting.filter((forMs) => forMs >= 60_000).length / lasting.length;
   assert.ok(long > 0.03 && long < 0.12, String(long));
+});
+
+test('what is planned are words that the faults understand', () => {
+  for (const hosts of [HOSTS, hostsWith(2, 3)]) {
+    for (const { name, words } of plan(4, 2_000, { processes: processesOf(hosts), hosts: hosts.map((host) => host.name) })) {
+      const { args } = words;
+      switch (name) {
+        case 'kill': case 'stop': case 'pause': parseSelector({ hosts }, args[0] ?? ''); break;
+        case 'disk': parseDisk(hosts, words); break;
+        case 'clock': parseClock(words); break;
+        case 'cpu': case 'memory': parseLimit(words, name); break;
+        case 'netem': parseSlowness(words); break;
+        case 'partition': sidesOf({ hosts }, args[0] ?? '', args[1] ?? ''); break;
+        case 'reboot': case 'poweroff': case 'isolate': case 'dns': assert.equal(args.length, name === 'dns' ? 0 : 1); break;
+        default: assert.fail(`${name} is not looked at here`);
+      }
+    }
+  }
 });

@@ -49,6 +49,8 @@ export interface SoakReport {
 
 /** Those that have no host of their own. */
 const MOVABLE = new Set(COMPONENTS.filter(({ hosts }) => hosts === 'any').map(({ name }) => name));
+/** Exit code of a command that makes no sense. */
+const NOT_UNDERSTOOD = 2;
 const HEAL_ATTEMPT_EVERY_MS = 2_000;
 const HEAL_DEADLINE_MS = 180_000;
 const POLL_MS = 250;
@@ -157,6 +159,7 @@ class Soak {
     } catch (error) {
       if (!(error instanceof UserError)) throw error;
       this.#log.push({ ...entry, refused: error.message });
+      if (error.exitCode === NOT_UNDERSTOOD) this.#problems.push(`chaos asks for what there is not: ${text}: ${error.message}`);
       print(`${text}: not made: ${error.message}`);
     }
   }
