@@ -12,7 +12,7 @@ const path = (name: string): string => fileURLToPath(new URL(name, import.meta.u
 
 function run(members: number, forMs: number, seed: number): Promise<{ code: number; lines: string[] }> {
   const options: Omit<RunOptions, 'print'> = {
-    seed, members, clients: 6, forMs, requestsPerSecond: 100, checkLimitMs: 60_000, program: [process.execPath, path('../../dist/etcd.js')],
+    seed, members, changes: false, clients: 6, forMs, requestsPerSecond: 100, checkLimitMs: 60_000, program: [process.execPath, path('../../dist/etcd.js')],
     flags: ['--watch-progress-notify-interval=1s', '--snapshot-count=200'], hasFailPoints: true, failPoints: 'walKeepUnsynced=return', faults: [], folder: mkdtempSync(join(tmpdir(), 'kubreak-linearizability-')),
   };
   const lines: string[] = [];

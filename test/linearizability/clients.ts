@@ -30,18 +30,24 @@ export class Roaming {
   member: number;
   private readonly connections: readonly Connection[];
   private readonly random: Random;
+  private readonly cluster: Cluster;
 
   constructor({ cluster, random }: DriveContext) {
+    this.cluster = cluster;
     this.connections = cluster.endpoints.map((endpoint) => new Connection(endpoint, cluster.clientFiles));
     this.random = random;
-    this.member = integerBelow(random, this.connections.length);
+    this.member = this.any();
   }
 
   get connection(): Connection {
     return this.connections[this.member] as Connection;
   }
   move(): void {
-    this.member = integerBelow(this.random, this.connections.length);
+    this.member = this.any();
+  }
+  private any(): number {
+    const { active } = this.cluster;
+    return active[integerBelow(this.random, active.length)] as number;
   }
   close(): void {
     for (const connection of this.connections) connection.close();

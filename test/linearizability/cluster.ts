@@ -5,12 +5,15 @@ import { appendFileSync, existsSync, mkdirSync, rmSync, writeFileSync } from 'no
 import { join } from 'node:path';
 import { kvService, maintenanceService } from '#lib/etcd-api/services.ts';
 import type { StatusResponse } from '#lib/etcd-api/messages.ts';
+import { CLOCK_FILE, clockVariables, faketimeLibrary } from '#lib/service/shifted-clock.ts';
 import { createCertificateAuthority, issueCertificate, type KeyAndCertificate } from '#lib/pki/certificate.ts';
 import { Connection, type ClientFiles } from './connection.ts';
 
 export interface ClusterOptions {
   readonly folder: string;
   readonly members: number;
+  /** Places for members that may be added. */
+  readonly spares: number;
   /** The program and its first arguments: ours, a changed copy of ours, or a real etcd. */
   readonly program: readonly string[];
   readonly flags: readonly string[];
@@ -24,13 +27,21 @@ const NETWORK = '10.99.0';
 const HERE = `${NETWORK}.254`;
 const FAIL_POINT_PORT = 2382;
 const START_DEADLINE_MS = 30_000;
+/** The clocks of members are set back, too. */
+const CERTIFICATES_BEFORE_MS = 24 * 3_600_000;
 const addressOf = (member: number): string => `${NETWORK}.${member + 1}`;
+const peerUrlOf = (member: number): string => `https://${addressOf(member)}:2380`;
+const namedPeer = (member: number): string => `m${member + 1}=${peerUrlOf(member)}`;
 
 interface Member {
   child: ChildProcess | undefined;
   incarnation: number;
   /** It was ended by us. */
   isStopping: boolean;
+  /** Belongs to the cluster, and may be asked and broken. */
+  isIn: boolean;
+  /** What it is told about the cluster that it belongs to. */
+  initialCluster: readonly string[];
 }
 
 export class Cluster {
@@ -40,27 +51,34 @@ export class Cluster {
   readonly unexpected: string[] = [];
   private readonly options: ClusterOptions;
   private readonly members: Member[];
+  private readonly broken = new Set<number>();
 
   private constructor(options: ClusterOptions) {
     this.options = options;
     const file = (name: string): string => join(options.folder, name);
     this.clientFiles = { caFile: file('ca.crt'), certFile: file('client.crt'), keyFile: file('client.key') };
-    this.endpoints = Array.from({ length: options.members }, (_, member) => `https://${addressOf(member)}:2379`);
-    this.members = this.endpoints.map(() => ({ child: undefined, incarnation: 0, isStopping: false }));
+    this.endpoints = Array.from({ length: options.members + options.spares }, (_, member) => `https://${addressOf(member)}:2379`);
+    const initialCluster = Array.from({ length: options.members }, (_, member) => namedPeer(member));
+    this.members = this.endpoints.map((_, member) => ({ child: undefined, incarnation: 0, isStopping: false, isIn: member < options.members, initialCluster: member < options.members ? initialCluster : [] }));
   }
 
   static async start(options: ClusterOptions): Promise<Cluster> {
     const cluster = new Cluster(options);
     mkdirSync(options.folder, { recursive: true });
-    await writeCertificates(options.folder, options.members);
-    makeNetwork(options.members);
-    cluster.members.forEach((_, member) => cluster.boot(member));
+    await writeCertificates(options.folder, cluster.members.length);
+    makeNetwork(cluster.members.length);
+    for (const member of cluster.active) cluster.boot(member);
     await cluster.healthy();
     return cluster;
   }
 
-  get size(): number {
-    return this.members.length;
+  /** Those that belong to the cluster now; not one that is just being exchanged. */
+  get active(): number[] {
+    return this.members.flatMap(({ isIn }, member) => (isIn ? [member] : []));
+  }
+  /** The clocks of members can be set. */
+  static get hasClocks(): boolean {
+    return faketimeLibrary() !== undefined;
   }
   incarnation(member: number): number {
     return (this.members[member] as Member).incarnation;
@@ -74,19 +92,71 @@ export class Cluster {
   dataOf(member: number): string {
     return join(this.options.folder, `m${member + 1}`);
   }
+  peerUrlOf(member: number): string {
+    return peerUrlOf(member);
+  }
+
+  /** A place for a member that may be added; undefined while one is there. */
+  get spare(): number | undefined {
+    const at = this.options.members;
+    return at < this.members.length && this.members[at]?.isIn === false ? at : undefined;
+  }
+
+  /** While `done` runs nothing else is to be done to them. */
+  async whileBroken(members: readonly number[], done: () => Promise<void>): Promise<void> {
+    for (const member of members) this.broken.add(member);
+    try {
+      await done();
+    } finally {
+      for (const member of members) this.broken.delete(member);
+    }
+  }
+  isBroken(member: number): boolean {
+    return this.broken.has(member);
+  }
+
+  /** From now on nobody asks it, and nothing else is done to it. */
+  takeOut(at: number): void {
+    (this.members[at] as Member).isIn = false;
+  }
+  /** Without what it had, as a member of those that are there: to be booted. */
+  renew(at: number): void {
+    const member = this.members[at] as Member;
+    rmSync(this.dataOf(at), { recursive: true, force: true });
+    member.initialCluster = [...this.active, at].sort((a, b) => a - b).map(namedPeer);
+  }
+  putIn(at: number): void {
+    (this.members[at] as Member).isIn = true;
+  }
+
+  /** Seconds that its clock is wrong by from now on. */
+  setClock(at: number, seconds: number): void {
+    const folder = this.clockOf(at);
+    mkdirSync(folder, { recursive: true });
+    writeFileSync(join(folder, CLOCK_FILE), `${seconds < 0 ? '' : '+'}${seconds}\n`);
+  }
+  private clockOf(member: number): string {
+    return join(this.options.folder, `m${member + 1}.clock`);
+  }
+  private clockEnvironment(at: number): Readonly<Record<string, string>> {
+    const library = faketimeLibrary();
+    if (library === undefined) return {};
+    if (!existsSync(this.clockOf(at))) this.setClock(at, 0);
+    return clockVariables(library, this.clockOf(at));
+  }
 
   boot(at: number, environment: Readonly<Record<string, string>> = {}): void {
     const member = this.members[at] as Member;
-    const { folder, members, program, flags, hasFailPoints, failPoints } = this.options;
+    const { folder, program, flags, hasFailPoints, failPoints } = this.options;
+    const isNew = member.initialCluster.length === this.options.members && member.incarnation === 0;
     const address = addressOf(at);
     const file = (name: string): string => join(folder, name);
-    const initial = Array.from({ length: members }, (_, other) => `m${other + 1}=https://${addressOf(other)}:2380`).join();
     const child = spawn('ip', ['netns', 'exec', `m${at + 1}`, ...program, `--name=m${at + 1}`, `--data-dir=${this.dataOf(at)}`,
       `--listen-client-urls=https://${address}:2379`, `--advertise-client-urls=https://${address}:2379`, `--listen-peer-urls=https://${address}:2380`,
-      `--initial-advertise-peer-urls=https://${address}:2380`, `--initial-cluster=${initial}`, '--initial-cluster-state=new',
+      `--initial-advertise-peer-urls=https://${address}:2380`, `--initial-cluster=${member.initialCluster.join()}`, `--initial-cluster-state=${isNew ? 'new' : 'existing'}`,
       '--client-cert-auth', `--trusted-ca-file=${file('ca.crt')}`, `--cert-file=${file(`m${at + 1}.crt`)}`, `--key-file=${file(`m${at + 1}.key`)}`,
       '--peer-client-cert-auth', `--peer-trusted-ca-file=${file('ca.crt')}`, `--peer-cert-file=${file(`m${at + 1}.crt`)}`, `--peer-key-file=${file(`m${at + 1}.key`)}`, ...flags],
-    { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...(hasFailPoints ? { GOFAIL_HTTP: `${address}:${FAIL_POINT_PORT}`, GOFAIL_FAILPOINTS: failPoints } : {}), ...environment } });
+    { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...this.clockEnvironment(at), ...(hasFailPoints ? { GOFAIL_HTTP: `${address}:${FAIL_POINT_PORT}`, GOFAIL_FAILPOINTS: failPoints } : {}), ...environment } });
     const log = this.logOf(at);
     for (const output of [child.stdout, child.stderr]) output?.on('data', (text: Buffer) => appendFileSync(log, text));
     member.child = child;
@@ -147,8 +217,8 @@ export class Cluster {
   /** Resolves when every member serves linearizable reads, with a leader. */
   async healthy(deadlineMs = START_DEADLINE_MS): Promise<void> {
     const endMs = Date.now() + deadlineMs;
-    for (const [at, endpoint] of this.endpoints.entries()) {
-      const connection = new Connection(endpoint, this.clientFiles);
+    for (const at of this.active) {
+      const connection = new Connection(this.endpoints[at] as string, this.clientFiles);
       for (let last = ''; ; await new Promise((resolve) => setTimeout(resolve, 100))) {
         if (Date.now() > endMs) throw new Error(`m${at + 1} does not serve: ${last}; see ${this.logOf(at)}`);
         try {
@@ -176,8 +246,7 @@ export class Cluster {
         connection.close();
       }
     }));
-    const at = statuses.findIndex((status) => status !== undefined && status.leader === status.header?.memberId);
-    return at < 0 ? undefined : at;
+    return this.active.find((at) => statuses[at] !== undefined && statuses[at].leader === statuses[at].header?.memberId);
   }
 
   async stop(): Promise<void> {
@@ -211,7 +280,7 @@ function makeNetwork(members: number): void {
 const nft = (member: number, command: string): void => run('ip', 'netns', 'exec', `m${member + 1}`, 'nft', command);
 
 async function writeCertificates(folder: string, members: number): Promise<void> {
-  const nowMs = Date.now();
+  const nowMs = Date.now() - CERTIFICATES_BEFORE_MS;
   const write = (name: string, { certPem, keyPem }: KeyAndCertificate): void => {
     writeFileSync(join(folder, `${name}.crt`), certPem);
     writeFileSync(join(folder, `${name}.key`), keyPem);

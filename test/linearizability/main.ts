@@ -1,4 +1,4 @@
-// npm run linearizability -- --seed N --members N --for 10m [--clients N] [--rate N] [--program "/path/to/etcd"] [--runs N] [--fail-points "name=terms;..."|none] [--faults pause,kill]
+// npm run linearizability -- --seed N --members N --for 10m [--clients N] [--rate N] [--changes off] [--program "/path/to/etcd"] [--runs N] [--fail-points "name=terms;..."|none] [--faults pause,kill]
 //  npm run linearizability -- --crashes N [--seed N]
 //  npm run linearizability -- --check FILE
 import { mkdtempSync } from 'node:fs';
@@ -18,7 +18,7 @@ const OWN_PROGRAM = [process.execPath, fileURLToPath(new URL('../../dist/etcd.js
 const { values } = parseArgs({
   options: {
     seed: { type: 'string', default: String(Date.now() % 100_000) }, members: { type: 'string', default: '3' }, for: { type: 'string', default: '1m' },
-    clients: { type: 'string', default: '8' }, rate: { type: 'string', default: '200' }, runs: { type: 'string', default: '1' },
+    changes: { type: 'string', default: 'on' }, clients: { type: 'string', default: '8' }, rate: { type: 'string', default: '200' }, runs: { type: 'string', default: '1' },
     program: { type: 'string' }, flag: { type: 'string', multiple: true, default: [] }, 'fail-points': { type: 'string' }, faults: { type: 'string', default: '' }, crashes: { type: 'string', default: '0' }, check: { type: 'string' },
   },
 });
@@ -51,7 +51,7 @@ if (crashes > 0) {
 }
 for (let run = 0; run < runs && process.exitCode === undefined; run += 1) {
   const options: Omit<RunOptions, 'print'> = {
-    seed: seed + run, members, clients, forMs: parseDurationMs(values.for), requestsPerSecond: rate, checkLimitMs: 120_000,
+    seed: seed + run, members, clients, changes: members > 1 && values.changes !== 'off', forMs: parseDurationMs(values.for), requestsPerSecond: rate, checkLimitMs: 120_000,
     program: values.program?.split(' ') ?? OWN_PROGRAM, flags: ['--watch-progress-notify-interval=1s', '--snapshot-count=1000', ...values.flag],
     hasFailPoints: failPoints !== 'none', failPoints, faults, folder: mkdtempSync(join(tmpdir(), 'kubreak-linearizability-')),
   };

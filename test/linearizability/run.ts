@@ -7,6 +7,7 @@ import { checkLeases, checkLocks } from './check-leases.ts';
 import { checkAcknowledged, checkLocalReads } from './check-reads.ts';
 import { checkWatch, referenceFrom } from './check-watches.ts';
 import { checkLinearizable, type Verdict } from './checker.ts';
+import { changeMembers, ChangeFailed } from './changes.ts';
 import { pause, runClient, runReader, type DriveContext } from './clients.ts';
 import { Cluster } from './cluster.ts';
 import { Connection } from './connection.ts';
@@ -22,6 +23,8 @@ import { REGISTERS } from './workload.ts';
 export interface RunOptions {
   readonly seed: number;
   readonly members: number;
+  /** Members are replaced, added and removed. */
+  readonly changes: boolean;
   readonly clients: number;
   readonly forMs: number;
   /** Of all clients together, about. */
@@ -46,6 +49,7 @@ export interface Report {
 
 const LEASE_CLIENTS = 3;
 const LOCK_CLIENTS = 3;
+const QUIETER = 4;
 /** A compaction keeps so many revisions more than are needed. */
 const KEPT_REVISIONS = 50;
 const COMPACT_EVERY_MS = 1_500;
@@ -59,7 +63,7 @@ export async function runOnce(options: RunOptions): Promise<Report> {
   const { seed, members, forMs, print } = options;
   const random = seededRandom(seed);
   const history = new History();
-  const cluster = await Cluster.start(options);
+  const cluster = await Cluster.start({ ...options, spares: options.changes ? 1 : 0 });
   const startMs = performance.now();
   const nowMs = (): number => performance.now() - startMs;
   const driving = new AbortController();
@@ -86,14 +90,16 @@ export async function runOnce(options: RunOptions): Promise<Report> {
     compactNowAndThen(context(500), watchers),
   ];
   let failed: unknown;
-  const clientsDone = Promise.all(clients).catch((error: unknown) => {
+  const changes = options.changes ? changeMembers(context(700), log) : Promise.resolve();
+  const clientsDone = Promise.all([...clients, changes]).catch((error: unknown) => {
     failed = error;
     driving.abort();
   });
 
   while (nowMs() < forMs && failed === undefined) {
     const damage = nextDamage(random, members, options.hasFailPoints, options.faults);
-    await pause(damage.afterMs);
+    // With a member less there may be nobody to spare, and a change of members takes five quiet seconds.
+    await pause(damage.afterMs * (cluster.active.length < members ? QUIETER : 1));
     await breakAndMend(cluster, damage, history.faults, nowMs, log);
     if (cluster.unexpected.length > 0) failed = new Error(cluster.unexpected[0]);
   }
@@ -101,8 +107,9 @@ export async function runOnce(options: RunOptions): Promise<Report> {
   await clientsDone;
   if (failed !== undefined) {
     await cluster.stop();
-    if (cluster.unexpected.length === 0) throw failed;
-    return { problems: cluster.unexpected, unknown: [], operations: history.operations.length + history.localReads.length };
+    const problems = failed instanceof ChangeFailed ? [failed.message] : cluster.unexpected;
+    if (problems.length === 0) throw failed;
+    return { problems, unknown: [], operations: history.operations.length + history.localReads.length };
   }
   cluster.mend();
   const problems: string[] = [];
@@ -185,7 +192,7 @@ async function compactNowAndThen({ cluster, history, random, signal }: DriveCont
 
 /** Nobody renews them any more. */
 async function leasesGone(cluster: Cluster): Promise<string[]> {
-  const connection = new Connection(cluster.endpoints[0] as string, cluster.clientFiles);
+  const connection = new Connection(cluster.endpoints[cluster.active[0] as number] as string, cluster.clientFiles);
   let left: string[] = [];
   for (const endMs = Date.now() + LEASES_GONE_MS; Date.now() < endMs; await pause(200)) {
     const keys = await Promise.all([LEASED, LOCKS].map((prefix) => connection.call<object, RangeResponse>(kvService.Range, { key: prefix, rangeEnd: `${prefix.slice(0, -1)}0`, keysOnly: true }, 5_000)));
@@ -198,7 +205,7 @@ async function leasesGone(cluster: Cluster): Promise<string[]> {
 
 /** All members have the same revision and the same content. */
 async function agreedState(cluster: Cluster): Promise<{ revision: number; problems: string[] }> {
-  const connections = cluster.endpoints.map((endpoint) => new Connection(endpoint, cluster.clientFiles));
+  const connections = cluster.active.map((member) => new Connection(cluster.endpoints[member] as string, cluster.clientFiles));
   const revisions = await Promise.all(connections.map((connection) => connection.call<object, RangeResponse>(kvService.Range, { key: 'x' }, 5_000).then(({ header }) => header?.revision ?? 0)));
   const hashes = await Promise.all(connections.map((connection) => connection.call(maintenanceService.HashKV, { revision: Math.min(...revisions) }, 5_000)));
   for (const connection of connections) connection.close();
