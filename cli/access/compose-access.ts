@@ -18,15 +18,22 @@ const POLL_MS = 200;
 const SELECTOR = 'COMPONENT or COMPONENT@HOST';
 /** While it is there, entrypoint.sh does not boot the host. */
 const OFF_FILE = '/var/lib/kubreak/off';
+/** While that is there, containers of the host's control plane start nothing on their own. */
+const CONTROL_PLANE_OFF_FILE = '/var/lib/kubreak/control-plane/off';
 
 /** Its network card, which outlives the boot, has no power either; the next boot switches it on. */
 const POWER_OFF = `touch ${OFF_FILE}
+[ ! -d "$(dirname ${CONTROL_PLANE_OFF_FILE})" ] || touch ${CONTROL_PLANE_OFF_FILE}
 pkill -KILL -P "$(pgrep -o -x unshare)" || :
 device=$(ip -o -4 address show to "$1" | awk '{print $2}')
 [ -z "$device" ] || ip link set "$device" down`;
 
-/** Words before a command on a host: while the clock of the host is shifted, it sees it so. */
-export const IN_HOST_TIME: readonly string[] = ['sh', '-c', `if [ -e ${CLOCK_FOLDER}/${CLOCK_FILE} ]; then
+/** Exit code of a command on a host without power. */
+const IS_DOWN = 97;
+
+/** Words before a command on a host, which has to be up; while the clock of the host is shifted, the command sees it so. */
+export const IN_HOST_TIME: readonly string[] = ['sh', '-c', `[ -S /run/kubreak/node.sock ] || { echo "the host is down or still booting" >&2; exit ${IS_DOWN}; }
+if [ -e ${CLOCK_FOLDER}/${CLOCK_FILE} ]; then
   for library in ${FAKETIME_PATHS.join(' ')}; do [ ! -e "$library" ] || break; done
   exec env ${Object.entries(clockVariables('"$library"')).map(([name, value]) => `${name}=${value}`).join(' ')} "$@"
 fi
@@ -150,11 +157,13 @@ async function start(selector: string): Promise<Touched[]> {
 }
 
 const CPU_PERIOD_US = 100_000;
+/** `docker update` cannot take a limit of memory away, only raise it. */
+const NO_LIMIT_BYTES = 2 ** 53;
 
-/** Of `docker update`, which takes a limit away by the number that is written for none. */
+/** Of `docker update`. */
 const limitOptions = (resource: Limited, amount: number | undefined): string[] => (resource === 'cpu'
   ? ['--cpu-period', String(CPU_PERIOD_US), '--cpu-quota', String(amount === undefined ? -1 : Math.max(1_000, Math.round(amount * CPU_PERIOD_US)))]
-  : ['--memory', String(amount ?? -1), '--memory-swap', String(amount ?? -1)]);
+  : ['--memory', String(amount ?? NO_LIMIT_BYTES), '--memory-swap', '-1']);
 
 /** The host, and the processes of the control plane that run beside it. */
 const containersOf = (host: string, hosts: readonly HostLayout[]): string[] => {
@@ -208,7 +217,7 @@ export async function composeAccess(folder: string): Promise<ClusterAccess> {
     async powerOn(host) {
       requireHost(host, hosts);
       const before = await bootId(host);
-      await inContainer(host, 'rm', '-f', OFF_FILE);
+      await inContainer(host, 'rm', '-f', OFF_FILE, CONTROL_PLANE_OFF_FILE);
       await untilUp(host, before);
     },
     isUp: async (host) => (await docker(['exec', host, 'test', '-S', '/run/kubreak/node.sock'])).code === 0,
@@ -219,7 +228,7 @@ export async function composeAccess(folder: string): Promise<ClusterAccess> {
     async limitOf(host, resource) {
       const [quota = '', memory = ''] = (await dockerOk('inspect', '--format', '{{.HostConfig.CpuQuota}} {{.HostConfig.Memory}}', host)).trim().split(' ');
       const amount = resource === 'cpu' ? Number(quota) / CPU_PERIOD_US : Number(memory);
-      return amount > 0 ? amount : undefined;
+      return amount > 0 && amount < NO_LIMIT_BYTES ? amount : undefined;
     },
     async writeFile(host, path, text) {
       requireHost(host, hosts);
@@ -233,7 +242,9 @@ export async function composeAccess(folder: string): Promise<ClusterAccess> {
     },
     async onHost(host, words, options) {
       requireHost(host, hosts);
-      return docker(['exec', '-i', host, ...IN_HOST_TIME, ...words], options);
+      const result = await docker(['exec', '-i', host, ...IN_HOST_TIME, ...words], options);
+      if (result.code === IS_DOWN && result.stderr.startsWith('the host is down')) throw new UserError(`${host} is down or still booting`);
+      return result;
     },
     async inNetworkOf(host, words, options) {
       requireHost(host, hosts);

@@ -38,6 +38,13 @@ else
   for group in /sys/fs/cgroup/*/; do mount -o remount,rw,bind "$group" 2>/dev/null || :; done
 fi
 
+if [ ! -e /opt/kubreak/.started ]; then
+  # A new container: what `kubreak disk` and `kubreak clock` did to its disk in an earlier one is over.
+  rm -f /var/lib/etcd/.kubreak-disk-fault /var/lib/kubelet/.kubreak-disk-fault /var/lib/containerd/.kubreak-disk-fault /etc/kubreak/clock/offset $shared/clock/offset
+  : >/opt/kubreak/.started
+fi
+rm -f $disk/off $shared/off
+
 if [ -d $shared ]; then
   # The processes of the control plane have to be in this network: they compare this with their own (agent/agent.ts).
   readlink /proc/self/ns/net >$shared/netns.new && mv $shared/netns.new $shared/netns
@@ -62,7 +69,6 @@ fi
 cp /etc/kubreak/machine-id /etc/machine-id
 grep -q "# cluster" /etc/hosts || { echo "# cluster"; grep -v "	$host\$" /etc/kubreak/hosts; } >>/etc/hosts # bound by Docker: no replacing
 
-rm -f $disk/off
 boot=
 # unshare itself does not listen: its child, PID 1 of the boot, has to be asked.
 trap 'trap "" TERM INT; [ -z "$boot" ] || pkill -TERM -P "$boot"; wait; exit 0' TERM INT

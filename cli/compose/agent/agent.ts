@@ -63,8 +63,8 @@ export class StaticPodAgent {
       if (name === 'netns') void this.#networkBecomesRight().then((isRight) => (isRight ? undefined : this.#leave(1)));
     });
     await this.#listen();
-    // The container is back and its manifest in place: no back-off of the kubelet is in the way.
-    if (existsSync(this.#options.manifest)) await this.#startFromManifest();
+    // The container is back and its manifest in place: no back-off of the kubelet is in the way. But for a host that was switched off.
+    if (existsSync(this.#options.manifest) && !existsSync(`${this.#options.folder}/off`)) await this.#startFromManifest();
     const exitCode = await this.#end;
     watcher.close();
     return exitCode;
