@@ -224,7 +224,7 @@ class Teller {
       if ([...this.#objects.values()].some((object) => object.relation !== 'cause' && isSame(object, asked))) this.#tell(this.#index.root(span), span);
       return;
     }
-    if (span.parentSpanId === undefined && span.kind === 'internal' && this.#isOwn(text(attributes[attribute.uid])) && (span.service === 'kube-scheduler' || (span.service === 'kubelet' && this.#hasCalls(span)))) this.#add(span);
+    if (span.parentSpanId === undefined && span.kind === 'internal' && this.#isOwn(text(attributes[attribute.uid])) && (span.service === 'kube-scheduler' || (span.service === 'kubelet' && (span.name === 'probe' || this.#hasCalls(span))))) this.#add(span);
     if (span.error !== undefined && span.parentSpanId === undefined && this.#isOwn(text(attributes[attribute.uid]))) this.#add(span);
     if (span.kind === 'client' && span.name.startsWith('HTTP ') && this.#acts.has(this.#index.root(span))) this.#tell(this.#index.root(span), span);
   }

@@ -1,7 +1,10 @@
 // Keeps one worker for each probe of each container, and the verdicts they come to.
+import { trace } from '@opentelemetry/api';
 import type { Environment } from '#lib/environment/environment.ts';
 import type { Container, ContainerStatus, Pod, PodStatus, Probe } from '#lib/kinds/types/core-v1.ts';
 import { parseTimeOrUndefined } from '#lib/machinery/time.ts';
+import { attribute } from '#lib/tracing/attributes.ts';
+import { noteSpan } from '#lib/tracing/in-span.ts';
 import type { ProbeType, ProbeVerdict } from '../core/compute-actions.ts';
 import { initContainersOf, isSidecar, isTerminalPhase, uidOf, usesHostNetwork } from '../core/pod-spec.ts';
 import { afterProbe, initialProbeState, probeOf, shouldProbe, type ProbeState } from '../core/probe-state.ts';
@@ -17,6 +20,9 @@ const TITLES: Readonly<Record<ProbeType, string>> = { liveness: 'Liveness', read
  */
 const LISTEN_WAIT_MS = 100;
 const LISTEN_LIMIT_MS = 2_000;
+/** Of what a probe says, for traces. Characters. */
+const MAX_OUTPUT = 200;
+const tracer = trace.getTracer('k8s.io/kubernetes/pkg/kubelet');
 /** Tries of one run when the prober itself fails. Source: maxProbeRetries. */
 const TRIES = 3;
 
@@ -169,7 +175,13 @@ export class ProbeManager {
     if (outcome.result === 'failure') onEvent(pod, container.name, 'Unhealthy', `${TITLES[type]} probe failed: ${outcome.output}`);
     const before = worker.state.verdict;
     worker.state = afterProbe(worker.state, outcome.result, type, probe);
-    if (worker.state.verdict !== before) onVerdict(uid, type, worker.state.verdict);
+    if (worker.state.verdict !== before) {
+      noteSpan(tracer, 'probe', { attributes: {
+        [attribute.uid]: uid, [attribute.podUid]: uid, [attribute.podName]: pod.metadata.name, [attribute.namespace]: pod.metadata.namespace, [attribute.containerName]: container.name,
+        [attribute.what]: `${type} of ${container.name}: ${worker.state.verdict}${outcome.result === 'success' || outcome.output === '' ? '' : `, ${outcome.output.slice(0, MAX_OUTPUT)}`}`,
+      } });
+      onVerdict(uid, type, worker.state.verdict);
+    }
     return false;
   }
 
