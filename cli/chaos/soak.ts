@@ -4,7 +4,7 @@ import { connectToApiserver, type ApiClient } from '#lib/api-client/client.ts';
 import { systemClock } from '#lib/environment/clock.ts';
 import { seededRandom } from '#lib/environment/random.ts';
 import { namespaceKind } from '#lib/kinds/core/namespace.ts';
-import { isNotFound } from '#lib/machinery/status-error.ts';
+import { isConflict, isNotFound } from '#lib/machinery/status-error.ts';
 import { loadKubeconfig } from '#lib/pki/kubeconfig.ts';
 import type { ClusterAccess } from '../access/cluster-access.ts';
 import { COMPONENTS } from '../cluster-layout.ts';
@@ -54,6 +54,8 @@ const NOT_UNDERSTOOD = 2;
 const HEAL_ATTEMPT_EVERY_MS = 2_000;
 const HEAL_DEADLINE_MS = 180_000;
 const POLL_MS = 250;
+const LEFT_OVER_MS = 30_000;
+const LOOK_AGAIN_MS = 2_000;
 const REQUEST_TIMEOUT_MS = 30_000;
 const FORGET_DEADLINE_MS = 120_000;
 
@@ -114,7 +116,7 @@ class Soak {
     if (wholeAfterMs !== undefined) {
       print(`whole after ${(wholeAfterMs / 1000).toFixed(1)} s`);
       await this.#wholeness.untilTidy(0);
-      this.#problems.push(...this.#wholeness.told, ...additions(inventory, await this.#inventory()).map((thing) => `left over: ${thing}`));
+      this.#problems.push(...this.#wholeness.told, ...(await this.#leftOver(inventory)).map((thing) => `left over: ${thing}`));
       print(`  ${await this.#wholeness.footprint()}`);
       memoryFigures = { first: memory, last: await this.#memory() };
       this.#problems.push(...grown(memoryFigures));
@@ -206,6 +208,18 @@ class Soak {
     }
   }
 
+  /** What does not go: there is always some program that runs for a moment. */
+  async #leftOver(before: Inventory): Promise<string[]> {
+    const deadlineMs = performance.now() + LEFT_OVER_MS;
+    let found = additions(before, await this.#inventory());
+    while (found.length > 0 && performance.now() < deadlineMs) {
+      await systemClock.sleep(LOOK_AGAIN_MS);
+      const now = additions(before, await this.#inventory());
+      found = found.filter((thing) => now.includes(thing));
+    }
+    return found;
+  }
+
   async #inventory(): Promise<Inventory> {
     const places = new Map<string, ReadonlySet<string>>();
     const look = async (place: string, result: Promise<{ code: number; stdout: string; stderr: string }>): Promise<void> => {
@@ -224,6 +238,7 @@ class Soak {
   /** Whatever a run makes. */
   async #forget(): Promise<void> {
     const isThere = (request: Promise<unknown>): Promise<boolean> => request.then(() => true, (error: unknown) => {
+      if (isConflict(error)) return true; // it is being deleted already
       if (isNotFound(error)) return false;
       throw error;
     });
