@@ -23,6 +23,7 @@ export const etcdFlags = {
   'peer-key-file': path({ help: 'Path to the peer server TLS key file.' }),
   'peer-client-cert-auth': boolean({ help: 'Require peers to show a certificate.', default: false }),
   'peer-trusted-ca-file': path({ help: 'Path to the authority of peer certificates.' }),
+  'experimental-peer-skip-client-san-verification': boolean({ help: 'Take peers from addresses that their certificates do not name.', default: false }),
   'max-request-bytes': integer({ help: 'Largest client request, in bytes.', default: 1_572_864, min: 1 }),
   'max-txn-ops': integer({ help: 'Most operations in a transaction.', default: 128, min: 1 }),
   'max-concurrent-streams': integer({ help: 'Most calls at once on one connection.', default: 2 ** 32 - 1, min: 1 }),

@@ -1,5 +1,7 @@
 // Puts an etcd member together: data, leases, gRPC and HTTP on the client URLs, HTTP on the metrics URLs.
+import { lookup, reverse } from 'node:dns/promises';
 import { readFile } from 'node:fs/promises';
+import type { TLSSocket } from 'node:tls';
 import { steadyClock } from '#lib/environment/clock.ts';
 import type { Environment } from '#lib/environment/environment.ts';
 import { EtcdError } from '#lib/etcd-api/errors.ts';
@@ -31,6 +33,7 @@ import { Member, type MemberEvents } from './edge/member.ts';
 import { Membership } from './edge/membership.ts';
 import { newEtcdMetrics, type EtcdMetrics } from './edge/metrics.ts';
 import type { PeerTls } from './edge/peers/http-client.ts';
+import { objectionToPeer } from './edge/peers/peer-certificate.ts';
 import { newPeerHandler } from './edge/peers/peer-server.ts';
 import { monitorClusterVersion, publish } from './edge/publisher.ts';
 import { Quota } from './edge/quota.ts';
@@ -129,7 +132,7 @@ export async function startEtcd(flags: EtcdFlags, environment: Environment, sign
 
   const listening: Listening[] = [];
   const loops: Promise<void>[] = [];
-  const peers = await listen({ urls: flags.listenPeerUrls, tls: peerTls?.server, http: newPeerHandler({ member, membership, leases }), log });
+  const peers = await listen({ urls: flags.listenPeerUrls, tls: peerTls?.server, http: newPeerHandler({ member, membership, leases }), log, ...(flags.experimentalPeerSkipClientSanVerification ? {} : { objection: objectionToSocket }) });
   const publishing = { member, name, clientUrls, clock, log };
   try {
     await member.start();
@@ -169,6 +172,10 @@ async function restore(flags: EtcdFlags, { log }: Environment): Promise<void> {
   await restoreSnapshot({ name, initialCluster, initialClusterToken, peerUrls, dataDir, walDir, snapshotPath, skipHashCheck, bumpRevision, walOptions: { log } });
   log.info({ path: snapshotPath, dataDir }, 'restored snapshot');
 }
+
+/** Of its certificate; who shows none is refused elsewhere, if at all. */
+const objectionToSocket = (socket: TLSSocket): Promise<string | undefined> =>
+  objectionToPeer(socket.getPeerCertificate().subjectaltname, socket.remoteAddress ?? '', { namesOf: reverse, addressesOf: async (name) => (await lookup(name, { all: true })).map(({ address }) => address) });
 
 const HEALTH_READ = rangeRequest.encode({ key: 'health', keysOnly: true, limit: 1 });
 

@@ -2,7 +2,7 @@
 // gets HTTP; gRPC clients offer HTTP/2 only. Without TLS the first bytes tell.
 import { createServer as createHttpServer, type RequestListener, type Server as HttpServer } from 'node:http';
 import { createServer as createTcpServer, type AddressInfo, type Server as TcpServer, type Socket } from 'node:net';
-import { createServer as createTlsServer, type TlsOptions } from 'node:tls';
+import { createServer as createTlsServer, type TLSSocket, type TlsOptions } from 'node:tls';
 import type { Logger } from 'pino';
 
 export interface Tls {
@@ -18,6 +18,8 @@ export interface ListenOptions {
   /** Absent where only HTTP is spoken. */
   readonly onGrpcConnection?: (connection: Socket) => void;
   readonly http: RequestListener;
+  /** Looks at the certificate that a client showed; resolves with what is wrong with it. Default: what TLS finds is all. */
+  readonly objection?: (socket: TLSSocket) => Promise<string | undefined>;
   readonly log: Logger;
 }
 
@@ -86,7 +88,7 @@ function bind(server: TcpServer, url: URL, text: string): Promise<void> {
   });
 }
 
-function tlsServer({ tls, onGrpcConnection, log, urls }: ListenOptions, http: HttpServer): TcpServer {
+function tlsServer({ tls, onGrpcConnection, objection, log, urls }: ListenOptions, http: HttpServer): TcpServer {
   if (tls === undefined) throw new ListenError(`cannot listen on TLS for ${urls.join(',')}: --cert-file and --key-file are not provided`);
   const tlsOptions: TlsOptions = {
     cert: tls.cert, key: tls.key, minVersion: 'TLSv1.2', noDelay: true, handshakeTimeout: HANDSHAKE_TIMEOUT_MS,
@@ -94,7 +96,8 @@ function tlsServer({ tls, onGrpcConnection, log, urls }: ListenOptions, http: Ht
     ...(tls.clientCa === undefined ? {} : { ca: tls.clientCa, requestCert: true, rejectUnauthorized: true }),
   };
   const server = createTlsServer(tlsOptions, (socket) => {
-    if (socket.alpnProtocol === 'http/1.1' || onGrpcConnection === undefined) http.emit('connection', socket);
+    if (objection !== undefined) void admit(socket, objection, http, log);
+    else if (socket.alpnProtocol === 'http/1.1' || onGrpcConnection === undefined) http.emit('connection', socket);
     else route(socket, onGrpcConnection, http);
   });
   server.on('tlsClientError', (error, socket) => {
@@ -102,6 +105,19 @@ function tlsServer({ tls, onGrpcConnection, log, urls }: ListenOptions, http: Ht
     socket.destroy();
   });
   return server;
+}
+
+async function admit(socket: TLSSocket, objectionTo: NonNullable<ListenOptions['objection']>, http: HttpServer, log: Logger): Promise<void> {
+  const onError = (): void => void socket.destroy();
+  socket.on('error', onError);
+  const objection = await objectionTo(socket);
+  if (objection !== undefined) {
+    log.warn({ remote: socket.remoteAddress, error: objection }, 'rejected connection on peer endpoint');
+    socket.destroy();
+  } else if (!socket.destroyed) {
+    socket.off('error', onError);
+    http.emit('connection', socket);
+  }
 }
 
 function tcpServer({ onGrpcConnection }: ListenOptions, http: HttpServer): TcpServer {
