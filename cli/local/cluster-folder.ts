@@ -123,6 +123,8 @@ export interface ProvisionedFacts {
   readonly externalEtcd?: readonly string[];
   /** Made with --fast-failure-detection. */
   readonly isFast?: boolean;
+  /** A snapshot of another cluster was restored while this one was stopped: see snapshot/adopt-authority.ts. */
+  readonly hasForeignObjects?: boolean;
 }
 
 function writeAtomically(path: string, text: string): void {

@@ -1,5 +1,6 @@
 // Follows a starting cluster until every node is Ready and CoreDNS runs; on the first start it also does what kubeadm
 // does once the API server answers: roles, the control plane's label, the addons.
+import { readFileSync } from 'node:fs';
 import { systemClock } from '#lib/environment/clock.ts';
 import { connectToApiserver, TransportError, type ApiClient, type ListOptions } from '#lib/api-client/client.ts';
 import { nodeKind } from '#lib/kinds/core/node.ts';
@@ -32,6 +33,15 @@ export async function waitUntilReady(folder: ClusterFolder, progress: Progress, 
         await applyAddons(api, hosts, folder.provisioned.isFast);
         return true;
       }, mayPass);
+    }
+    if (folder.provisioned.hasForeignObjects) {
+      const { adoptAuthority } = await import('../snapshot/adopt-authority.ts');
+      await until('certificates of the objects restored', progress, signal, async () => {
+        await adoptAuthority(api, readFileSync(folder.hostData(MASTER.name, '/etc/kubernetes/pki/ca.crt'), 'utf8'), hosts);
+        return true;
+      }, mayPass);
+      const { hasForeignObjects: _, ...others } = folder.provisioned;
+      folder.markProvisioned(others);
     }
     await until(`nodes Ready (${hosts.length}/${hosts.length})`, progress, signal, async () => {
       if (!(await follow(api, nodeKind, {}, (nodes) => allNodesReady(nodes, hosts), signal))) return false;

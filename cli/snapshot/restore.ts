@@ -1,23 +1,21 @@
 // kubreak snapshot restore: a cluster gets the objects of a snapshot in place of its own. Every etcd member is made anew from it, with
 // revisions far above what anybody has seen, so that whoever watches finds his position gone and lists again.
 import { spawnSync } from 'node:child_process';
-import { createReadStream, existsSync, mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { createReadStream, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { connectToApiserver, TransportError, type ApiClient } from '#lib/api-client/client.ts';
 import { systemClock } from '#lib/environment/clock.ts';
-import { apiServiceKind } from '#lib/kinds/apiregistration/api-service.ts';
-import { configMapKind } from '#lib/kinds/core/config-map.ts';
-import { isNotFound, StatusError } from '#lib/machinery/status-error.ts';
+import { StatusError } from '#lib/machinery/status-error.ts';
 import { loadKubeconfig } from '#lib/pki/kubeconfig.ts';
 import type { ClusterAccess } from '../access/cluster-access.ts';
 import { controlPlaneEndpoint, mastersOf, urlOf, type HostLayout } from '../cluster-layout.ts';
 import { readOnHost, removeOnHost, writeOnHost } from '../control-plane/static-pod.ts';
 import { BUNDLE_FOLDER } from '../host-files.ts';
 import type { ClusterFolder } from '../local/cluster-folder.ts';
-import { clusterInfoManifests } from '../manifests/cluster-info.ts';
 import { UserError } from '../user-error.ts';
+import { adoptAuthority } from './adopt-authority.ts';
 import { readArchive, requireFile, type SnapshotContents, type SnapshotMeta } from './archive.ts';
 
 const PKI = '/etc/kubernetes/pki';
@@ -131,23 +129,11 @@ async function untilReady(cluster: ClusterAccess, work: (api: ApiClient) => Prom
   }
 }
 
-/** The objects come from a cluster with other certificates: those that name its authority get this one's. */
-async function adoptAuthority(api: ApiClient, caPem: string, hosts: readonly HostLayout[]): Promise<void> {
-  const ifThere = (error: unknown): void => {
-    if (!isNotFound(error)) throw error;
-  };
-  const { items } = await api.list(configMapKind, { fieldSelector: 'metadata.name=kube-root-ca.crt' });
-  for (const { metadata } of items) await api.patch(configMapKind, metadata.namespace, metadata.name, { data: { 'ca.crt': caPem } }).catch(ifThere);
-  await api.patch(apiServiceKind, undefined, 'v1beta1.metrics.k8s.io', { spec: { caBundle: Buffer.from(caPem).toString('base64') } }).catch(ifThere);
-  const [info] = clusterInfoManifests({ server: urlOf(controlPlaneEndpoint(hosts)), caPem });
-  await api.patch(configMapKind, 'kube-public', 'cluster-info', { data: (info as { data?: object } | undefined)?.data }).catch(ifThere);
-}
-
 /** Into a local cluster that does not run; it has the objects when it is started. */
 export function restoreStopped(folder: ClusterFolder, file: string): Promise<SnapshotMeta> {
   if (!folder.exists) throw new UserError(`there is no cluster in ${folder.path}; make one with: kubreak up`, 3);
   folder.requireOwner();
-  return withArchive(file, async ({ meta, etcdSnapshot, signingKeyPem, verificationKeyPem }) => {
+  return withArchive(file, async ({ meta, etcdSnapshot, signingKeyPem, verificationKeyPem, authorityPem }) => {
     checkFits(meta, folder.hosts);
     const masters = mastersOf(folder.hosts);
     const prepared = (name: string): string => folder.hostData(name, PREPARED);
@@ -165,6 +151,9 @@ export function restoreStopped(folder: ClusterFolder, file: string): Promise<Sna
         writeFileSync(folder.hostData(name, `${PKI}/sa.key`), signingKeyPem, { mode: 0o600 });
         writeFileSync(folder.hostData(name, `${PKI}/sa.pub`), verificationKeyPem);
       }
+      const [first] = masters;
+      // Its objects are those of another cluster: told to the next start, which has an API server to change them.
+      if (readFileSync(folder.hostData(first?.name ?? '', `${PKI}/ca.crt`), 'utf8') !== authorityPem) folder.markProvisioned({ ...folder.provisioned, hasForeignObjects: true });
     } finally {
       for (const { name } of masters) if (existsSync(prepared(name))) rmSync(prepared(name), { recursive: true });
     }
