@@ -17,6 +17,8 @@ const { values: options } = parseArgs({
     'dir': { type: 'string', default: tmpdir() }, // on the disk to be measured
     'loads': { type: 'string', default: 's,m,l' }, // of etcdctl check perf; a minute each
     'clients': { type: 'string', default: '1,64,256' },
+    'members': { type: 'string', default: '1' }, // of the mixed loads; 3: a cluster
+    'bulk-keys': { type: 'string', default: '1000000' }, // of 1 KiB, for the load `bulk`, which is not among the usual ones: filling takes minutes
     'seconds': { type: 'string', default: '10' }, // of each round of a mixed load
     'rounds': { type: 'string', default: '3' }, // of the mixed loads, the two in turn; the median of each figure counts
   },
@@ -28,6 +30,10 @@ const TICKS_PER_SECOND = 100;
 const KEYS = 10_000;
 const VALUE_BYTES = 1024;
 const WARM_UP_MS = 2_000;
+const START_DEADLINE_MS = 30_000;
+const HEALTH_EVERY_MS = 100;
+/** Clients that fill the store for `bulk`. */
+const FILLERS = 64;
 
 interface Figures {
   readonly perSecond: number;
@@ -55,54 +61,105 @@ async function freePort(): Promise<number> {
   return port;
 }
 
-class Running {
-  readonly port: number;
-  private readonly process: ChildProcess;
-  private readonly folder: string;
-  private readonly pid: number;
+interface Process {
+  readonly child: ChildProcess;
+  readonly pid: number;
+  readonly flags: readonly string[];
+}
 
-  private constructor(process: ChildProcess, port: number, folder: string) {
-    this.process = process;
-    this.port = port;
+/** A member, or several that form a cluster. */
+class Running {
+  readonly ports: readonly number[];
+  private readonly server: Server;
+  private readonly folder: string;
+  private processes: readonly Process[];
+
+  private constructor(server: Server, folder: string, ports: readonly number[], processes: readonly Process[]) {
+    this.server = server;
     this.folder = folder;
-    this.pid = process.pid ?? 0;
+    this.ports = ports;
+    this.processes = processes;
   }
 
-  static async start({ name, command: [program = '', ...args] }: Server): Promise<Running> {
+  static async start(server: Server, members = 1): Promise<Running> {
     const folder = mkdtempSync(join(options.dir, 'bench-etcd-'));
-    const [port, peerPort] = [await freePort(), await freePort()];
-    const [client, peer] = [`http://127.0.0.1:${port}`, `http://127.0.0.1:${peerPort}`];
-    const child = spawn(program, [
-      ...args, '--data-dir', folder, '--name', 'bench', '--listen-client-urls', client, '--advertise-client-urls', client,
-      '--listen-peer-urls', peer, '--initial-advertise-peer-urls', peer, '--initial-cluster', `bench=${peer}`, '--quota-backend-bytes', '8589934592',
-    ], { stdio: 'ignore', env: { ...process.env, ...(name === 'ours' ? LEAN : {}) } });
-    const running = new Running(child, port, folder);
-    for (let attempt = 0; ; attempt += 1) {
-      if (child.exitCode !== null || attempt > 100) throw new Error(`${name} does not start`);
-      await sleep(100);
-      if (spawnSync('etcdctl', ['--endpoints', client, 'endpoint', 'health'], { env: { ...process.env, ETCDCTL_API: '3' } }).status === 0) return running;
+    const addresses: { readonly port: number; readonly client: string; readonly peer: string }[] = [];
+    for (let member = 0; member < members; member += 1) {
+      const port = await freePort();
+      addresses.push({ port, client: `http://127.0.0.1:${port}`, peer: `http://127.0.0.1:${await freePort()}` });
+    }
+    const initialCluster = addresses.map(({ peer }, at) => `bench${at}=${peer}`).join();
+    const processes = addresses.map(({ client, peer }, at) => spawnServer(server, [
+      '--data-dir', join(folder, String(at)), '--name', `bench${at}`, '--listen-client-urls', client, '--advertise-client-urls', client,
+      '--listen-peer-urls', peer, '--initial-advertise-peer-urls', peer, '--initial-cluster', initialCluster, '--quota-backend-bytes', '8589934592',
+    ]));
+    const running = new Running(server, folder, addresses.map(({ port }) => port), processes);
+    await running.healthy();
+    return running;
+  }
+
+  get port(): number {
+    return this.ports[0] as number;
+  }
+
+  private async healthy(): Promise<void> {
+    const deadlineMs = performance.now() + START_DEADLINE_MS;
+    for (const port of this.ports) {
+      while (spawnSync('etcdctl', ['--endpoints', `http://127.0.0.1:${port}`, 'endpoint', 'health'], { env: { ...process.env, ETCDCTL_API: '3' } }).status !== 0) {
+        if (this.processes.some(({ child }) => child.exitCode !== null) || performance.now() > deadlineMs) throw new Error(`${this.server.name} does not start`);
+        await sleep(HEALTH_EVERY_MS);
+      }
+    }
+  }
+
+  /** Ends it in an orderly way, starts it on its data, and returns the seconds until it answers a read. */
+  async restart(): Promise<number> {
+    await this.end();
+    const startMs = performance.now();
+    this.processes = this.processes.map(({ flags }) => spawnServer(this.server, flags));
+    for (;;) {
+      const answered = await LeanClient.open(this.port).then(async (client) => {
+        await client.call(kvService.Range, { key: 'x' });
+        client.close();
+        return true;
+      }).catch(() => false);
+      if (answered) return (performance.now() - startMs) / 1000;
+      if (this.processes.some(({ child }) => child.exitCode !== null)) throw new Error(`${this.server.name} does not start again`);
+      await sleep(HEALTH_EVERY_MS);
     }
   }
 
   /** User and system time of all threads so far. */
   cpuMicros(): number {
-    const fields = readFileSync(`/proc/${this.pid}/stat`, 'utf8').split(') ')[1]?.split(' ') ?? [];
-    return ((Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND) * 1e6;
+    return this.processes.reduce((sum, { pid }) => {
+      const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]?.split(' ') ?? [];
+      return sum + ((Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND) * 1e6;
+    }, 0);
   }
 
   memory(): { rssMiB: number; pssMiB: number } {
-    const rollup = readFileSync(`/proc/${this.pid}/smaps_rollup`, 'utf8');
-    const mebibytes = (name: string): number => Number(new RegExp(`^${name}:\\s+(\\d+)`, 'm').exec(rollup)?.[1]) / 1024;
+    const rollups = this.processes.map(({ pid }) => readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8'));
+    const mebibytes = (name: string): number => rollups.reduce((sum, rollup) => sum + Number(new RegExp(`^${name}:\\s+(\\d+)`, 'm').exec(rollup)?.[1]) / 1024, 0);
     return { rssMiB: mebibytes('Rss'), pssMiB: mebibytes('Pss') };
   }
 
+  private async end(): Promise<void> {
+    await Promise.all(this.processes.map(async ({ child }) => {
+      if (child.exitCode !== null) return;
+      child.kill();
+      await once(child, 'exit');
+    }));
+  }
+
   async stop(): Promise<void> {
-    if (this.process.exitCode === null) {
-      this.process.kill();
-      await once(this.process, 'exit');
-    }
+    await this.end();
     rmSync(this.folder, { recursive: true });
   }
+}
+
+function spawnServer({ name, command: [program = '', ...args] }: Server, flags: readonly string[]): Process {
+  const child = spawn(program, [...args, ...flags], { stdio: 'ignore', env: { ...process.env, ...(name === 'ours' ? LEAN : {}) } });
+  return { child, pid: child.pid ?? 0, flags };
 }
 
 /** As etcdctl's own verdict has it: throughput, and the slowest request in place of a percentile. */
@@ -126,8 +183,8 @@ async function mixed(running: Running, clients: number): Promise<Figures> {
   let isMeasuring = false;
   let isDone = false;
   const keyAt = (): string => `/bench/${Math.floor(Math.random() * KEYS)}`;
-  const run = async (): Promise<void> => {
-    const client = await LeanClient.open(running.port);
+  const run = async (_: unknown, at: number): Promise<void> => {
+    const client = await LeanClient.open(running.ports[at % running.ports.length] as number);
     while (!isDone) {
       const startMs = performance.now();
       const dice = Math.random();
@@ -144,7 +201,7 @@ async function mixed(running: Running, clients: number): Promise<Figures> {
     }
     client.close();
   };
-  const runs = Promise.all(Array.from({ length: clients }, run));
+  const runs = Promise.all(Array.from({ length: clients }).map(run));
   await sleep(WARM_UP_MS);
   const [before, startMs] = [running.cpuMicros(), performance.now()];
   isMeasuring = true;
@@ -157,6 +214,33 @@ async function mixed(running: Running, clients: number): Promise<Figures> {
   latencies.sort((a, b) => a - b);
   const quantile = (fraction: number): number => latencies[Math.floor(fraction * (latencies.length - 1))] ?? NaN;
   return { perSecond: latencies.length / (elapsedMs / 1000), p50Ms: quantile(0.5), p99Ms: quantile(0.99), cpuMicros: used / latencies.length, ...memory };
+}
+
+/** Fills the store, and starts it again. Calls and latencies are those of filling it, memory is that after the start, and what the start took is printed. */
+async function bulk(running: Running): Promise<Figures> {
+  const keys = Number(options['bulk-keys']);
+  const value = Buffer.alloc(VALUE_BYTES, 'v');
+  const latencies: number[] = [];
+  let next = 0;
+  const [before, startMs] = [running.cpuMicros(), performance.now()];
+  await Promise.all(Array.from({ length: FILLERS }).map(async () => {
+    const client = await LeanClient.open(running.port);
+    while (next < keys) {
+      const key = `/bulk/${String(next++).padStart(8, '0')}`;
+      const callMs = performance.now();
+      await client.call(kvService.Put, { key, value });
+      latencies.push(performance.now() - callMs);
+    }
+    client.close();
+  }));
+  const elapsedS = (performance.now() - startMs) / 1000;
+  const cpuMicros = (running.cpuMicros() - before) / keys;
+  const filled = running.memory();
+  const startS = await running.restart();
+  latencies.sort((a, b) => a - b);
+  const quantile = (fraction: number): number => latencies[Math.floor(fraction * (latencies.length - 1))] ?? NaN;
+  console.error(`${keys} keys: started again within ${startS.toFixed(1)} s; ${filled.pssMiB.toFixed(0)} MiB (PSS) when they were in, ${running.memory().pssMiB.toFixed(0)} after the start`);
+  return { perSecond: keys / elapsedS, p50Ms: quantile(0.5), p99Ms: quantile(0.99), cpuMicros, ...running.memory() };
 }
 
 function hasProgram(name: string): boolean {
@@ -179,16 +263,17 @@ const servers: readonly Server[] = [{ name: 'ours', command: [process.execPath, 
 interface Load {
   readonly name: string;
   readonly rounds: number;
+  readonly members?: number;
   readonly measure: (running: Running) => Promise<Figures>;
 }
 const listOf = (text: string): string[] => text.split(',').filter(Boolean);
 const loads: readonly Load[] = [
-  ...listOf(options.loads).map((load) => ({ name: `check perf, load ${load}`, rounds: 1, measure: (running: Running) => checkPerf(running, load) })),
-  ...listOf(options.clients).map((count) => ({ name: `mixed, ${count} clients`, rounds: Number(options.rounds), measure: (running: Running) => mixed(running, Number(count)) })),
+  ...listOf(options.loads).map((load) => (load === 'bulk' ? { name: `${options['bulk-keys']} keys`, rounds: 1, measure: bulk } : { name: `check perf, load ${load}`, rounds: 1, measure: (running: Running) => checkPerf(running, load) })),
+  ...listOf(options.clients).map((count) => ({ name: `mixed, ${count} clients${options.members === '1' ? '' : `, ${options.members} members`}`, members: Number(options.members), rounds: Number(options.rounds), measure: (running: Running) => mixed(running, Number(count)) })),
 ];
 
 async function measureOn(server: Server, load: Load): Promise<Figures> {
-  const running = await Running.start(server);
+  const running = await Running.start(server, load.members);
   try {
     return await load.measure(running);
   } finally {
