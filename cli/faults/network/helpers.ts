@@ -24,20 +24,25 @@ while [ ! -e $1.ready ]; do
   kill -0 $pid 2>/dev/null || { cat $1.log >&2; exit 1; }
   sleep 0.05
 done`;
-/** $1 id. The brackets keep the pattern from meaning the shell that has it in its own words. */
+/** The brackets keep the pattern from meaning the shell that has it in its own words. */
 const pattern = (id: string): string => `[f]ault-helper.js ${id} `;
-const END = `while pkill -KILL -f "$1"; do sleep 0.05; done; rm -f ${FOLDER}/$2.ready ${FOLDER}/$2.log`;
+/** Of the shell that starts it: when kubreak is killed meanwhile, that goes on. */
+const startPattern = (id: string): string => `^sh -c [m]kdir -p ${FOLDER} .* sh ${id} `;
+/** $1 and $2 patterns, $3 id. The shell first, for it makes the other. */
+const END = `while pkill -KILL -f "$1" || pkill -KILL -f "$2"; do sleep 0.05; done; rm -f ${FOLDER}/$3.ready ${FOLDER}/$3.log`;
 
 export async function startHelpers(cluster: ClusterAccess, { id, helpers }: HelpersPlan): Promise<void> {
-  await Promise.all(helpers.map(async ({ host, spec }) => {
+  const started = await Promise.allSettled(helpers.map(async ({ host, spec }) => {
     const { code, stderr } = await cluster.onHost(host, ['sh', '-c', START, 'sh', id, JSON.stringify(spec)]);
     if (code !== 0) throw new UserError(`${host}: ${stderr.trim() || `exit code ${code}`}`);
   }));
+  // Not before all have had their try: the others would go on while they are undone.
+  for (const each of started) if (each.status === 'rejected') throw each.reason;
 }
 
 export async function endHelpers(cluster: ClusterAccess, { id, helpers }: HelpersPlan): Promise<void> {
   await Promise.all(helpers.filter(({ host }) => cluster.hosts.some(({ name }) => name === host)).map(async ({ host }) => {
-    const result = await onHostIfUp(cluster, host, ['sh', '-c', END, 'sh', pattern(id), id]);
+    const result = await onHostIfUp(cluster, host, ['sh', '-c', END, 'sh', startPattern(id), pattern(id), id]);
     if (result && result.code !== 0) throw new UserError(`${host}: ${result.stderr.trim() || `exit code ${result.code}`}`);
   }));
 }

@@ -16,7 +16,8 @@ const FIRST = -300;
 /** The chain of a host that takes nothing of these; with `loss`, only so much of it is lost, in percent. */
 export function deafTo(senders: readonly WireName[], loss?: number): string {
   const drop = dropping(loss);
-  const lines = senders.flatMap(({ address, mac }) => [...(mac === undefined ? [] : [`ether saddr ${mac} ${drop}`]), `ip saddr ${address} ${drop}`]);
+  const lines = senders.flatMap(({ address, mac }) => (mac === undefined ? [`ip saddr ${address} ${drop}`]
+    : [`ether saddr ${mac} ${drop}`, `ether saddr != ${mac} ip saddr ${address} ${drop}`])); // no packet twice: what is lost by chance would be more
   return chain(lines);
 }
 

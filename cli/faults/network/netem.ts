@@ -46,7 +46,7 @@ export const netemFault: FaultKind<NetemPlan> = {
     const sides = parseSides(cluster, words);
     const hasNetem = (await cluster.inNetworkOf(sides.left[0] ?? '', NETEM_PROBE)).code === 0;
     const table = tableOf(id);
-    const wires = new Map(await Promise.all(cluster.hosts.map(async ({ name }): Promise<[string, WireName]> => [name, await wireNameOf(cluster, name)])));
+    const wires = new Map(await Promise.all([...sides.left, ...(sides.right ?? [])].map(async (name): Promise<[string, WireName]> => [name, await wireNameOf(cluster, name)])));
     // Around a host: the others as far as they are there.
     const up = sides.right ? cluster.hosts : (await Promise.all(cluster.hosts.map(async (host) => (sides.left.includes(host.name) || (await cluster.isUp(host.name)) ? [host] : [])))).flat();
     const those = { ...cluster, hosts: up };

@@ -35,7 +35,7 @@ function nftProblem(script: string): string | undefined {
 test('a host that is cut off takes no packet from the other, by its device and by its address', () => {
   const rules = deafTo([{ address: '192.168.1.101', mac: '02:42:c0:a8:01:65' }, { address: '192.168.1.102' }]);
   assert.deepEqual(rules.match(/^ +(?:ether|ip) .*$/gm)?.map((line) => line.trim()),
-    ['ether saddr 02:42:c0:a8:01:65 counter drop', 'ip saddr 192.168.1.101 counter drop', 'ip saddr 192.168.1.102 counter drop']);
+    ['ether saddr 02:42:c0:a8:01:65 counter drop', 'ether saddr != 02:42:c0:a8:01:65 ip saddr 192.168.1.101 counter drop', 'ip saddr 192.168.1.102 counter drop']);
   assert.match(rules, /hook prerouting priority -300/);
   assert.equal(nftProblem(tableScript('kubreak-f001', rules)), undefined);
   assert.equal(nftProblem(tableScript('kubreak-f001', deafToAll())), undefined);

@@ -52,13 +52,15 @@ export async function removeTables(cluster: ClusterAccess, { table, tables }: Ta
   if (problems.length > 0) throw new UserError(`nft table ${table} is still there on ${problems.join('; ')}`);
 }
 
+/** Of those aside one is enough, when there are no others. */
 export async function tablesAreThere(cluster: ClusterAccess, { table, tables }: TablesPlan): Promise<boolean> {
-  const found = await Promise.all(tables.filter(({ isAside }) => !isAside).map(async ({ host }) => {
+  const named = tables.filter(({ isAside }) => !isAside);
+  const found = await Promise.all((named.length > 0 ? named : tables).map(async ({ host }) => {
     const result = await cluster.inNetworkOf(host, ['sh', '-c', IS_THERE, 'sh', table]);
     if (result.code !== 0 && result.stderr.trim() !== '' && !isWithoutNetwork(result)) throw new UserError(`${host}: ${result.stderr.trim()}`);
     return result.code === 0;
   }));
-  return found.every((each) => each);
+  return named.length > 0 || tables.length === 0 ? found.every((each) => each) : found.some((each) => each);
 }
 
 /** A container that has ended takes its network and its processes along. */

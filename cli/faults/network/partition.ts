@@ -5,7 +5,7 @@ import { UserError } from '../../user-error.ts';
 import type { FaultKind } from '../fault.ts';
 import { connectionsOf, cutRules, linksBetween, type Connection, type Link } from './component-cuts.ts';
 import { deafTo, wireNameOf } from './host-cuts.ts';
-import { putTables, removeTables, tableOf, tablesAreThere, type HostTable, type TablesPlan } from './nft-tables.ts';
+import { isWithoutNetwork, putTables, removeTables, tableOf, tablesAreThere, type HostTable, type TablesPlan } from './nft-tables.ts';
 import { placesOf, usesBalancer } from './places.ts';
 
 interface PartitionPlan extends TablesPlan {
@@ -73,6 +73,7 @@ export async function linksOf(cluster: ClusterAccess, left: readonly string[], r
 async function connectionsNow(cluster: ClusterAccess, link: Link): Promise<Connection[]> {
   if (link.client.isOwnNetwork) return [];
   const { code, stdout, stderr } = await cluster.inNetworkOf(link.client.host, ['ss', '-tnpH', 'state', 'established']);
+  if (code !== 0 && isWithoutNetwork({ stderr })) return [];
   if (code !== 0) throw new UserError(`ss on ${link.client.host}: ${stderr.trim()}`);
   return connectionsOf(link, stdout);
 }
@@ -109,7 +110,7 @@ export const groupCount = (gidMap: string): number => gidMap.trim().split('\n').
 
 export function componentTables(links: readonly Link[], what: string): { tables: HostTable[] } {
   const hosts = [...new Set(links.map(({ client }) => client.host))];
-  return { tables: hosts.map((host) => ({ host, rules: cutRules(links.filter(({ client }) => client.host === host).map((link) => ({ link, what }))) })) };
+  return { tables: hosts.map((host) => ({ host, ...(hosts.length > 1 && { isAside: true as const }), rules: cutRules(links.filter(({ client }) => client.host === host).map((link) => ({ link, what }))) })) };
 }
 
 function noteOf(links: readonly Link[]): { note?: string } {
