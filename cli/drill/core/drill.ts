@@ -79,7 +79,7 @@ export interface FigureRules {
   readonly 'max-gap'?: string;
 }
 export interface ExpectTrafficStep extends StepCommon, Timed, FigureRules { readonly 'expect-traffic': string; readonly passes?: boolean }
-export interface WritesStep extends StepCommon { readonly writes: string; readonly clients?: number; readonly every?: string }
+export interface WritesStep extends StepCommon { readonly writes: string; readonly clients?: number; readonly every?: string; readonly timeout?: string }
 export interface ExpectWritesStep extends StepCommon, Timed, Pick<FigureRules, 'max-failed' | 'min-failed' | 'max-gap'> {
   readonly 'expect-writes': string;
   readonly passes?: boolean;

@@ -304,7 +304,7 @@ export class StepRunner {
 
   #startWrites(step: WritesStep): string {
     const client = new Writers(this.#options.api, {
-      name: step.writes, clients: step.clients ?? 1, everyMs: Math.max(SHORTEST_WRITES_MS, this.#optionalMs(step.every) ?? 100),
+      name: step.writes, clients: step.clients ?? 1, everyMs: Math.max(SHORTEST_WRITES_MS, this.#optionalMs(step.every) ?? 100), timeoutMs: Math.min(LONGEST_REQUEST_MS, this.#optionalMs(step.timeout) ?? 5_000),
       onChange: (passes, text) => this.#options.timeline.change({ kind: 'traffic', lane: `writes ${step.writes}`, state: passes ? 'acknowledged' : 'fail', text: passes ? 'are acknowledged' : `fail (${short(text)})`, tone: passes ? 'good' : 'bad' }),
     });
     this.#writes.set(step.writes, { client, attempts: client.attempts, startMs: systemClock.nowMs(), what: 'ConfigMaps', stop: () => client.stop() });

@@ -6,7 +6,6 @@ import type { Attempt } from '../core/figures.ts';
 import type { DrillApi } from './drill-api.ts';
 import { isNoAnswer } from './drill-api.ts';
 
-const REQUEST_TIMEOUT_MS = 5_000;
 const MAX_ATTEMPTS = 200_000;
 const PAGE_SIZE = 500;
 const LABEL = 'kubreak.io/writes';
@@ -16,6 +15,8 @@ export interface WritersOptions {
   readonly name: string;
   readonly clients: number;
   readonly everyMs: number;
+  /** Of one write; afterwards nobody knows whether it happened. */
+  readonly timeoutMs: number;
   readonly onChange: (passes: boolean, text: string) => void;
 }
 
@@ -79,7 +80,7 @@ export class Writers {
       let problem: string | undefined;
       try {
         const metadata = { name, namespace: this.#api.namespace, labels: { [LABEL]: this.#options.name } };
-        await this.#api.client.create(configMapKind, { metadata, data: { number: String(number) } }, { signal: AbortSignal.timeout(REQUEST_TIMEOUT_MS) });
+        await this.#api.client.create(configMapKind, { metadata, data: { number: String(number) } }, { signal: AbortSignal.timeout(this.#options.timeoutMs) });
         this.#acknowledged.add(name);
       } catch (error) {
         if (!isNoAnswer(error) && !(error instanceof StatusError)) throw error;
