@@ -171,6 +171,8 @@ const containersOf = (host: string, hosts: readonly HostLayout[]): string[] => {
   return [host, ...COMPONENTS.filter((component) => component.supervisedBy === 'static-pod' && layout.some((each) => belongsOn(component, each, hosts))).map((component) => containerOf(component, host))];
 };
 
+const isUp = async (host: string): Promise<boolean> => (await docker(['exec', host, 'test', '-S', '/run/kubreak/node.sock'])).code === 0;
+
 const bootId = (host: string): Promise<string> => inContainer(host, 'cat', '/run/kubreak/boot_id');
 
 async function untilUp(host: string, before: string): Promise<void> {
@@ -216,11 +218,11 @@ export async function composeAccess(folder: string): Promise<ClusterAccess> {
     },
     async powerOn(host) {
       requireHost(host, hosts);
-      const before = await bootId(host);
+      const wasUp = await isUp(host);
       await inContainer(host, 'rm', '-f', OFF_FILE, CONTROL_PLANE_OFF_FILE);
-      await untilUp(host, before);
+      if (!wasUp) await untilUp(host, '');
     },
-    isUp: async (host) => (await docker(['exec', host, 'test', '-S', '/run/kubreak/node.sock'])).code === 0,
+    isUp,
     async setLimit(host, resource, amount) {
       requireHost(host, hosts);
       await dockerOk('update', ...limitOptions(resource, amount), ...containersOf(host, hosts));

@@ -75,9 +75,16 @@ function groupByParent(processes: readonly ProcessFacts[]): Map<number, ProcessF
   return children;
 }
 
-/** Proportional set size: shared pages count in part. Bytes; 0 when the process has ended. */
+/** Proportional set size: shared pages count in part. Where only a debugger may see that, what the process has to itself. Bytes; 0 when it has ended. */
 export function pssBytesOf(pid: number): number {
-  const match = /^Pss:\s+(\d+) kB/m.exec(readProc(`/proc/${pid}/smaps_rollup`) ?? '');
+  let text: string | undefined;
+  try {
+    text = readProc(`/proc/${pid}/smaps_rollup`);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EACCES') throw error; // of another group, in a container without the right to trace
+    text = readProc(`/proc/${pid}/status`);
+  }
+  const match = /^(?:Pss|RssAnon):\s+(\d+) kB/m.exec(text ?? '');
   return match ? Number(match[1]) * 1024 : 0;
 }
 
