@@ -9,6 +9,7 @@ import { askHost, findInstances, hostInits, reportInstances, type Instance } fro
 import { askLab } from '../local/lab-client.ts';
 import { clusterRights, isRootless } from '../local/rootless.ts';
 import { selectInstances } from '../local/selection.ts';
+import { signalProcess } from '../local/signal-process.ts';
 import { startInstance, stopInstance } from '../local/start-stop.ts';
 import { UserError } from '../user-error.ts';
 import type { ClusterAccess, Touched } from './cluster-access.ts';
@@ -47,10 +48,10 @@ export function localAccess(folder: ClusterFolder): ClusterAccess {
     status: () => reportInstances(labPid, folder.hosts),
     async signal(selector, signal) {
       const instances = select(selector);
-      const running = instances.filter((instance) => instance.process !== undefined);
-      if (running.length === 0) throw new UserError(`${instances[0]?.component.name ?? ''} is not running${instances.length === 1 ? ` on ${instances[0]?.host ?? ''}` : ''}`);
-      for (const instance of running) process.kill(instance.process?.pid ?? 0, signal);
-      return running.map(touched);
+      const reached = instances.filter(({ process: facts }) => facts !== undefined && signalProcess(facts.pid, signal));
+      // Those that run nowhere have no host.
+      if (reached.length === 0) throw new UserError(`${instances[0]?.component.name ?? ''} is not running${instances.length === 1 && instances[0]?.host ? ` on ${instances[0].host}` : ''}`);
+      return reached.map(touched);
     },
     async stop(selector) {
       const instances = select(selector);
