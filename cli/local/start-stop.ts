@@ -8,6 +8,7 @@ import { loadKubeconfig } from '#lib/pki/kubeconfig.ts';
 import { UserError } from '../user-error.ts';
 import type { ClusterFolder } from './cluster-folder.ts';
 import { askHost, findInstances, hostInits, type Instance } from './instances.ts';
+import { signalProcess } from './signal-process.ts';
 
 /** Below /run of a host: a file NAME here keeps containers called NAME from starting. Read by services/container-runtime. */
 export const HOLD_FOLDER = '/run/kubreak/hold';
@@ -49,7 +50,7 @@ export async function stopInstance(instance: Instance, folder: ClusterFolder, la
       const hold = `/proc/${init}/root${HOLD_FOLDER}`;
       mkdirSync(hold, { recursive: true });
       writeFileSync(`${hold}/${component.processTitle}`, '');
-      if (facts) process.kill(facts.pid, 'SIGTERM');
+      if (facts) signalProcess(facts.pid, 'SIGTERM');
     }
   }
   const deadlineMs = systemClock.nowMs() + STOP_DEADLINE_MS;
