@@ -143,7 +143,6 @@ class Soak {
       if (signal.aborted || leftMs() <= 0) break;
       const work: Promise<void> = this.#make(fault).finally(() => making.delete(work));
       making.add(work);
-      work.catch(() => undefined); // told below, or by the one that is waited for
     }
     await Promise.all(making);
   }
@@ -159,9 +158,11 @@ class Soak {
       this.#log.push(entry);
       print(`${id === '' ? '' : `${id} `}${text}${forMs === undefined ? '' : ` for ${Math.round(forMs / 1000)} s`}`);
     } catch (error) {
-      if (!(error instanceof UserError)) throw error;
+      if (!(error instanceof Error)) throw error;
       this.#log.push({ ...entry, refused: error.message });
-      if (error.exitCode === NOT_UNDERSTOOD) this.#problems.push(`chaos asks for what there is not: ${text}: ${error.message}`);
+      // What was broken already may refuse; anything else is a defect, and the run goes on to find more.
+      if (!(error instanceof UserError)) this.#problems.push(`${text}: ${error.stack ?? error.message}`);
+      else if (error.exitCode === NOT_UNDERSTOOD) this.#problems.push(`chaos asks for what there is not: ${text}: ${error.message}`);
       print(`${text}: not made: ${error.message}`);
     }
   }
