@@ -15,13 +15,14 @@ export interface HelpersPlan {
 }
 
 const PROGRAM = '/opt/kubreak/dist/fault-helper.js';
-const FOLDER = '/run/kubreak/faults';
+/** There on each host that has booted: no folder of their own is left when they have ended. */
+const FOLDER = '/run/kubreak';
 
 /** $1 id, $2 spec: ends when the helper is at work, or with its complaint when it is not. */
-const START = `mkdir -p ${FOLDER} && cd ${FOLDER} && rm -f $1.ready || exit 1
-setsid node --max-semi-space-size=1 ${PROGRAM} "$1" "$2" ${FOLDER}/$1.ready </dev/null >$1.log 2>&1 & pid=$!
-while [ ! -e $1.ready ]; do
-  kill -0 $pid 2>/dev/null || { cat $1.log >&2; exit 1; }
+const START = `mkdir -p ${FOLDER} && cd ${FOLDER} && rm -f fault-$1.ready || exit 1
+setsid node --max-semi-space-size=1 ${PROGRAM} "$1" "$2" ${FOLDER}/fault-$1.ready </dev/null >fault-$1.log 2>&1 & pid=$!
+while [ ! -e fault-$1.ready ]; do
+  kill -0 $pid 2>/dev/null || { cat fault-$1.log >&2; exit 1; }
   sleep 0.05
 done`;
 /** The brackets keep the pattern from meaning the shell that has it in its own words. */
@@ -29,7 +30,7 @@ const pattern = (id: string): string => `[f]ault-helper.js ${id} `;
 /** Of the shell that starts it: when kubreak is killed meanwhile, that goes on. */
 const startPattern = (id: string): string => `^sh -c [m]kdir -p ${FOLDER} .* sh ${id} `;
 /** $1 and $2 patterns, $3 id. The shell first, for it makes the other. */
-const END = `while pkill -KILL -f "$1" || pkill -KILL -f "$2"; do sleep 0.05; done; rm -f ${FOLDER}/$3.ready ${FOLDER}/$3.log`;
+const END = `while pkill -KILL -f "$1" || pkill -KILL -f "$2"; do sleep 0.05; done; rm -f ${FOLDER}/fault-$3.ready ${FOLDER}/fault-$3.log`;
 
 export async function startHelpers(cluster: ClusterAccess, { id, helpers }: HelpersPlan): Promise<void> {
   const started = await Promise.allSettled(helpers.map(async ({ host, spec }) => {

@@ -77,7 +77,7 @@ class Hosts {
     return (await this.run(from, ['setpriv', `--regid=${group}`, '--clear-groups', 'timeout', '2', 'busybox', 'nc', to, String(port)])).stdout === 'hello\n';
   }
   async traces(): Promise<string> {
-    const script = 'nft list tables; tc qdisc show; ip rule show; pgrep -af "[f]ault-helper" || :; ls /run/kubreak/faults 2>/dev/null || :';
+    const script = 'nft list tables; tc qdisc show; ip rule show; pgrep -af "[f]ault-helper" || :; ls -d /run/kubreak/fault-* 2>/dev/null || :';
     return (await Promise.all(HOSTS.map(async ({ name }) => `${name}\n${await this.ok(name, script)}`))).join('\n');
   }
   /** With `steps`, it dies before the step after these. */
