@@ -110,7 +110,7 @@ export class NodeAgent {
       } catch (error) {
         if (signal.aborted) return;
         if (!(error instanceof StatusError) && !(error instanceof TransportError)) throw error;
-        log.debug({ err: error }, 'cannot register node, trying again');
+        log.warn({ err: error }, 'cannot register node, trying again');
       }
       await clock.sleep(Math.min(waitMs, jitterMs(random, waitMs, 0.1)), signal).catch(() => undefined);
     }
