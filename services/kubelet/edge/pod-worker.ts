@@ -33,6 +33,8 @@ const VOLUME_RETRY_FIRST_MS = 500;
 const VOLUME_RETRY_LONGEST_MS = 122_000;
 /** After so long without its volumes a pod gets an event that says so. Milliseconds. Source: podAttachAndMountTimeout. */
 const VOLUME_TIMEOUT_MS = 123_000;
+/** Node fires a longer one at once. After a clock was ahead, what was to come is years away. */
+const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
 export interface WorkerServices extends Environment {
   readonly runtime: Runtime;
@@ -219,7 +221,7 @@ export class PodWorker {
 
   #scheduleWake(delayMs: number): void {
     clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => this.wake(), delayMs);
+    this.#timer = setTimeout(() => this.wake(), Math.min(delayMs, LONGEST_TIMER_MS));
   }
 
   /** In traces: what it led to; a look that finds nothing to do is not told. */

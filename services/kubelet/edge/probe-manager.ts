@@ -25,6 +25,8 @@ const MAX_OUTPUT = 200;
 const tracer = trace.getTracer('k8s.io/kubernetes/pkg/kubelet');
 /** Tries of one run when the prober itself fails. Source: maxProbeRetries. */
 const TRIES = 3;
+/** Node fires a longer one at once. After a clock was ahead, what was to come is years away. */
+const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
 export interface ProbeManagerOptions extends Environment {
   readonly runtime: Runtime;
@@ -127,7 +129,7 @@ export class ProbeManager {
   #schedule(worker: Worker, delayMs: number): void {
     clearTimeout(worker.timer);
     if (worker.isStopped || this.#options.signal.aborted) return;
-    worker.timer = setTimeout(() => void this.#run(worker), delayMs);
+    worker.timer = setTimeout(() => void this.#run(worker), Math.min(delayMs, LONGEST_TIMER_MS));
   }
 
   async #run(worker: Worker): Promise<void> {
