@@ -1,6 +1,6 @@
 // A queue of keys: each key waits once however often it was added, and is never handed to two workers at a time.
 // Failures come back later, per key twice as late each time. Source: client-go util/workqueue.
-import type { Clock } from '#lib/environment/clock.ts';
+import { steadily, type Clock } from '#lib/environment/clock.ts';
 
 export interface WorkQueueOptions {
   readonly clock: Clock;
@@ -23,7 +23,7 @@ export class WorkQueue {
   #closed = false;
 
   constructor({ clock, backoffFirstMs = 5, backoffLongestMs = 1_000_000 }: WorkQueueOptions) {
-    this.#clock = clock;
+    this.#clock = steadily(clock);
     this.#backoffFirstMs = backoffFirstMs;
     this.#backoffLongestMs = backoffLongestMs;
   }

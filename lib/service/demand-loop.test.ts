@@ -78,3 +78,21 @@ test('with a period it runs without being asked', async () => {
   stopping.abort();
   await running;
 });
+
+test('a wall clock that is set back by an hour makes nobody wait', { timeout: 10_000 }, async (context) => {
+  let runs = 0;
+  const stop = new AbortController();
+  const loop = new DemandLoop({ work: async () => void (runs += 1), onError: assert.fail, clock: systemClock, minIntervalMs: 20, retryMs: 20 });
+  const ended = loop.run(stop.signal);
+  const untilRuns = async (count: number): Promise<void> => {
+    while (runs < count) await new Promise((resolve) => setImmediate(resolve));
+  };
+  loop.request();
+  await untilRuns(1);
+  const trueNow = Date.now;
+  context.mock.method(Date, 'now', () => trueNow() - 3_600_000);
+  loop.request();
+  await untilRuns(2);
+  stop.abort();
+  await ended;
+});

@@ -1,6 +1,6 @@
 // Runs one piece of work whenever it is asked for: never twice at a time, requests during a run cause one more run,
 // a failed run is tried again, and an optional period runs it without being asked.
-import type { Clock } from '#lib/environment/clock.ts';
+import { steadily, type Clock } from '#lib/environment/clock.ts';
 
 export interface DemandLoopOptions {
   readonly work: (signal: AbortSignal) => Promise<void>;
@@ -16,6 +16,8 @@ export interface DemandLoopOptions {
 
 export class DemandLoop {
   readonly #options: DemandLoopOptions;
+  /** A clock that is set back must not make a rest of hours. */
+  readonly #steady: Clock;
   #isRequested = false;
   #wake: (() => void) | undefined;
   #endedMs = -Infinity;
@@ -23,22 +25,24 @@ export class DemandLoop {
 
   constructor(options: DemandLoopOptions) {
     this.#options = options;
+    this.#steady = steadily(options.clock);
   }
 
-  /** When the oldest request that was not served yet came; milliseconds since the epoch. */
+  /** When the oldest request that was not served yet came; milliseconds of the steady clock. */
   get pendingSinceMs(): number | undefined {
     return this.#requestedMs;
   }
 
   request(): void {
     this.#isRequested = true;
-    this.#requestedMs ??= this.#options.clock.nowMs();
+    this.#requestedMs ??= this.#steady.nowMs();
     this.#wake?.();
   }
 
   /** Settles when the signal aborts and the run under way has ended. */
   async run(signal: AbortSignal): Promise<void> {
-    const { work, onError, clock, minIntervalMs, retryMs, periodMs } = this.#options;
+    const { work, onError, minIntervalMs, retryMs, periodMs } = this.#options;
+    const clock = this.#steady;
     while (!signal.aborted) {
       if (!this.#isRequested) await this.#requestOr(periodMs, signal);
       const restMs = this.#endedMs + minIntervalMs - clock.nowMs();

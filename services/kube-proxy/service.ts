@@ -5,6 +5,7 @@ import { hostname, networkInterfaces } from 'node:os';
 import { trace } from '@opentelemetry/api';
 import { connectToApiserver } from '#lib/api-client/client.ts';
 import { Informer } from '#lib/api-client/informer.ts';
+import { steadily } from '#lib/environment/clock.ts';
 import type { Environment } from '#lib/environment/environment.ts';
 import { nodeKind } from '#lib/kinds/core/node.ts';
 import { serviceKind } from '#lib/kinds/core/service.ts';
@@ -64,17 +65,17 @@ export async function startKubeProxy(
   const table = new ServiceTable({ place: { node, zone: undefined }, clusterCidr, masqueradeMark, nodeIps, shortHash });
   const frameNow = (): Frame => tableFrame({ clusterCidr, masqueradeAll, masqueradeMark, nodePortIps: nodePortIps(configuration, nodeIps, localAddresses) });
   let frame = frameNow();
-  const writer = new TableWriter({ clock, log, onFailure: (stage) => metrics.failed(stage) });
+  const writer = new TableWriter({ clock: steadily(clock), log, onFailure: (stage) => metrics.failed(stage) });
   let lastSyncMs = clock.nowMs();
   let pendingTriggersMs: number[] = [];
   const hasSynced = (): boolean => services.hasSynced && slices.hasSynced && nodes.hasSynced;
 
-  const isHealthy = (): boolean => loop.pendingSinceMs === undefined || clock.nowMs() - loop.pendingSinceMs < 2 * configuration.syncPeriodMs;
+  const isHealthy = (): boolean => loop.pendingSinceMs === undefined || steadily(clock).nowMs() - loop.pendingSinceMs < 2 * configuration.syncPeriodMs;
   const healthServers = new ServiceHealthServers({ isProxyHealthy: isHealthy, log });
 
   const sync = async (): Promise<void> => {
     if (!hasSynced()) return;
-    const startedMs = clock.nowMs();
+    const startedMs = steadily(clock).nowMs();
     const startTime = wallClock.nowMs();
     const changed = [...changedObjects];
     changedObjects.clear();
@@ -86,10 +87,10 @@ export async function startKubeProxy(
     }
     const result = await writer.sync(table.content(), frame);
     lastSyncMs = clock.nowMs();
-    metrics.synced(result.kind, (lastSyncMs - startedMs) / 1000, lastSyncMs);
+    metrics.synced(result.kind, (steadily(clock).nowMs() - startedMs) / 1000, lastSyncMs);
     for (const triggerMs of triggers) metrics.programmed(Math.max(0, lastSyncMs - triggerMs) / 1000);
     if (result.kind !== 'none') noteSpan(tracer, 'syncProxyRules', { startTime, attributes: { [attribute.nodeName]: node, [attribute.what]: `${result.kind} sync of ${table.serviceCount} services`, [attribute.objectsRead]: changed } });
-    if (result.kind !== 'none') log.debug({ kind: result.kind, services: table.serviceCount, milliseconds: lastSyncMs - startedMs }, 'wrote the table of services');
+    if (result.kind !== 'none') log.debug({ kind: result.kind, services: table.serviceCount, milliseconds: steadily(clock).nowMs() - startedMs }, 'wrote the table of services');
     if (result.cleanupAfterMs !== undefined) cleanupTimer ??= setTimeout(() => {
       cleanupTimer = undefined;
       loop.request();
