@@ -82,7 +82,7 @@ test('with a period it runs without being asked', async () => {
 test('a wall clock that is set back by an hour makes nobody wait', { timeout: 10_000 }, async (context) => {
   let runs = 0;
   const stop = new AbortController();
-  const loop = new DemandLoop({ work: async () => void (runs += 1), onError: assert.fail, clock: systemClock, minIntervalMs: 20, retryMs: 20 });
+  const loop = new DemandLoop({ work: async () => void (runs += 1), onError: () => assert.fail(), clock: systemClock, minIntervalMs: 20, retryMs: 20 });
   const ended = loop.run(stop.signal);
   const untilRuns = async (count: number): Promise<void> => {
     while (runs < count) await new Promise((resolve) => setImmediate(resolve));
