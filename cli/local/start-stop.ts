@@ -10,8 +10,8 @@ import type { ClusterFolder } from './cluster-folder.ts';
 import { askHost, findInstances, hostInits, type Instance } from './instances.ts';
 import { signalProcess } from './signal-process.ts';
 
-/** Below /run of a host: a file NAME here keeps containers called NAME from starting. Read by services/container-runtime. */
-export const HOLD_FOLDER = '/run/kubreak/hold';
+/** On a host: containers called so do not start while it is there. Read by services/container-runtime. */
+export const holdOf = (processTitle: string): string => `/run/kubreak/hold-${processTitle}`;
 export const STOPPED_MANIFESTS = '/etc/kubernetes/manifests-stopped';
 export const MANIFESTS = '/etc/kubernetes/manifests';
 /** Longest wait for a component to end; milliseconds: the 30 s of grace of a pod and some. */
@@ -47,9 +47,7 @@ export async function stopInstance(instance: Instance, folder: ClusterFolder, la
       break;
     }
     case 'pod': {
-      const hold = `/proc/${init}/root${HOLD_FOLDER}`;
-      mkdirSync(hold, { recursive: true });
-      writeFileSync(`${hold}/${component.processTitle}`, '');
+      writeFileSync(`/proc/${init}/root${holdOf(component.processTitle)}`, '');
       if (facts) signalProcess(facts.pid, 'SIGTERM');
     }
   }
@@ -74,7 +72,7 @@ export async function startInstance(instance: Instance, folder: ClusterFolder, l
   }
   // A pod that no process shows of may be held on any host.
   const inits = host === '' ? [...hostInits(labPid).values()] : [hostOf(instance, labPid)];
-  for (const init of inits) rmSync(`/proc/${init}/root${HOLD_FOLDER}/${component.processTitle}`, { force: true });
+  for (const init of inits) rmSync(`/proc/${init}/root${holdOf(component.processTitle)}`, { force: true });
   await replaceWaitingPods(instance, folder.kubeconfig);
 }
 

@@ -6,7 +6,7 @@ import { promisify } from 'node:util';
 import { COMPONENTS, type Component, type HostLayout } from '../../cluster-layout.ts';
 import { findInstances, reportInstances, type InstanceReport } from '../../local/instances.ts';
 import { allProcesses, descendantsOf, pssBytesOf, type ProcessFacts } from '../../local/proc.ts';
-import { HOLD_FOLDER, MANIFESTS, replaceWaitingPods, STOPPED_MANIFESTS } from '../../local/start-stop.ts';
+import { holdOf, MANIFESTS, replaceWaitingPods, STOPPED_MANIFESTS } from '../../local/start-stop.ts';
 import { UserError } from '../../user-error.ts';
 
 const run = promisify(execFile);
@@ -68,14 +68,13 @@ export function keepDown(name: string, hosts: readonly HostLayout[]): void {
     if (existsSync(`${MANIFESTS}/${unit}.yaml`)) renameSync(`${MANIFESTS}/${unit}.yaml`, `${STOPPED_MANIFESTS}/${unit}.yaml`);
     return;
   }
-  mkdirSync(HOLD_FOLDER, { recursive: true });
-  writeFileSync(`${HOLD_FOLDER}/${processTitle}`, '');
+  writeFileSync(holdOf(processTitle), '');
   signalComponent(name, 'SIGTERM', hosts);
 }
 
 export function letUp(name: string): void {
   const { supervisedBy, unit, processTitle } = componentNamed(name);
-  if (supervisedBy === 'pod') rmSync(`${HOLD_FOLDER}/${processTitle}`, { force: true });
+  if (supervisedBy === 'pod') rmSync(holdOf(processTitle), { force: true });
   else if (existsSync(`${STOPPED_MANIFESTS}/${unit}.yaml`)) renameSync(`${STOPPED_MANIFESTS}/${unit}.yaml`, `${MANIFESTS}/${unit}.yaml`);
 }
 

@@ -44,8 +44,8 @@ const KILL_TIMEOUT_MS = 30_000;
 /** Sleeps for ever; a shell reaps while it waits. */
 const POD_INIT = 'trap "exit 0" TERM; while :; do sleep 2147483647 & wait $!; done';
 
-/** A file NAME in this folder keeps containers called NAME from starting. Written by `kubreak stop`. */
-const HOLD_FOLDER = '/run/kubreak/hold';
+/** While it is there, containers called so do not start. Written by `kubreak stop`. */
+const holdOf = (containerName: string): string => `/run/kubreak/hold-${containerName}`;
 
 export class NotFound extends Error {
   override readonly name = 'NotFound';
@@ -422,7 +422,7 @@ export class Runtime {
   /** Somebody wants containers of this name to stay down on this host (`kubreak stop`), whatever the kubelet wants. */
   #refuseIfHeld({ config }: Container): void {
     const name = config.metadata?.name ?? '';
-    if (name !== '' && existsSync(`${HOLD_FOLDER}/${name}`)) throw new Error(`container "${name}" is held down on this host: ${HOLD_FOLDER}/${name} exists`);
+    if (name !== '' && existsSync(holdOf(name))) throw new Error(`container "${name}" is held down on this host: ${holdOf(name)} exists`);
   }
 
   /** Signals, waits `timeoutSeconds`, then kills; resolves when the process has ended. May be repeated. */
