@@ -69,6 +69,9 @@ function impairment(random: Random): Record<string, string> {
   }
 }
 
+/** When a clock that was ahead is right again, renewals of the node's Lease do not count until time has caught up: it must within the time to be whole. */
+const MOST_SKEW_S = 300;
+
 export const MENU: readonly Dish[] = [
   { name: 'kill', weight: 6, isMomentary: true, words: process },
   { name: 'stop', weight: 3, words: process },
@@ -79,7 +82,7 @@ export const MENU: readonly Dish[] = [
   { name: 'isolate', weight: 2, words: host },
   { name: 'netem', weight: 4, words: (random, world) => words(isOneIn(random, 2) ? [pick(random, world.hosts)] : twoHosts(random, world), impairment(random)) },
   { name: 'dns', weight: 1, words: (random) => words([], { break: true, mode: pick(random, ['timeout', 'servfail', 'nxdomain']) }) },
-  { name: 'clock', weight: 1, words: (random, world) => words([pick(random, world.hosts)], { skew: `${pick(random, ['+', '-'])}${between(random, 5, 600)}s` }) },
+  { name: 'clock', weight: 1, words: (random, world) => words([pick(random, world.hosts)], { skew: `${pick(random, ['+', '-'])}${between(random, 5, MOST_SKEW_S)}s` }) },
   { name: 'disk', weight: 2, words: disk },
   { name: 'cpu', weight: 2, words: (random, world) => words([pick(random, world.hosts)], { limit: `0.${between(random, 1, 5)}` }) },
   { name: 'memory', weight: 1, words: (random, world) => words([pick(random, world.hosts)], { limit: `${between(random, 192, 512)}Mi` }) },
