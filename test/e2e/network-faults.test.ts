@@ -55,7 +55,7 @@ describe('faults of the network', { timeout: 300_000 }, () => {
   };
   /** Tables, queues, rules and helpers, on all hosts. Those of pods come and go. */
   const traces = async (): Promise<string> => {
-    const script = 'nft list tables; tc qdisc show | grep -v cali; ip rule show; pgrep -af "[f]ault-helper"; ls /run/kubreak/faults 2>/dev/null';
+    const script = 'nft list tables; tc qdisc show | grep -v cali; ip rule show; pgrep -af "[f]ault-helper"; ls -d /run/kubreak/fault-* 2>/dev/null';
     return (await Promise.all(HOSTS.map(async (host) => `${host}\n${(await cluster.on(host, 'sh', '-c', script)).stdout}`))).join('\n');
   };
 
