@@ -28,6 +28,8 @@ const ANSWER_END = '<end>';
 const SLOW_MS = 8_000;
 /** For the kubelet's collection of what is left of pods, once a minute. */
 const TIDY_MS = 90_000;
+/** Who waits is told so often what for. */
+const TELL_EVERY_MS = 10_000;
 
 /** Not whole within the deadline, or something acknowledged is gone. */
 export class NotWhole extends Error {
@@ -56,6 +58,7 @@ export class Wholeness {
     const startedMs = performance.now();
     const trail: string[] = [];
     let last = '';
+    let tellAtMs = TELL_EVERY_MS;
     for (;;) {
       const lack = await this.#whatIsLacking().catch((error: unknown) => {
         if (isRefusal(error)) return error.message;
@@ -68,6 +71,10 @@ export class Wholeness {
         if (elapsedMs > SLOW_MS) for (const step of trail) print(`    ${step}`);
         if (lack === '') return elapsedMs;
         throw new NotWhole(`not whole after ${deadlineMs / 1000} s: ${lack}`);
+      }
+      if (elapsedMs >= tellAtMs) {
+        print(`  waiting for a whole cluster: ${lack}`);
+        tellAtMs += TELL_EVERY_MS;
       }
       await systemClock.sleep(LOOK_EVERY_MS);
     }
