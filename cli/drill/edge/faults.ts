@@ -91,7 +91,7 @@ export function splitWords(text: string): string[] {
 export function parseWords(kind: Pick<FaultKind<unknown>, 'name' | 'arguments' | 'options'>, words: readonly string[]): FaultWords {
   const problems: string[] = [];
   const command = new Command(kind.name).exitOverride().configureOutput({ writeErr: (text) => problems.push(text.trim()), writeOut: () => undefined }).helpOption(false).action(() => undefined);
-  command.arguments(kind.arguments);
+  if (kind.arguments !== '') command.arguments(kind.arguments);
   for (const { flags, description } of kind.options ?? []) command.option(flags, description);
   try {
     command.parse([...words], { from: 'user' });
