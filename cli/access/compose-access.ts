@@ -8,6 +8,7 @@ import { HA_MASTERS, HA_PROFILE, hostsOf } from '../compose/host/layout.ts';
 import { componentNamed } from '../compose/host/processes.ts';
 import type { Limited } from '../local/host-limits.ts';
 import type { InstanceReport } from '../local/instances.ts';
+import { hostNamed } from '../host-named.ts';
 import { UserError } from '../user-error.ts';
 import type { ClusterAccess, CommandOptions, CommandResult, Touched } from './cluster-access.ts';
 import { runCommand } from './run-command.ts';
@@ -72,10 +73,6 @@ export function containerOf({ name, supervisedBy }: Component, host: string): st
   return host === MASTER.name ? name : `${host.replace(/-k8s$/, '')}-${name}`;
 }
 
-export function requireHost(host: string, hosts: readonly HostLayout[]): void {
-  if (!hosts.some(({ name }) => name === host)) throw new UserError(`no host is called "${host}"; there are ${hosts.map(({ name }) => name).join(', ')}`, 2);
-}
-
 export interface Selected {
   readonly component: Component;
   /** Those on which it may run, or the one that was named. */
@@ -90,7 +87,7 @@ export async function selectContainers(selector: string): Promise<Selected> {
   const component = componentNamed(name);
   const states = await containerStates();
   const all = await hostsAmong(states);
-  if (host !== undefined) requireHost(host, all);
+  if (host !== undefined) hostNamed(host, all);
   const hosts = all.filter((each) => (host === undefined || each.name === host) && (component.hosts === 'any' || belongsOn(component, each, all))).map((each) => each.name);
   if (hosts.length === 0) throw new UserError(`${component.name} does not run on ${host ?? 'any host'}`);
   return { component, hosts, host, states };
@@ -206,25 +203,25 @@ export async function composeAccess(folder: string): Promise<ClusterAccess> {
     stop,
     start,
     async reboot(host) {
-      requireHost(host, hosts);
+      hostNamed(host, hosts);
       const before = await bootId(host);
       await inContainer(host, 'reboot');
       await untilUp(host, before);
     },
     async powerOff(host) {
-      requireHost(host, hosts);
+      hostNamed(host, hosts);
       const address = hosts.find(({ name }) => name === host)?.address ?? '';
       await inContainer(host, 'sh', '-c', POWER_OFF, 'sh', address);
     },
     async powerOn(host) {
-      requireHost(host, hosts);
+      hostNamed(host, hosts);
       const wasUp = await isUp(host);
       await inContainer(host, 'rm', '-f', OFF_FILE, CONTROL_PLANE_OFF_FILE);
       if (!wasUp) await untilUp(host, '');
     },
     isUp,
     async setLimit(host, resource, amount) {
-      requireHost(host, hosts);
+      hostNamed(host, hosts);
       await dockerOk('update', ...limitOptions(resource, amount), ...containersOf(host, hosts));
     },
     async limitOf(host, resource) {
@@ -233,7 +230,7 @@ export async function composeAccess(folder: string): Promise<ClusterAccess> {
       return amount > 0 && amount < NO_LIMIT_BYTES ? amount : undefined;
     },
     async writeFile(host, path, text) {
-      requireHost(host, hosts);
+      hostNamed(host, hosts);
       const script = text === undefined ? 'rm -f "$1"' : 'mkdir -p "$(dirname "$1")" && cat >"$1.new" && mv "$1.new" "$1"';
       const { code, stderr } = await docker(['exec', '-i', host, 'sh', '-c', script, 'sh', path], { input: text ?? '' });
       if (code !== 0) throw new UserError(`${host}: ${stderr.trim()}`);
@@ -243,13 +240,13 @@ export async function composeAccess(folder: string): Promise<ClusterAccess> {
       return code === 0 ? stdout : undefined;
     },
     async onHost(host, words, options) {
-      requireHost(host, hosts);
+      hostNamed(host, hosts);
       const result = await docker(['exec', '-i', host, ...IN_HOST_TIME, ...words], options);
       if (result.code === IS_DOWN && result.stderr.startsWith('the host is down')) throw new UserError(`${host} is down or still booting`);
       return result;
     },
     async inNetworkOf(host, words, options) {
-      requireHost(host, hosts);
+      hostNamed(host, hosts);
       return docker(['exec', '-i', host, ...words], options);
     },
   };

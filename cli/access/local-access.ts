@@ -11,6 +11,7 @@ import { clusterRights, isRootless } from '../local/rootless.ts';
 import { selectInstances } from '../local/selection.ts';
 import { signalProcess } from '../local/signal-process.ts';
 import { startInstance, stopInstance } from '../local/start-stop.ts';
+import { hostNamed } from '../host-named.ts';
 import { UserError } from '../user-error.ts';
 import type { ClusterAccess, Touched } from './cluster-access.ts';
 import { runCommand } from './run-command.ts';
@@ -25,9 +26,6 @@ const touched = ({ component, host, process: facts }: Instance): Touched => ({ c
 export function localAccess(folder: ClusterFolder): ClusterAccess {
   const { labPid, supervisorPid, supervisorStartTicks } = folder.requireRunning();
   const select = (selector: string): readonly Instance[] => selectInstances(findInstances(labPid, folder.hosts), selector, folder.hosts);
-  const requireHost = (name: string): void => {
-    if (!folder.hosts.some((host) => host.name === name)) throw new UserError(`no host is called "${name}"; there are ${folder.hosts.map((host) => host.name).join(', ')}`, 2);
-  };
 
   async function untilUp(host: string, before?: number): Promise<void> {
     const deadlineMs = systemClock.nowMs() + BOOT_DEADLINE_MS;
@@ -70,24 +68,24 @@ export function localAccess(folder: ClusterFolder): ClusterAccess {
       await untilUp(host, before);
     },
     async powerOff(host) {
-      requireHost(host);
+      hostNamed(host, folder.hosts);
       await askLab(labPid, `off ${host}`);
     },
     async powerOn(host) {
-      requireHost(host);
+      hostNamed(host, folder.hosts);
       await askLab(labPid, `on ${host}`);
       await untilUp(host);
     },
     isUp: (host) => Promise.resolve(hostInits(labPid).has(host)),
     setLimit(host, resource, amount) {
-      requireHost(host);
+      hostNamed(host, folder.hosts);
       if (isRootless() && amount !== undefined) throw new UserError('control groups belong to root: a rootless cluster has no limits for its hosts');
       if (!isRootless()) setLimit(`${folder.cgroup}/${host}`, resource, amount);
       return Promise.resolve();
     },
     limitOf: (host, resource) => Promise.resolve(isRootless() ? undefined : limitOf(`${folder.cgroup}/${host}`, resource)),
     writeFile(host, path, text) {
-      requireHost(host);
+      hostNamed(host, folder.hosts);
       const file = folder.hostData(host, path);
       if (text === undefined) rmSync(file, { force: true });
       else {
@@ -106,7 +104,7 @@ export function localAccess(folder: ClusterFolder): ClusterAccess {
       return runCommand(command, options);
     },
     async inNetworkOf(host, words, options) {
-      requireHost(host);
+      hostNamed(host, folder.hosts);
       return runCommand(['nsenter', '-t', String(labPid), ...clusterRights(), '-m', `--net=/proc/${labPid}/root/run/netns/${host}`, '--', ...words], options);
     },
   };

@@ -8,6 +8,7 @@ import { apiFault } from '../faults/api-fault.ts';
 import { FaultStore } from '../faults/fault-store.ts';
 import type { FaultRecord } from '../faults/fault.ts';
 import { healFault } from '../faults/make-and-heal.ts';
+import { textTable } from '../text-table.ts';
 import { UserError } from '../user-error.ts';
 
 /** After addFaultCommands, which makes the command itself. */
@@ -58,9 +59,7 @@ export function tableOf(servers: readonly RulesOfMaster[], records: readonly Fau
   const rows = servers.flatMap(({ master, rules }) => (rules ?? []).map(({ rule, hits, matched }) =>
     [...(isOne ? [] : [master]), rule.id, String(hits), String(matched), records.find(({ id }) => id === rule.id)?.text ?? describe(rule)]));
   if (rows.length === 0) return 'there are no rules\n';
-  const all = [[...(isOne ? [] : ['SERVER']), 'ID', 'HITS', 'MATCHED', 'RULE'], ...rows];
-  const widths = (all[0] ?? []).map((_, column) => Math.max(...all.map((row) => (row[column] ?? '').length)));
-  return `${all.map((row) => row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join('   ').trimEnd()).join('\n')}\n`;
+  return textTable([[...(isOne ? [] : ['SERVER']), 'ID', 'HITS', 'MATCHED', 'RULE'], ...rows]);
 }
 
 /** One that came by another way than `api-fault add`. */

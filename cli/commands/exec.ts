@@ -7,6 +7,7 @@ import { CLOCK_FILE, CLOCK_FOLDER, clockVariables, faketimeLibrary } from '#lib/
 import type { HostLayout } from '../cluster-layout.ts';
 import { hostInits } from '../local/instances.ts';
 import { clusterRights } from '../local/rootless.ts';
+import { hostNamed } from '../host-named.ts';
 import { UserError } from '../user-error.ts';
 import { clusterFolderOf } from './cluster-option.ts';
 import type { HostRunner } from './image.ts';
@@ -41,7 +42,7 @@ export function localHosts(command: Command): HostRunner {
 
 /** Throws UserError for an unknown host (exit code 2) and for one that is down. */
 export function hostInit(labPid: number, host: string, hosts: readonly HostLayout[]): number {
-  if (!hosts.some(({ name }) => name === host)) throw new UserError(`no host is called "${host}"; there are ${hosts.map(({ name }) => name).join(', ')}`, 2);
+  hostNamed(host, hosts);
   const init = hostInits(labPid).get(host);
   if (init === undefined) throw new UserError(`${host} is down or still booting`);
   return init;

@@ -10,6 +10,7 @@ import { FaultStore, hasFaults, isAlive } from '../faults/fault-store.ts';
 import { FAULT_KINDS } from '../faults/kinds.ts';
 import { healFault, healOverdue, makeFault, reportFaults, type FaultReport } from '../faults/make-and-heal.ts';
 import { TIMER_COMMAND } from '../faults/timer.ts';
+import { textTable } from '../text-table.ts';
 import { UserError } from '../user-error.ts';
 import { clusterFolderOf } from './cluster-option.ts';
 
@@ -136,6 +137,5 @@ export function tableOf(reports: readonly FaultReport[], nowMs: number): string 
     ...reports.map(({ record: { id, text, sinceMs, untilMs }, state, problem }) =>
       [id, humanDuration(nowMs - sinceMs), untilMs === undefined ? '-' : clockTime(untilMs), `${state}${problem === undefined ? '' : `: ${problem}`}`, text]),
   ];
-  const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => (row[column] ?? '').length)));
-  return `${rows.map((row) => row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join('   ').trimEnd()).join('\n')}\n`;
+  return textTable(rows);
 }

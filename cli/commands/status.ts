@@ -1,6 +1,7 @@
 // kubreak status: every process of the cluster, on which host it runs and how it does.
 import type { Command } from 'commander';
 import { reportInstances, type InstanceReport } from '../local/instances.ts';
+import { textTable } from '../text-table.ts';
 import { UserError } from '../user-error.ts';
 import { clusterFolderOf } from './cluster-option.ts';
 
@@ -23,7 +24,6 @@ export function tableOf(reports: readonly InstanceReport[]): string {
     ['COMPONENT', 'HOST', 'PID', 'HEALTH', 'RESTARTS', 'MEMORY'],
     ...reports.map(({ component, host, pid, health, restarts, pssBytes }) => [component, host || '-', pid === null ? '-' : String(pid), health, String(restarts), pid === null ? '-' : `${(pssBytes / 1048576).toFixed(1)} MiB`]),
   ];
-  const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => (row[column] ?? '').length)));
   const total = reports.reduce((sum, { pssBytes }) => sum + pssBytes, 0);
-  return `${rows.map((row) => row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join('   ').trimEnd()).join('\n')}\n${reports.filter(({ pid }) => pid !== null).length} processes, ${(total / 1048576).toFixed(0)} MiB (PSS)\n`;
+  return `${textTable(rows)}${reports.filter(({ pid }) => pid !== null).length} processes, ${(total / 1048576).toFixed(0)} MiB (PSS)\n`;
 }

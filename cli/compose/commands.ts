@@ -2,9 +2,10 @@
 import { spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import type { Command } from 'commander';
-import { containerOf, containerStates, hostsAmong, IN_HOST_TIME, reports, requireHost, selectContainers } from '../access/compose-access.ts';
+import { containerOf, containerStates, hostsAmong, IN_HOST_TIME, reports, selectContainers } from '../access/compose-access.ts';
 import { addImageCommand, type HostRunner } from '../commands/image.ts';
 import { tableOf } from '../commands/status.ts';
+import { hostNamed } from '../host-named.ts';
 import { UserError } from '../user-error.ts';
 
 const SELECTOR = 'COMPONENT or COMPONENT@HOST';
@@ -49,7 +50,7 @@ export function addComposeCommands(program: Command): void {
     process.stdout.write(output === 'json' ? `${JSON.stringify({ processes }, null, 2)}\n` : tableOf(processes));
   });
   program.command('exec').description('run a command on a host (default: a shell)').argument('<host>').argument('[command...]').passThroughOptions().action(async (host: string, words: string[]) => {
-    requireHost(host, await hostsAmong(await containerStates()));
+    hostNamed(host, await hostsAmong(await containerStates()));
     if (words[0] === '--') words.shift();
     process.exitCode = await attached(['exec', process.stdin.isTTY ? '-it' : '-i', host, ...IN_HOST_TIME, ...(words.length > 0 ? words : ['bash'])]);
   });

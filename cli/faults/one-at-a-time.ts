@@ -1,5 +1,6 @@
 // For faults that set a thing of a host to a value: a second one on top could not be undone in any order.
 import type { ClusterAccess } from '../access/cluster-access.ts';
+import { hostNamed } from '../host-named.ts';
 import { UserError } from '../user-error.ts';
 import { FaultStore } from './fault-store.ts';
 
@@ -11,7 +12,7 @@ export function requireNoOther<P>(cluster: ClusterAccess, kind: string, isSame: 
 
 /** Throws UserError (exit code 2). */
 export function requireHost(cluster: ClusterAccess, host: string): void {
-  if (!hasHost(cluster, host)) throw new UserError(`no host is called "${host}"; there are ${cluster.hosts.map(({ name }) => name).join(', ')}`, 2);
+  hostNamed(host, cluster.hosts);
 }
 
 /** A worker that was removed has taken its faults with it. */

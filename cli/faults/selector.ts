@@ -1,6 +1,7 @@
 // COMPONENT or COMPONENT@HOST in the words of a fault, understood before anything is done.
 import type { ClusterAccess } from '../access/cluster-access.ts';
 import { belongsOn, COMPONENTS, type Component } from '../cluster-layout.ts';
+import { hostNamed } from '../host-named.ts';
 import { UserError } from '../user-error.ts';
 
 export interface Selection {
@@ -16,8 +17,7 @@ export function parseSelector({ hosts }: Pick<ClusterAccess, 'hosts'>, selector:
   const component = COMPONENTS.find((each) => each.name === name || each.processTitle === name);
   if (!component) throw new UserError(`no component is called "${name}"; there are ${COMPONENTS.map((each) => each.name).join(', ')}`, 2);
   if (host === undefined) return { component };
-  const layout = hosts.find((each) => each.name === host);
-  if (!layout) throw new UserError(`no host is called "${host}"; there are ${hosts.map((each) => each.name).join(', ')}`, 2);
+  const layout = hostNamed(host, hosts);
   if (component.hosts !== 'any' && !belongsOn(component, layout, hosts)) throw new UserError(`${component.name} does not run on ${host}`);
   return { component, host };
 }

@@ -7,6 +7,7 @@ import { nodeKind } from '#lib/kinds/core/node.ts';
 import { isNotFound } from '#lib/machinery/status-error.ts';
 import { loadKubeconfig } from '#lib/pki/kubeconfig.ts';
 import { placeWorker, type HostLayout } from '../cluster-layout.ts';
+import { hostNamed } from '../host-named.ts';
 import { UserError } from '../user-error.ts';
 import type { ClusterFolder } from './cluster-folder.ts';
 import { hostInits } from './instances.ts';
@@ -43,8 +44,7 @@ export async function addNode(folder: ClusterFolder, name: string, size: { cpu?:
 export async function removeNode(folder: ClusterFolder, name: string): Promise<void> {
   const { labPid } = folder.requireRunning();
   const { hosts } = folder;
-  const host = hosts.find((candidate) => candidate.name === name);
-  if (!host) throw new UserError(`no host is called "${name}"; there are ${hosts.map((each) => each.name).join(', ')}`, 2);
+  const host = hostNamed(name, hosts);
   if (host.role === 'control-plane') throw new UserError(`${name} runs the control plane and cannot be removed`);
   // Whether the API server answers is seen before anything is done.
   await withApi(folder, async (api) => {

@@ -1,5 +1,6 @@
 // COMPONENT or COMPONENT@HOST, as people write it.
 import { COMPONENTS, type HostLayout } from '../cluster-layout.ts';
+import { hostNamed } from '../host-named.ts';
 import { UserError } from '../user-error.ts';
 import type { Instance } from './instances.ts';
 
@@ -9,9 +10,7 @@ export function selectInstances(instances: readonly Instance[], selector: string
   if (more.length > 0) throw new UserError(`"${selector}" is not COMPONENT or COMPONENT@HOST`, 2);
   const component = COMPONENTS.find((candidate) => candidate.name === name || candidate.processTitle === name);
   if (!component) throw new UserError(`no component is called "${name}"; there are ${COMPONENTS.map((candidate) => candidate.name).join(', ')}`, 2);
-  if (host !== undefined && !hosts.some((candidate) => candidate.name === host)) {
-    throw new UserError(`no host is called "${host}"; there are ${hosts.map((candidate) => candidate.name).join(', ')}`, 2);
-  }
+  if (host !== undefined) hostNamed(host, hosts);
   const chosen = instances.filter((instance) => instance.component === component && (host === undefined || instance.host === host));
   if (chosen.length === 0) throw new UserError(`${name} does not run on ${host ?? 'any host'}`);
   return chosen;

@@ -1,6 +1,7 @@
 // Whose packets a host no longer takes: that is how hosts are cut off from each other. Dropped where they arrive, as a broken
 // cable does: who sends them is told nothing, connections hang.
 import type { ClusterAccess } from '../../access/cluster-access.ts';
+import { hostNamed } from '../../host-named.ts';
 import { UserError } from '../../user-error.ts';
 
 /** How a host's packets are told on the wire: its own by its address, those of its pods by its device. */
@@ -53,8 +54,4 @@ export async function wireNameOf(cluster: ClusterAccess, host: string): Promise<
   return { address, ...(mac !== undefined && { mac }) };
 }
 
-export function addressOf({ hosts }: Pick<ClusterAccess, 'hosts'>, host: string): string {
-  const found = hosts.find(({ name }) => name === host);
-  if (!found) throw new UserError(`no host is called "${host}"; there are ${hosts.map(({ name }) => name).join(', ')}`, 2);
-  return found.address;
-}
+export const addressOf = ({ hosts }: Pick<ClusterAccess, 'hosts'>, host: string): string => hostNamed(host, hosts).address;
