@@ -20,6 +20,11 @@ function memoryBytes(): number {
   return heapUsed + arrayBuffers;
 }
 
+/** Buffers are freed by another thread, some time after the collection that found them unused. */
+async function untilMemoryIsBelow(limitBytes: number): Promise<void> {
+  await until(`memory below ${limitBytes} bytes`, () => memoryBytes() < limitBytes);
+}
+
 async function assertServes(): Promise<void> {
   const client = await RawClient.open(server.port);
   client.request(1, 'Echo', message('still there'));
@@ -79,14 +84,19 @@ test('fuzzed bytes neither crash nor hang the server, and nothing of them stays'
   await until('all connections are gone', () => server.grpc.connectionCount === 0);
   await assertServes();
   server.defects.length = 0;
-  const grownBytes = memoryBytes() - before;
-  assert.ok(grownBytes < 8e6, `memory has grown by ${grownBytes} bytes`);
+  await untilMemoryIsBelow(before + 8e6);
 });
+
+async function drainedOrClosed({ socket }: RawClient): Promise<void> {
+  const over = new AbortController();
+  await Promise.race([once(socket, 'drain', over), once(socket, 'close', over)]).catch(() => undefined); // what breaks the connection also closes it
+  over.abort();
+}
 
 /** Sends pieces as fast as the server takes them, until it hangs up or all are sent. */
 async function flood(client: RawClient, piece: Buffer, times: number): Promise<void> {
   for (let sent = 0; sent < times && !client.isClosed && client.socket.writable; sent += 1) {
-    if (!client.socket.write(piece)) await Promise.race([once(client.socket, 'drain'), once(client.socket, 'close')]).catch(() => undefined);
+    if (!client.socket.write(piece)) await drainedOrClosed(client);
   }
 }
 
@@ -109,7 +119,7 @@ test('a flood of settings whose answers nobody reads stops being read', async ()
     if (!hasDrained) break;
   }
   assert.ok(sent < 5000, 'the server went on reading'); // 90 MB
-  assert.ok(memoryBytes() - before < 16e6);
+  await untilMemoryIsBelow(before + 16e6);
   await assertServes();
   client.close();
 });
@@ -131,7 +141,7 @@ test('streams opened and reset at once, over and over, leave nothing behind', as
   server.reasons.length = 0;
   client.close();
   await until('the connection is gone', () => server.grpc.connectionCount === 0);
-  assert.ok(memoryBytes() - before < 8e6);
+  await untilMemoryIsBelow(before + 8e6);
 });
 
 test('cancelled calls whose handlers go on are limited', async () => {
@@ -158,17 +168,17 @@ test('messages that never end are bounded for the whole connection', async () =>
   const client = await RawClient.open(server.port);
   const start = Buffer.concat([Buffer.from([0, 0, 0x10, 0, 0]), Buffer.alloc(16_379)]);
   const more = Buffer.alloc(16_384);
-  for (let streamId = 1; streamId < 400; streamId += 2) { // 200 messages of 1 MiB, all but their end
+  for (let streamId = 1; streamId < 240; streamId += 2) { // 120 messages of 1 MiB, all but their end
     const pieces = [headersFrame(streamId, REQUEST_HEADERS('Echo')), frame(frameType.DATA, 0, streamId, start)];
     for (let at = 1; at < 63; at += 1) pieces.push(frame(frameType.DATA, 0, streamId, more));
     await flood(client, Buffer.concat(pieces), 1);
   }
   await client.frame('a refusal', ({ headers }) => headers?.['grpc-status'] === '8');
-  assert.ok(memoryBytes() - before < 120e6);
+  await untilMemoryIsBelow(before + 80e6);
   await assertServes();
   client.close();
   await until('the connection is gone', () => server.grpc.connectionCount === 0);
-  assert.ok(memoryBytes() - before < 8e6);
+  await untilMemoryIsBelow(before + 8e6);
 });
 
 test('answers that nobody reads are bounded for the whole connection', async () => {
@@ -189,13 +199,14 @@ test('settings that change thousands of streams, thousands of times, take no tim
   const client = await RawClient.open(server.port, [[setting.INITIAL_WINDOW_SIZE, 0]]);
   for (let streamId = 1; streamId < 20_000; streamId += 2) client.request(streamId, 'Count', message('1 10'));
   await until('they have answered', () => client.frames.filter(({ type }) => type === frameType.HEADERS).length === 10_000);
-  const startedMs = performance.now();
+  const before = process.cpuUsage();
   const piece = Buffer.concat(Array.from({ length: 2_000 }, (_, at) => settingsFrame([[setting.INITIAL_WINDOW_SIZE, at % 2]])));
   await flood(client, piece, 5);
   client.send(windowUpdateFrame(0, 1_000_000));
   client.request(20_001, 'Echo', message(''));
   client.send(settingsFrame([[setting.INITIAL_WINDOW_SIZE, 1000]]));
   assert.deepEqual(await client.status(20_001), [0, '']);
-  assert.ok(performance.now() - startedMs < 5_000);
+  const { user, system } = process.cpuUsage(before);
+  assert.ok(user + system < 5e6, 'the time of a setting does not depend on the number of streams'); // microseconds of processor
   client.close();
 });
