@@ -8,7 +8,7 @@ import { parseDisk } from '../faults/disk.ts';
 import { parseLimit } from '../faults/limits.ts';
 import { parseSlowness } from '../faults/network/netem.ts';
 import { sidesOf } from '../faults/network/partition.ts';
-import { parseSelector } from '../faults/selector.ts';
+import { parseSelector } from '../selector.ts';
 import { MENU } from './menu.ts';
 import { planFault } from './soak-plan.ts';
 

@@ -7,7 +7,7 @@ import type { ClusterAccess } from '../access/cluster-access.ts';
 import { UserError } from '../user-error.ts';
 import type { FaultKind, FaultWords } from './fault.ts';
 import { hasHost, requireNoOther } from './one-at-a-time.ts';
-import { parseSelector } from './selector.ts';
+import { parseSelector } from '../selector.ts';
 
 /** Whose disk it is, and where. The others keep nothing. */
 export const DATA_FOLDERS: Readonly<Record<string, string>> = { etcd: '/var/lib/etcd', kubelet: '/var/lib/kubelet', 'container-runtime': '/var/lib/containerd' };

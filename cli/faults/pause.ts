@@ -2,7 +2,7 @@
 import type { ClusterAccess } from '../access/cluster-access.ts';
 import { UserError } from '../user-error.ts';
 import type { FaultKind } from './fault.ts';
-import { parseSelector } from './selector.ts';
+import { parseSelector } from '../selector.ts';
 
 interface PausePlan {
   readonly selector: string;

@@ -5,7 +5,7 @@ import { UserError } from '../user-error.ts';
 import type { FaultKind, FaultWords } from './fault.ts';
 import { FaultStore } from './fault-store.ts';
 import { hasHost, requireHost } from './one-at-a-time.ts';
-import { parseSelector } from './selector.ts';
+import { parseSelector } from '../selector.ts';
 
 interface StopPlan {
   readonly component: string;

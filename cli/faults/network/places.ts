@@ -6,7 +6,7 @@ import { loadKubeconfig } from '#lib/pki/kubeconfig.ts';
 import type { ClusterAccess } from '../../access/cluster-access.ts';
 import { belongsOn, mastersOf, type Component, type HostLayout } from '../../cluster-layout.ts';
 import { UserError } from '../../user-error.ts';
-import { parseSelector } from '../selector.ts';
+import { parseSelector } from '../../selector.ts';
 import type { Place } from './component-cuts.ts';
 
 /** How long the API server may take to tell the addresses of pods; milliseconds. */

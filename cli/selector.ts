@@ -1,8 +1,8 @@
-// COMPONENT or COMPONENT@HOST in the words of a fault, understood before anything is done.
-import type { ClusterAccess } from '../access/cluster-access.ts';
-import { belongsOn, COMPONENTS, type Component } from '../cluster-layout.ts';
-import { hostNamed } from '../host-named.ts';
-import { UserError } from '../user-error.ts';
+// COMPONENT or COMPONENT@HOST, as people write it, understood before anything is done.
+import type { ClusterAccess } from './access/cluster-access.ts';
+import { belongsOn, COMPONENTS, type Component } from './cluster-layout.ts';
+import { hostNamed } from './host-named.ts';
+import { UserError } from './user-error.ts';
 
 export interface Selection {
   readonly component: Component;
