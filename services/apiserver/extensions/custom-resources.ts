@@ -16,7 +16,7 @@ import type { Storage } from '../core/storage.ts';
 import type { WatchCache } from '../core/watch-cache.ts';
 import { asServer } from '../edge/hooks/ensure.ts';
 import type { ObjectStore } from '../edge/object-store.ts';
-import { customKinds, type CustomKind } from './custom-kind.ts';
+import type { CustomKind } from './custom-kind.ts';
 
 /** Between attempts at what did not work, and at objects that wait for finalizers of their own. */
 const RETRY_MS = 1_000;
@@ -28,6 +28,9 @@ export interface CustomResourcesOptions {
   readonly clock: Clock;
   readonly log: Logger;
 }
+
+/** Of the process, as what is remembered by it is. */
+let lastSerial = 0;
 
 interface Registered {
   readonly spec: string;
@@ -44,7 +47,6 @@ export class CustomResources {
   readonly #running = new Map<string, 'once' | 'again'>();
   #store: ObjectStore | undefined;
   #signal: AbortSignal = AbortSignal.abort();
-  #serial = 0;
 
   constructor(options: CustomResourcesOptions) {
     this.#options = options;
@@ -122,8 +124,9 @@ export class CustomResources {
     const { name } = definition.metadata;
     const spec = JSON.stringify(definition.spec);
     if (this.#registered.get(name)?.spec === spec) return;
+    const { customKinds } = await import('./custom-kind.ts'); // most clusters have none
     this.#unregister(name);
-    const kinds = customKinds(definition, (this.#serial += 1));
+    const kinds = customKinds(definition, (lastSerial += 1));
     const [first] = kinds;
     if (!first) return;
     const undo = kinds.map(({ schema }) => addDefinitions(schema.definitions, schema.keys));

@@ -126,6 +126,16 @@ test('nonsense in definitions and objects is refused, never a failure of the ser
   assert.equal((await server.get(TABS, { accept: 'application/json;as=Table;g=meta.k8s.io;v=v1' })).code, 200);
 }));
 
+test('patterns are expressions of Go, and none takes for ever', () => withServer(async (server) => {
+  const properties = { greedy: { type: 'string', pattern: '^(a+)+$' }, named: { type: 'string', pattern: '^(?P<word>\\pL+)(?i:X)\\z' } };
+  await establish(server, crd([version('v1', { schema: { openAPIV3Schema: { type: 'object', properties: { spec: { type: 'object', properties } } } } })]));
+  assert.equal((await server.post(TABS, tab('good', { greedy: 'aaa', named: 'äöx' }))).code, 201);
+  const { code, text } = await server.post(TABS, tab('bad', { greedy: `${'a'.repeat(5_000)}!`, named: 'ä1x' }));
+  assert.equal(code, 422);
+  assert.match(text, /spec\.greedy in body should match '\^\(a\+\)\+\$'/);
+  assert.match(text, /spec\.named in body should match/);
+}));
+
 test('paths as definitions write them', () => {
   const object = { status: { conditions: [{ type: 'Ready', status: 'True' }, { type: 'Other', status: 'False' }], list: [1, 2] }, metadata: { labels: { 'a.b/c': 'x' } } };
   const at = (path: string) => valuesAt(object, parsePath(path) ?? []);

@@ -1,6 +1,7 @@
 // The schema of a custom resource put to use: its structure in the form of the built-in definitions (which decodes, prunes
 // and merges), its defaults, and the checks of values.
 // Source: apiextensions-apiserver pkg/apiserver/{schema/defaulting,schema/pruning,validation}; kube-openapi pkg/validation.
+import { RE2JS, RE2JSException } from 're2js';
 import type { ListKeys, SchemaDefinition } from '#lib/kinds/openapi/schemas.ts';
 import type { JSONSchemaProps } from '#lib/kinds/types/apiextensions-v1.ts';
 import { invalid, notSupported, required, tooMany, type FieldError } from '#lib/machinery/field-error.ts';
@@ -76,14 +77,15 @@ export function fillDefaults(value: unknown, schema: JSONSchemaProps | undefined
 /** Of the schema's own: an object may have a field called `constructor`. */
 const propertyOf = ({ properties }: JSONSchemaProps, name: string): JSONSchemaProps | undefined => (properties && Object.hasOwn(properties, name) ? properties[name] : undefined);
 
-const patterns = new Map<string, RegExp | undefined>();
-/** Go's expressions are nearly JavaScript's; one that is none here checks nothing. */
-function patternOf(text: string): RegExp | undefined {
+const patterns = new Map<string, RE2JS | undefined>();
+/** Go's expressions, matched in a time that grows with the length only. One that is none checks nothing. */
+function patternOf(text: string): RE2JS | undefined {
   if (!patterns.has(text)) {
     if (patterns.size > 500) patterns.clear();
     try {
-      patterns.set(text, new RegExp(text, 'u'));
-    } catch {
+      patterns.set(text, RE2JS.compile(text));
+    } catch (error) {
+      if (!(error instanceof RE2JSException)) throw error;
       patterns.set(text, undefined);
     }
   }
@@ -100,7 +102,7 @@ function scalarErrors(value: unknown, schema: JSONSchemaProps, path: string): Fi
     const length = [...value].length;
     if (schema.maxLength !== undefined && length > schema.maxLength) errors.push({ type: 'FieldValueTooLong', field: path, body: `Too long: may not be more than ${schema.maxLength} bytes` });
     if (schema.minLength !== undefined && length < schema.minLength) refuse(`should be at least ${schema.minLength} chars long`);
-    if (schema.pattern !== undefined && patternOf(schema.pattern)?.test(value) === false) refuse(`should match '${schema.pattern}'`);
+    if (schema.pattern !== undefined && patternOf(schema.pattern)?.matcher(value).find() === false) refuse(`should match '${schema.pattern}'`);
   }
   if (typeof value === 'number') {
     const { minimum, maximum, multipleOf } = schema;
