@@ -47,6 +47,8 @@ export interface EtcdClient {
   leaseLeases(options?: CallOptions): Promise<LeaseLeasesResponse>;
   memberList(options?: CallOptions): Promise<MemberListResponse>;
   status(options?: CallOptions): Promise<StatusResponse>;
+  /** `CANCEL` needs no version. Answers with the cluster version of before. */
+  downgrade(request: { action: 'VALIDATE' | 'ENABLE' | 'CANCEL'; version?: string }, options?: CallOptions): Promise<{ version: string }>;
   /** The state of the member that answers, as a file in pieces. Throws EtcdError when it breaks off. */
   snapshot(): AsyncIterable<Uint8Array>;
   watch(options: WatchOptions): EtcdWatch;
@@ -123,6 +125,7 @@ export function connectToEtcd(options: EtcdClientOptions): EtcdClient {
     leaseLeases: (call) => read(leaseService.LeaseLeases, {}, call),
     memberList: (call) => read(clusterService.MemberList, { linearizable: true }, call),
     status: (call) => read(maintenanceService.Status, {}, call),
+    downgrade: (request, call) => write(maintenanceService.Downgrade, request, call),
     watch: (watchOptions) => {
       const { path, requestSerialize, responseDeserialize } = watchService.Watch;
       return resumingWatch(() => client.makeBidiStreamRequest(path, requestSerialize, responseDeserialize, requireLeader.clone()), clock, watchOptions);

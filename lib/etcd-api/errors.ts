@@ -75,6 +75,8 @@ const etcdErrors = {
   DowngradeInProcess: [status.FAILED_PRECONDITION, 'etcdserver: cluster has a downgrade job in progress'],
   NoInflightDowngrade: [status.FAILED_PRECONDITION, 'etcdserver: no inflight downgrade job'],
 
+  /** Not in etcd's table either. */
+  UnknownMethod: [status.UNKNOWN, 'etcdserver: unknown method'],
   Canceled: [status.CANCELLED, 'etcdserver: request canceled'],
   DeadlineExceeded: [status.DEADLINE_EXCEEDED, 'etcdserver: context deadline exceeded'],
 } as const satisfies Record<string, readonly [GrpcStatus, string]>;

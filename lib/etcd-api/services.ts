@@ -63,6 +63,7 @@ export const maintenanceService = {
   Hash: method('/etcdserverpb.Maintenance/Hash', m.hashRequest, m.hashResponse),
   MoveLeader: method('/etcdserverpb.Maintenance/MoveLeader', m.moveLeaderRequest, m.moveLeaderResponse),
   HashKV: method('/etcdserverpb.Maintenance/HashKV', m.hashKVRequest, m.hashKVResponse),
+  Downgrade: method('/etcdserverpb.Maintenance/Downgrade', m.downgradeRequest, m.downgradeResponse),
   Snapshot: method('/etcdserverpb.Maintenance/Snapshot', m.snapshotRequest, m.snapshotResponse, 'serverStream'),
 } as const;
 

@@ -52,6 +52,18 @@ test('etcdctl sees three members, one of them the leader, all healthy', async ()
   assert.match(await cluster.etcdctl(follower, ['move-leader', list[0]?.split(',')[0] ?? '']), /no leader endpoint given at|not leader/);
 });
 
+test('any member takes a downgrade, and all of them follow', async () => {
+  const version = async (member: TestMember): Promise<string> => (await cluster.clientOf(member).status()).storageVersion;
+  const has = (expected: string): Promise<void> => until(`all members have ${expected}`, async () => (await Promise.all(cluster.members.map(version))).every((found) => found === expected));
+  await has('3.6.0');
+  const follower = others(await cluster.leader())[0] as TestMember;
+  await cluster.clientOf(follower).downgrade({ action: 'ENABLE', version: '3.5' });
+  await has('3.5.0');
+  for (const member of cluster.members) assert.deepEqual((await cluster.clientOf(member).status()).downgradeInfo, { enabled: true, targetVersion: '3.5.0' });
+  await cluster.clientOf(follower).downgrade({ action: 'CANCEL' });
+  await has('3.6.0');
+});
+
 test('the leadership moves when it is told to', async () => {
   const leader = await cluster.leader();
   const heir = others(leader)[0] as TestMember;

@@ -112,6 +112,40 @@ test('alarms refuse writes until they are lifted, and outlive a restart', async 
   await call(maintenanceService.Alarm, { action: 'DEACTIVATE', memberID: leader, alarm: 'CORRUPT' });
 });
 
+test('a downgrade takes the cluster version down, and cancelling it up again', async () => {
+  const early: [string, string][] = [
+    [await refusal(maintenanceService.Downgrade, { action: 'VALIDATE', version: 'three' }), 'INVALID_ARGUMENT etcdserver: wrong downgrade target version format'],
+    [await refusal(maintenanceService.Downgrade, { action: 'ENABLE', version: '3' }), 'INVALID_ARGUMENT etcdserver: wrong downgrade target version format'],
+    [await refusal(maintenanceService.Downgrade, { action: 'VALIDATE', version: '3.4.0' }), 'INVALID_ARGUMENT etcdserver: invalid downgrade target version'],
+    [await refusal(maintenanceService.Downgrade, { action: 'ENABLE', version: '3.6' }), 'INVALID_ARGUMENT etcdserver: invalid downgrade target version'],
+  ];
+  for (const [actual, expected] of early) assert.equal(actual, expected);
+  assert.equal((await call(maintenanceService.Downgrade, { action: 'VALIDATE', version: '3.5' })).version, '3.6');
+  assert.equal((await call(maintenanceService.Downgrade, { action: 'CANCEL' })).version, '3.6'); // nothing to cancel is no error
+  const status = async (): Promise<[string, unknown]> => {
+    const { storageVersion, downgradeInfo } = await call(maintenanceService.Status, {});
+    return [storageVersion, downgradeInfo];
+  };
+  assert.deepEqual(await status(), ['3.6.0', { enabled: false, targetVersion: '' }]);
+
+  assert.equal((await call(maintenanceService.Downgrade, { action: 'ENABLE', version: '3.5.1' })).version, '3.6');
+  await until('the leader has set the version', async () => (await status())[0] === '3.5.0');
+  assert.deepEqual(await status(), ['3.5.0', { enabled: true, targetVersion: '3.5.0' }]);
+  assert.equal(await refusal(maintenanceService.Downgrade, { action: 'VALIDATE', version: '3.4' }), 'FAILED_PRECONDITION etcdserver: cluster has a downgrade job in progress');
+  assert.equal(await (await fetch(new URL('/version', etcd.urls[0]))).text(), '{"etcdserver":"3.6.8","etcdcluster":"3.5.0","storage":"3.5.0"}');
+  const metrics = await (await fetch(new URL('/metrics', etcd.urls[1]))).text();
+  assert.match(metrics, /etcd_cluster_version\{cluster_version="3\.5"\} 1/);
+
+  await etcd.end('SIGKILL');
+  client.close();
+  etcd = await spawnEtcd([`--data-dir=${folder.path}/data`, '--bcrypt-cost=4']);
+  client = new Client(new URL(etcd.urls[0]).host, credentials.createInsecure());
+  assert.deepEqual(await status(), ['3.5.0', { enabled: true, targetVersion: '3.5.0' }]);
+  assert.equal((await call(maintenanceService.Downgrade, { action: 'CANCEL' })).version, '3.5');
+  await until('the leader has set the version', async () => (await status())[0] === '3.6.0');
+  assert.deepEqual(await status(), ['3.6.0', { enabled: false, targetVersion: '' }]);
+});
+
 test('users and roles', async () => {
   const early: [string, string][] = [
     [await refusal(authService.AuthEnable, {}), 'FAILED_PRECONDITION etcdserver: root user does not exist'],

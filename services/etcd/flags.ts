@@ -50,6 +50,8 @@ export const etcdFlags = {
   'max-learners': integer({ help: 'Most learners in the cluster.', default: 1, min: 0 }),
   'experimental-initial-corrupt-check': { ...accepted('Check for corruption before serving', 'false'), isBoolean: true },
   'experimental-compact-hash-check-enabled': { ...accepted('Check hashes after compactions', 'false'), isBoolean: true },
+  'downgrade-check-time': duration({ help: 'How often the leader looks whether a downgrade is done. 0: never.', default: '5s' }),
+  'experimental-downgrade-check-time': duration({ help: 'As --downgrade-check-time, by its name before 3.6. 0: not given.', default: '0' }),
   'strict-reconfig-check': boolean({ help: 'Refuse changes of the membership that would lose the majority.', default: true }),
   'enable-distributed-tracing': boolean({ help: 'Export spans of requests with OpenTelemetry.', default: false }),
   'distributed-tracing-address': text({ help: 'Address of the collector, which speaks OTLP over gRPC.', default: 'localhost:4317' }),

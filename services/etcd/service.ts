@@ -12,10 +12,12 @@ import { FlagError, parseDurationMs } from '#lib/service/flags.ts';
 import { newMetrics } from '#lib/service/health-server.ts';
 import { exportSpans } from '#lib/tracing/start-tracing.ts';
 import { AutoCompactor, type AutoCompaction } from './core/auto-compaction.ts';
+import { shortVersion } from './core/versions.ts';
 import { Lessor } from './core/lessor.ts';
 import { Authenticator } from './edge/authenticator.ts';
 import { newAuthService } from './edge/auth-service.ts';
 import { bootstrap } from './edge/bootstrap.ts';
+import { ClusterVersion } from './edge/cluster-version.ts';
 import { newClusterService } from './edge/cluster-service.ts';
 import { Database } from './edge/database.ts';
 import { newElectionService } from './edge/election-service.ts';
@@ -35,7 +37,7 @@ import { newEtcdMetrics, type EtcdMetrics } from './edge/metrics.ts';
 import type { PeerTls } from './edge/peers/http-client.ts';
 import { objectionToPeer } from './edge/peers/peer-certificate.ts';
 import { newPeerHandler } from './edge/peers/peer-server.ts';
-import { monitorClusterVersion, publish } from './edge/publisher.ts';
+import { publish } from './edge/publisher.ts';
 import { Quota } from './edge/quota.ts';
 import { ETCD_VERSION } from './edge/version.ts';
 import { WatchService } from './edge/watch-service.ts';
@@ -85,6 +87,7 @@ export async function startEtcd(flags: EtcdFlags, environment: Environment, sign
     onFatal: (error) => failing.abort(error), onRemoved: () => removed.abort(), onCommit: (seconds) => metrics.observeCommit(seconds), onProposalFailed: () => metrics.proposalFailed(),
   });
   const membership = new Membership({ member, clock, strictReconfigCheck: flags.strictReconfigCheck, heartbeatMs, electionMs });
+  const clusterVersion = new ClusterVersion({ member, clock, log, downgradeCheckMs: flags.experimentalDowngradeCheckTimeMs || flags.downgradeCheckTimeMs });
   const quotaBytes = flags.quotaBackendBytes || DEFAULT_QUOTA_BYTES;
   const quota = new Quota({
     limitBytes: quotaBytes, sizeBytes: () => member.store.sizeBytes,
@@ -93,14 +96,14 @@ export async function startEtcd(flags: EtcdFlags, environment: Environment, sign
   const lessor = new Lessor(() => member.store.leases);
   Object.assign(member.events, {
     onPromoted: () => lessor.promote(steadyClock.nowMs(), member.cluster.list().length > 1 ? electionMs : 0), onDemoted: () => lessor.demote(),
-    onLeaseGranted: (id) => lessor.start(id, steadyClock.nowMs()), onStoreReplaced: () => watch.useStore(),
+    onLeaseGranted: (id) => lessor.start(id, steadyClock.nowMs()), onStoreReplaced: () => watch.useStore(), onVersionSet: () => clusterVersion.wake(),
   } satisfies MemberEvents);
   const leases = new LeaderLeases({ member, membership, lessor, clock: steadyClock, metrics: () => metrics });
   const metrics = newEtcdMetrics(registry, {
     serverId: () => member.memberId.toString(16), hasLeader: () => member.leader !== 0n, isLeader: () => member.isLeader, isLearner: () => member.isLearner,
     leaderChanges: () => member.leaderChanges, committedIndex: () => member.raftStatus().commit, appliedIndex: () => member.appliedIndex, pending: () => member.pendingCount, revision: () => member.revision,
     compactRevision: () => member.store.compactRevision, keys: () => member.store.keyCount, sizeInUse: () => member.store.sizeBytes,
-    sizeOnDisk: () => database.sizeOnDisk(), quotaBytes, leases: () => member.store.leases.size, authRevision: () => member.store.auth.revision, watchers: () => watch.counts(), version: ETCD_VERSION,
+    sizeOnDisk: () => database.sizeOnDisk(), quotaBytes, leases: () => member.store.leases.size, authRevision: () => member.store.auth.revision, watchers: () => watch.counts(), version: ETCD_VERSION, clusterVersion: () => shortVersion(member.cluster.clusterVersion),
   });
   observer.metrics = metrics;
 
@@ -109,7 +112,7 @@ export async function startEtcd(flags: EtcdFlags, environment: Environment, sign
   const context = { member, gate: new Gate(member, electionMs), metrics, log, quota, authenticator };
   const { maxRequestBytes, maxTxnOps } = flags;
   const leaseOptions = { ...context, lessor, leases, clock: steadyClock };
-  const maintenance = { ...context, database, quotaBytes, dataDir, membership };
+  const maintenance = { ...context, database, quotaBytes, dataDir, membership, clusterVersion };
   const watch = new WatchService({
     ...context, clock, random, maxRequestBytes, signal: stopping,
     progressIntervalMs: flags.experimentalWatchProgressNotifyIntervalMs || flags.watchProgressNotifyIntervalMs,
@@ -125,7 +128,7 @@ export async function startEtcd(flags: EtcdFlags, environment: Environment, sign
   ];
   for (const method of services.flat()) grpc.add(method);
   const httpOptions = {
-    registry, metrics, alarms: () => member.store.alarms.list(), hasLeader: () => member.leader !== 0n, isLearner: () => member.isLearner,
+    registry, metrics, alarms: () => member.store.alarms.list(), hasLeader: () => member.leader !== 0n, isLearner: () => member.isLearner, clusterVersion: () => member.cluster.clusterVersion,
     read: (serializable: boolean) => member.range({ ...rangeRequest.decode(HEALTH_READ), serializable }),
   };
   const gateway = newGateway({ handlers: services.flat(), maxRequestBytes: 2 * maxRequestBytes + GRPC_OVERHEAD_BYTES }); // base64 makes it larger
@@ -139,7 +142,7 @@ export async function startEtcd(flags: EtcdFlags, environment: Environment, sign
     log.info({ dataDir, revision: member.revision, keys: member.store.keyCount, leases: member.store.leases.size, member: member.memberId.toString(16) }, 'restored the store');
     if (flags.initialElectionTickAdvance) loops.push(member.hastenFirstElection(stopping));
     const published = publish(publishing, stopping);
-    loops.push(published, monitorClusterVersion(publishing, stopping));
+    loops.push(published, clusterVersion.run(stopping));
     listening.push(await listen({ urls: flags.listenMetricsUrls, tls, http: newHttpHandler(httpOptions), log }));
     await Promise.race([published, clock.sleep(READY_TIMEOUT_MS, stopping).catch(() => undefined)]);
     listening.push(await listen({ urls: flags.listenClientUrls, tls, http: newHttpHandler({ ...httpOptions, gateway }), log, onGrpcConnection: (connection) => grpc.accept(connection) }));

@@ -8,11 +8,14 @@ import { bytes, message, uint32 } from '#lib/etcd-api/wire.ts';
 import { decodeMember, encodeMember, type ClusterMember } from '../core/cluster-members.ts';
 import { crc32c } from '../core/crc32c.ts';
 import { putRecord } from '../core/bucket-record.ts';
+import { mayJoin } from '../core/versions.ts';
+import { askForVersions } from './cluster-version.ts';
 import type { Database, FormerIdentity } from './database.ts';
 import { clusterIdOf, memberIdOf } from './membership.ts';
 import { PeerHttpClient, under, type PeerTls } from './peers/http-client.ts';
 import { hexId, parseId } from './peers/identity.ts';
 import { readSnapshotFile } from './snapshot-source.ts';
+import { ETCD_VERSION } from './version.ts';
 import { Wal, type WalContents, type WalOptions, type WalStart } from './wal.ts';
 
 /** As --name, --initial-cluster, --initial-cluster-token and --initial-advertise-peer-urls say it. */
@@ -139,11 +142,27 @@ async function joinCluster(cluster: readonly NamedUrls[], options: BootstrapOpti
     if (!members.some(({ peerUrls }) => haveSame(peerUrls, urls))) throw new BootstrapError(`error validating peerURLs ${described}: unmatched member while checking PeerURLs (${urls.join(',')})`);
   }
   const self = members.find(({ peerUrls }) => haveSame(peerUrls, options.peerUrls)) as ClusterMember;
+  await refuseOtherVersions(members.filter(({ id }) => id !== self.id), client);
   options.log.info({ member: hexId(self.id), cluster: hexId(clusterId) }, 'joining an existing cluster');
   return {
     start: { nodeId: self.id, clusterId, snapshot: EMPTY, hardState: { term: 0, vote: 0n, commit: 0 }, entries: [] },
     remotes: members.filter(({ id }) => id !== self.id).map(({ id, peerUrls }) => ({ id, urls: peerUrls })),
   };
+}
+
+/** Source: etcd v3.6, isCompatibleWithCluster. */
+async function refuseOtherVersions(others: readonly ClusterMember[], client: PeerHttpClient): Promise<void> {
+  const versions = await Promise.all(others.map(({ peerUrls }) => askForVersions(peerUrls, client)));
+  const decided = versions.flatMap((version) => (version?.etcdcluster === undefined || version.etcdcluster === 'not_decided' ? [] : [version.etcdcluster]));
+  if (!mayJoin(ETCD_VERSION, decided, await isDowngradeEnabled(others, client))) throw new BootstrapError('incompatible with current running cluster');
+}
+
+async function isDowngradeEnabled(others: readonly ClusterMember[], client: PeerHttpClient): Promise<boolean> {
+  for (const url of others.flatMap(({ peerUrls }) => peerUrls)) {
+    const answer = await client.send(under(url, '/downgrade/enabled'), { method: 'GET', timeoutMs: ASK_TIMEOUT_MS }).catch(() => undefined); // the next one may
+    if (answer?.status === 200) return answer.body.toString() === 'true';
+  }
+  return false;
 }
 
 const haveSame = (a: readonly string[], b: readonly string[]): boolean => a.length === b.length && [...a].sort().join() === [...b].sort().join();

@@ -5,7 +5,7 @@ import type { Registry } from 'prom-client';
 import { requestUrl } from '#lib/service/request-url.ts';
 import type { Gateway } from './gateway.ts';
 import type { EtcdMetrics } from './metrics.ts';
-import { CLUSTER_VERSION, ETCD_VERSION, STORAGE_VERSION } from './version.ts';
+import { versionsJson } from './version.ts';
 
 export interface HttpOptions {
   readonly registry: Registry;
@@ -16,12 +16,13 @@ export interface HttpOptions {
   /** Rejects when the member cannot answer a read; a serializable one needs no other member. */
   readonly read: (isSerializable: boolean) => Promise<unknown>;
   readonly hasLeader: () => boolean;
+  readonly clusterVersion: () => string;
   readonly isLearner: () => boolean;
 }
 
 type Check = () => Promise<string | undefined>;
 
-export function newHttpHandler({ registry, metrics, alarms, gateway, read, hasLeader, isLearner }: HttpOptions): RequestListener {
+export function newHttpHandler({ registry, metrics, alarms, gateway, read, hasLeader, isLearner, clusterVersion }: HttpOptions): RequestListener {
   const readable = (isSerializable: boolean): Check => () => read(isSerializable).then(() => undefined, (error: unknown) => (error instanceof Error ? error.message : String(error)));
   const votes: Check = () => Promise.resolve(isLearner() ? 'not supported for learner' : undefined);
   const intact: Check = () => Promise.resolve(alarms().some(({ alarm }) => alarm === 'CORRUPT') ? 'alarm activated: CORRUPT' : undefined);
@@ -72,7 +73,7 @@ export function newHttpHandler({ registry, metrics, alarms, gateway, read, hasLe
     if (root === 'health') return health(url, response);
     if (root === 'metrics') return void response.writeHead(200, { 'content-type': registry.contentType }).end(await registry.metrics());
     response.writeHead(200, { 'content-type': 'application/json' })
-      .end(JSON.stringify({ etcdserver: ETCD_VERSION, etcdcluster: CLUSTER_VERSION, storage: STORAGE_VERSION }));
+      .end(versionsJson(clusterVersion()));
   }
 
   return (request, response) => {

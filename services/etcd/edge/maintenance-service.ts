@@ -3,14 +3,16 @@ import { etcdError } from '#lib/etcd-api/errors.ts';
 import { healthService, maintenanceService } from '#lib/etcd-api/services.ts';
 import { GrpcError, grpcStatus } from '#lib/grpc/status.ts';
 import { aborted } from '#lib/service/abort.ts';
+import { storageVersionOf } from '../core/versions.ts';
 import type { Authenticator } from './authenticator.ts';
+import type { ClusterVersion } from './cluster-version.ts';
 import { callerOf, serverStreamMethod, unaryService, type CallContext, type GrpcService } from './grpc-server.ts';
 import { hashOf } from './hash.ts';
 import type { Database } from './database.ts';
 import type { Member } from './member.ts';
 import { memberInfo, type Membership } from './membership.ts';
 import { streamSnapshot } from './snapshot-stream.ts';
-import { ETCD_VERSION, STORAGE_VERSION } from './version.ts';
+import { ETCD_VERSION } from './version.ts';
 
 export interface MaintenanceOptions extends CallContext {
   readonly member: Member;
@@ -19,9 +21,10 @@ export interface MaintenanceOptions extends CallContext {
   readonly quotaBytes: number;
   readonly dataDir: string;
   readonly membership: Membership;
+  readonly clusterVersion: ClusterVersion;
 }
 
-export function newMaintenanceService({ member, database, authenticator, quotaBytes, dataDir, membership, ...context }: MaintenanceOptions): GrpcService {
+export function newMaintenanceService({ member, database, authenticator, quotaBytes, dataDir, membership, clusterVersion, ...context }: MaintenanceOptions): GrpcService {
   const { Snapshot, ...unaryMethods } = maintenanceService;
   const methods = unaryService(unaryMethods, {
     Alarm: async (request, _, caller) => {
@@ -35,7 +38,7 @@ export function newMaintenanceService({ member, database, authenticator, quotaBy
       return {
         header: member.header(), version: ETCD_VERSION, dbSize: await database.sizeOnDisk(), dbSizeInUse: member.store.sizeBytes, leader: member.leader,
         raftIndex: commit, raftAppliedIndex: member.appliedIndex, raftTerm: term, isLearner: member.isLearner,
-        storageVersion: STORAGE_VERSION, dbSizeQuota: quotaBytes, downgradeInfo: { enabled, targetVersion },
+        storageVersion: storageVersionOf(member.cluster.clusterVersion), dbSizeQuota: quotaBytes, downgradeInfo: { enabled, targetVersion },
         errors: [
           ...(member.leader === 0n ? ['etcdserver: no leader'] : []),
           ...member.store.alarms.list().map(({ memberID, alarm }) => `memberID:${memberID} alarm:${alarm} `),
@@ -46,6 +49,15 @@ export function newMaintenanceService({ member, database, authenticator, quotaBy
       await authenticator.requireAdmin(caller);
       await membership.moveLeader(targetID);
       return { header: member.header() };
+    },
+    Downgrade: async ({ action, version }, _, caller) => {
+      await authenticator.requireAdmin(caller);
+      switch (action) {
+        case 'VALIDATE': return { version: await clusterVersion.validateDowngrade(version), header: member.header() };
+        case 'ENABLE': return { version: await clusterVersion.enableDowngrade(version), header: member.header() };
+        case 'CANCEL': return { version: await clusterVersion.cancelDowngrade(), header: member.header() };
+        case 'UNRECOGNIZED': throw etcdError('UnknownMethod');
+      }
     },
     Defragment: async (_, __, caller) => {
       await authenticator.requireAdmin(caller);

@@ -16,6 +16,7 @@ import { ClusterMembers } from '../core/cluster-members.ts';
 import { decodeCommand, encodeCommand, isClusterCommand, type ClusterCommand, type LogCommand } from '../core/log-command.ts';
 import type { ReadState, SoftState } from '../core/raft/raft.ts';
 import { Store, type Command, type CommandType, type ResponseTo, type Write } from '../core/store.ts';
+import { compareVersions, isTooOldFor } from '../core/versions.ts';
 import { StoreError } from '../core/store-error.ts';
 import { isSerializable } from '../core/txn.ts';
 import type { Database } from './database.ts';
@@ -28,6 +29,7 @@ import { MemoryLog } from './raft-log.ts';
 import { ReadIndex } from './read-index.ts';
 import { SnapshotTransfer } from './snapshot-transfer.ts';
 import { StateWriter } from './state-writer.ts';
+import { ETCD_VERSION } from './version.ts';
 import type { Wal, WalContents } from './wal.ts';
 
 const tracer = trace.getTracer('go.etcd.io/etcd');
@@ -69,6 +71,8 @@ export interface MemberEvents {
   onLeaseGranted?: (id: bigint) => void;
   /** A snapshot of another member took the place of the store. */
   onStoreReplaced?: () => void;
+  /** That of the cluster, or whether it is being downgraded. */
+  onVersionSet?: () => void;
 }
 
 /** Requests that wait for their entry. */
@@ -132,6 +136,8 @@ export class Member {
   private begunTerm = 0;
   private confStates: { readonly index: number; readonly confState: ConfState }[];
   private noted: { index: number; walBytes: number };
+  /** Once the database has this index a snapshot is noted, however few entries there are. */
+  private snapshotDueAt = Infinity;
   private isStopping = false;
 
   private constructor(options: MemberOptions, store: Store, cluster: ClusterMembers, stored: { appliedIndex: number; term?: number; revision: number }) {
@@ -190,6 +196,7 @@ export class Member {
     const stored = await database.load(maxValueBytes);
     const cluster = new ClusterMembers(options.maxLearners);
     cluster.restore(stored.records ?? []);
+    refuseToDowngrade(cluster.clusterVersion);
     return new Member(options, new Store((entry) => database.readValue(entry), stored), cluster, stored);
   }
 
@@ -499,15 +506,34 @@ export class Member {
 
   private applyClusterCommand(command: ClusterCommand): Write[] {
     switch (command.type) {
-      case 'clusterVersionSet':
-        this.options.log.info({ version: command.request.ver }, 'set the cluster version');
-        return this.cluster.setVersion(command.request.ver);
+      case 'clusterVersionSet': return this.setClusterVersion(command.request.ver);
       case 'clusterMemberAttrSet': {
         const { memberID, memberAttributes } = command.request;
         return this.cluster.setAttributes(memberID, memberAttributes ?? { name: '', clientUrls: [] });
       }
-      case 'downgradeInfoSet': return this.cluster.setDowngrade({ enabled: command.request.enabled, targetVersion: command.request.ver });
+      case 'downgradeInfoSet': {
+        const { enabled, ver } = command.request;
+        this.options.log.info({ enabled, ...(enabled ? { target: ver } : {}) }, 'set the downgrade of the cluster');
+        const writes = this.cluster.setDowngrade({ enabled, targetVersion: enabled ? ver : '' });
+        this.events.onVersionSet?.();
+        return writes;
+      }
     }
+  }
+
+  private setClusterVersion(version: string): Write[] {
+    const { log } = this.options;
+    const former = this.cluster.clusterVersion;
+    refuseToDowngrade(version);
+    if (former === '') log.info({ version }, 'set initial cluster version');
+    else log.info({ from: former, to: version }, 'updated cluster version');
+    // What an older version could not read must not be in the log that it starts from.
+    if (former !== '' && compareVersions(version, former) < 0) this.snapshotDueAt = this.index;
+    const { downgrade } = this.cluster;
+    if (downgrade.enabled && downgrade.targetVersion === version) log.info({ target: version, server: ETCD_VERSION }, 'The server is ready to downgrade');
+    const writes = this.cluster.setVersion(version);
+    this.events.onVersionSet?.();
+    return writes;
   }
 
   private applyChange({ data }: Entry, writes: Write[]): void {
@@ -602,6 +628,7 @@ export class Member {
     const stored = await database.load(maxValueBytes);
     this.currentStore = new Store((entry) => database.readValue(entry), stored);
     this.cluster.restore(stored.records ?? []);
+    refuseToDowngrade(this.cluster.clusterVersion);
     this.index = stored.appliedIndex;
     this.indexTerm = metadata.term;
     this.confStates = [{ index: this.index, confState: this.cluster.confState() }];
@@ -623,13 +650,14 @@ export class Member {
     const { written } = this.writer;
     this.currentStore.releaseValues(this.options.maxValueBytes, written.revision);
     const { snapshotCount, wal } = this.options;
-    const isDue = written.appliedIndex - this.noted.index > snapshotCount || wal.writtenBytes - this.noted.walBytes > MAX_WAL_BYTES_PER_SNAPSHOT;
+    const isDue = written.appliedIndex >= this.snapshotDueAt || written.appliedIndex - this.noted.index > snapshotCount || wal.writtenBytes - this.noted.walBytes > MAX_WAL_BYTES_PER_SNAPSHOT;
     if (isDue && !this.isStopping) void this.noteSnapshot(written.appliedIndex, written.term ?? 0);
   }
 
   private async noteSnapshot(index: number, term: number): Promise<void> {
     const { wal, log } = this.options;
     this.noted = { index, walBytes: wal.writtenBytes };
+    this.snapshotDueAt = Infinity;
     try {
       await wal.saveSnapshot({ index, term, confState: this.confStateAt(index) });
       await wal.release(index);
@@ -684,6 +712,11 @@ export class Member {
     }
     log.info({ heir: hexId(heir), leader: hexId(this.leader) }, 'leadership transfer finished');
   }
+}
+
+/** Source: etcd, version.MustDetectDowngrade. */
+function refuseToDowngrade(clusterVersion: string): void {
+  if (isTooOldFor(ETCD_VERSION, clusterVersion)) throw new Error(`invalid downgrade; server version is lower than determined cluster version (server ${ETCD_VERSION}, cluster ${clusterVersion})`);
 }
 
 function ignoreEtcdError(error: unknown): void {

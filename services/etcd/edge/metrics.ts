@@ -38,6 +38,8 @@ export interface MetricsSource {
   readonly authRevision: () => number;
   readonly watchers: () => { streams: number; watchers: number; slow: number };
   readonly version: string;
+  /** Without the patch; empty until it is decided. */
+  readonly clusterVersion: () => string;
 }
 
 /** Source: etcd, wal and backend histograms. Seconds: 1 ms doubling to 8 s. */
@@ -82,8 +84,15 @@ export function newEtcdMetrics(registry: Registry, source: MetricsSource): EtcdM
   gauge('etcd_debugging_lease_total', 'Total number of leases.', source.leases);
   new Gauge({ name: 'etcd_server_version', help: 'Which version is running. 1 for \'server_version\' label with current version.', labelNames: ['server_version'], registers })
     .set({ server_version: source.version }, 1);
-  new Gauge({ name: 'etcd_cluster_version', help: 'Which version is running. 1 for \'cluster_version\' label with current cluster version.', labelNames: ['cluster_version'], registers })
-    .set({ cluster_version: source.version.split('.').slice(0, 2).join('.') }, 1);
+  const clusterVersions = new Set<string>();
+  new Gauge({
+    name: 'etcd_cluster_version', help: 'Which version is running. 1 for \'cluster_version\' label with current cluster version.', labelNames: ['cluster_version'], registers,
+    collect() {
+      const current = source.clusterVersion();
+      if (current !== '') clusterVersions.add(current);
+      for (const version of clusterVersions) this.set({ cluster_version: version }, Number(version === current)); // former ones stay, as 0
+    },
+  });
   new Gauge({ name: 'etcd_server_id', help: 'Server or member ID in hexadecimal format. 1 for \'server_id\' label with current ID.', labelNames: ['server_id'], registers })
     .set({ server_id: source.serverId() }, 1);
 

@@ -5,9 +5,10 @@ import { join } from 'node:path';
 import type { Member } from '#lib/etcd-api/messages.ts';
 import { leaseRecord } from '#lib/etcd-api/lease-record.ts';
 import type { Bucket, BucketRecord } from '../core/bucket-record.ts';
+import { ClusterMembers } from '../core/cluster-members.ts';
+import { compareVersions, storageVersionOf } from '../core/versions.ts';
 import { writeBbolt, type BucketSource, type KeyAndValue } from './bbolt/writer.ts';
 import type { DatabaseView } from './database.ts';
-import { STORAGE_VERSION } from './version.ts';
 
 export interface SnapshotSource {
   /** Closed by the one who opened it. */
@@ -36,7 +37,7 @@ export async function writeSnapshot(file: FileHandle, { view, term, members }: S
     { name: 'key', items: view.entries() },
     { name: 'lease', items: inOrder(leases.map((lease) => [idKey(lease.id), leaseRecord.encode({ ID: lease.id, TTL: lease.grantedTtl, remainingTTL: lease.remainingTtl })])) },
     ofBucket('members'), ofBucket('members_removed'),
-    { name: 'meta', items: inOrder(metaRecords({ ...progress, compactRevision, term, members })) },
+    { name: 'meta', items: inOrder(metaRecords({ ...progress, compactRevision, term, members, storageVersion: storageVersionIn(records) })) },
   ]);
 }
 
@@ -55,9 +56,17 @@ function idKey(id: bigint): Buffer {
   return bytes;
 }
 
-interface MetaSource { readonly appliedIndex: number; readonly compactRevision: number; readonly term: number; readonly members: readonly Member[] }
+/** Versions before 3.6 know no such field. */
+function storageVersionIn(records: readonly BucketRecord[]): string {
+  const cluster = new ClusterMembers();
+  cluster.restore(records);
+  const version = storageVersionOf(cluster.clusterVersion);
+  return version === '' || compareVersions(version, '3.6.0') < 0 ? '' : version;
+}
 
-function metaRecords({ appliedIndex, compactRevision, term, members }: MetaSource): KeyAndValue[] {
+interface MetaSource { readonly appliedIndex: number; readonly compactRevision: number; readonly term: number; readonly members: readonly Member[]; readonly storageVersion: string }
+
+function metaRecords({ appliedIndex, compactRevision, term, members, storageVersion }: MetaSource): KeyAndValue[] {
   const text = (name: string, value: string): KeyAndValue => [Buffer.from(name), Buffer.from(value)];
   // Ids are numbers beyond what JSON.stringify can write.
   const ids = (isLearner: boolean): string => members.filter((member) => member.isLearner === isLearner).map(({ ID }) => ID.toString()).join(',');
@@ -65,7 +74,8 @@ function metaRecords({ appliedIndex, compactRevision, term, members }: MetaSourc
   const compacted = Buffer.concat([uint64(compactRevision), Buffer.from('_'), uint64(0)]);
   return [
     [Buffer.from('consistent_index'), uint64(appliedIndex)], [Buffer.from('term'), uint64(term)],
-    text('confState', `{"voters":[${ids(false)}],${learners}"auto_leave":false}`), text('storageVersion', STORAGE_VERSION),
+    text('confState', `{"voters":[${ids(false)}],${learners}"auto_leave":false}`),
+    ...(storageVersion === '' ? [] : [text('storageVersion', storageVersion)]),
     ...(compactRevision === 0 ? [] : [[Buffer.from('finishedCompactRev'), compacted], [Buffer.from('scheduledCompactRev'), compacted]] as KeyAndValue[]),
   ];
 }

@@ -2,10 +2,10 @@
 // Source: etcd v3.6, server/etcdserver/api/v3rpc/maintenance.go.
 import { createHash } from 'node:crypto';
 import type { Member as MemberInfo, ResponseHeader } from '#lib/etcd-api/messages.ts';
+import { storageVersionOf } from '../core/versions.ts';
 import type { Database } from './database.ts';
 import type { Member } from './member.ts';
 import { openUnnamedFile, writeSnapshot } from './snapshot-file.ts';
-import { STORAGE_VERSION } from './version.ts';
 
 export interface SnapshotOptions {
   readonly member: Member;
@@ -37,6 +37,7 @@ export async function streamSnapshot({ member, database, dataDir, members }: Sna
   await member.settled();
   const header = member.header();
   const view = database.view();
+  const version = storageVersionOf(member.cluster.clusterVersion);
   const file = await openUnnamedFile(dataDir).catch(async (error: unknown) => {
     await view.close();
     throw error;
@@ -51,9 +52,9 @@ export async function streamSnapshot({ member, database, dataDir, members }: Sna
       sent += bytesRead;
       const blob = piece.subarray(0, bytesRead);
       hash.update(blob);
-      if (!sink.send({ header, remainingBytes: size - sent, blob, version: STORAGE_VERSION })) await sink.drained();
+      if (!sink.send({ header, remainingBytes: size - sent, blob, version })) await sink.drained();
     }
-    if (!sink.signal.aborted) sink.send({ header, remainingBytes: 0, blob: hash.digest(), version: STORAGE_VERSION });
+    if (!sink.signal.aborted) sink.send({ header, remainingBytes: 0, blob: hash.digest(), version });
   } finally {
     await file.close();
     await view.close();

@@ -7,13 +7,13 @@ import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { Logger } from 'pino';
 import type { ConfState, RaftMessage } from '#lib/etcd-api/raft-messages.ts';
-import { decodeMember } from '../core/cluster-members.ts';
+import { ClusterMembers } from '../core/cluster-members.ts';
 import type { Database, DatabaseView, Progress } from './database.ts';
+import { memberInfo } from './membership.ts';
 import type { Transport } from './peers/transport.ts';
 import { hexId } from './peers/identity.ts';
 import { openUnnamedFile, writeSnapshot } from './snapshot-file.ts';
 import { readSnapshotFile } from './snapshot-source.ts';
-import { CLUSTER_VERSION } from './version.ts';
 
 export interface SnapshotTransferOptions {
   readonly dataDir: string;
@@ -52,12 +52,12 @@ export class SnapshotTransfer {
       const { appliedIndex, term = 0 } = await view.progress();
       const file = await openUnnamedFile(dataDir);
       try {
-        const members = await membersOf(view);
-        const sizeBytes = await writeSnapshot(file, { view, term, members });
+        const cluster = await clusterIn(view);
+        const sizeBytes = await writeSnapshot(file, { view, term, members: cluster.list().map(memberInfo) });
         const metadata = { index: appliedIndex, term, confState: confStateAt(appliedIndex) };
         log.info({ to: hexId(message.to), index: appliedIndex, bytes: sizeBytes }, 'sending database snapshot');
         const stream = file.createReadStream({ start: 0, end: sizeBytes - 1, autoClose: false, highWaterMark: PIECE_BYTES });
-        await transport.sendSnapshot({ ...message, snapshot: { data: v2StoreOf(members), metadata } }, { stream, sizeBytes });
+        await transport.sendSnapshot({ ...message, snapshot: { data: v2StoreOf(cluster), metadata } }, { stream, sizeBytes });
         log.info({ to: hexId(message.to), index: appliedIndex }, 'sent database snapshot');
       } finally {
         await file.close();
@@ -125,24 +125,24 @@ export class SnapshotTransfer {
  * The members once more, as the store of etcd's second version has them: etcd 3.6 does not take a snapshot without.
  * Source: etcd v3.6, server/etcdserver/api/v2store/{store,node}.go and api/membership/storev2.go.
  */
-function v2StoreOf(members: Awaited<ReturnType<typeof membersOf>>): Buffer {
+function v2StoreOf(cluster: ClusterMembers): Buffer {
   const leaf = (path: string, value: unknown): object => ({ Path: path, Value: JSON.stringify(value) });
   const folder = (path: string, children: object): object => ({ Path: path, Children: children });
-  const memberNodes = Object.fromEntries(members.map(({ ID, name, peerURLs, clientURLs, isLearner }) => {
+  const memberNodes = Object.fromEntries(cluster.list().map(memberInfo).map(({ ID, name, peerURLs, clientURLs, isLearner }) => {
     const path = `/0/members/${hexId(ID)}`;
     return [hexId(ID), folder(path, {
       raftAttributes: leaf(`${path}/raftAttributes`, { peerURLs, ...(isLearner ? { isLearner } : {}) }),
       ...(name === '' ? {} : { attributes: leaf(`${path}/attributes`, { name, clientURLs }) }),
     })];
   }));
-  const root = folder('/', { 0: folder('/0', { members: folder('/0/members', memberNodes), version: { Path: '/0/version', Value: CLUSTER_VERSION } }), 1: folder('/1', {}) });
+  const { clusterVersion } = cluster;
+  const version = clusterVersion === '' ? {} : { version: { Path: '/0/version', Value: clusterVersion } };
+  const root = folder('/', { 0: folder('/0', { members: folder('/0/members', memberNodes), ...version }), 1: folder('/1', {}) });
   return Buffer.from(JSON.stringify({ Root: root, CurrentIndex: 0, CurrentVersion: 2 }));
 }
 
-async function membersOf(view: DatabaseView): Promise<Parameters<typeof writeSnapshot>[1]['members']> {
-  const records = await view.records();
-  return records.filter(({ bucket }) => bucket === 'members').map(({ value }) => {
-    const { id, name, peerUrls, clientUrls, isLearner } = decodeMember(value.toString()).member;
-    return { ID: id, name, peerURLs: [...peerUrls], clientURLs: [...clientUrls], isLearner };
-  });
+async function clusterIn(view: DatabaseView): Promise<ClusterMembers> {
+  const cluster = new ClusterMembers();
+  cluster.restore(await view.records());
+  return cluster;
 }

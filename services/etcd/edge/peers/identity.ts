@@ -1,10 +1,8 @@
 // Who speaks to whom, in the headers that etcd's members send with every request.
 // Source: etcd v3.6, server/etcdserver/api/rafthttp/{http,util}.go.
 import type { IncomingHttpHeaders } from 'node:http';
+import { compareVersions, MIN_CLUSTER_VERSION } from '../../core/versions.ts';
 import { ETCD_VERSION } from '../version.ts';
-
-/** Source: etcd, version.MinClusterVersion. */
-const MIN_CLUSTER_VERSION = '3.0.0';
 
 export interface LocalIdentity {
   readonly memberId: bigint;
@@ -37,15 +35,6 @@ export function objectionTo(headers: IncomingHttpHeaders, clusterId: bigint): st
   const minCluster = header(headers, 'X-Min-Cluster-Version') ?? '2.0.0';
   if (compareVersions(server, MIN_CLUSTER_VERSION) < 0 || compareVersions(minCluster, ETCD_VERSION) > 0) return INCOMPATIBLE_VERSION;
   return header(headers, 'X-Etcd-Cluster-ID') === hexId(clusterId) ? undefined : CLUSTER_ID_MISMATCH;
-}
-
-/** By major and minor version. */
-export function compareVersions(a: string, b: string): number {
-  const numbers = (text: string): number => {
-    const [major = 0, minor = 0] = text.split('.').map(Number);
-    return major * 1000 + minor;
-  };
-  return numbers(a) - numbers(b);
 }
 
 /** The member that a request says it comes from, with its addresses. */

@@ -6,7 +6,7 @@ import { encodeMember } from '../../core/cluster-members.ts';
 import type { LeaderLeases } from '../leader-leases.ts';
 import type { Member } from '../member.ts';
 import { promotionRefusal, type Membership } from '../membership.ts';
-import { ETCD_VERSION, STORAGE_VERSION } from '../version.ts';
+import { versionsJson } from '../version.ts';
 import { hexId } from './identity.ts';
 import { refuse } from './transport.ts';
 
@@ -32,6 +32,11 @@ export function newPeerHandler({ member, membership, leases }: PeerServerOptions
         refuse(response, text === undefined ? 500 : text.endsWith('not found') ? 404 : 412, text ?? (error instanceof Error ? error.message : 'Internal Server Error'));
       });
   };
+  const tellDowngrade = (response: ServerResponse): void => {
+    member.linearizable().then(
+      () => void response.writeHead(200, { 'content-type': 'text/plain' }).end(String(member.cluster.downgrade.enabled)),
+      (error: unknown) => refuse(response, 500, `failed linearized read: ${error instanceof Error ? error.message : String(error)}`));
+  };
   return (request, response) => {
     request.on('error', () => response.destroy());
     response.on('error', () => request.destroy());
@@ -47,9 +52,9 @@ export function newPeerHandler({ member, membership, leases }: PeerServerOptions
       else refuse(response, 404, `member ${id} not found in cluster`);
     } else if (path === '/version') {
       if (!isMethod('GET', request.method, response)) return;
-      const cluster = member.cluster.clusterVersion || 'not_decided';
-      response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify({ etcdserver: ETCD_VERSION, etcdcluster: cluster, storage: STORAGE_VERSION }));
-    } else if (path === '/downgrade/enabled') response.writeHead(200, { 'content-type': 'text/plain' }).end(String(member.cluster.downgrade.enabled));
-    else refuse(response, 404, '404 page not found');
+      response.writeHead(200, { 'content-type': 'application/json' }).end(versionsJson(member.cluster.clusterVersion));
+    } else if (path === '/downgrade/enabled') {
+      if (isMethod('GET', request.method, response)) tellDowngrade(response);
+    } else refuse(response, 404, '404 page not found');
   };
 }
