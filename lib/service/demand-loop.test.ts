@@ -55,16 +55,29 @@ test('a failed run is told and tried again, and its request stays pending meanwh
 
 test('runs keep their distance, but the first one after a rest is at once', async () => {
   const stopping = new AbortController();
-  const atMs: number[] = [];
-  const loop = new DemandLoop({ work: async () => void atMs.push(performance.now()), onError: () => assert.fail(), clock: systemClock, minIntervalMs: 60, retryMs: 1 });
+  const slept: number[] = [];
+  let nowMs = 0;
+  let runs = 0;
+  const clock = {
+    nowMs: () => nowMs,
+    sleep: async (ms: number) => {
+      slept.push(ms);
+      nowMs += ms;
+    },
+  };
+  const loop = new DemandLoop({ work: async () => void (runs += 1), onError: () => assert.fail(), clock, minIntervalMs: 60, retryMs: 1 });
   const running = loop.run(stopping.signal);
-  const startMs = performance.now();
   loop.request();
-  await eventually(() => atMs.length === 1, { pauseMs: 1 });
+  await eventually(() => runs === 1);
+  assert.deepEqual(slept, []);
+  nowMs += 20;
   loop.request();
-  await eventually(() => atMs.length === 2, { pauseMs: 1 });
-  assert.ok((atMs[0] ?? 0) - startMs < 50);
-  assert.ok((atMs[1] ?? 0) - (atMs[0] ?? 0) >= 55);
+  await eventually(() => runs === 2);
+  assert.deepEqual(slept, [40]);
+  nowMs += 60;
+  loop.request();
+  await eventually(() => runs === 3);
+  assert.deepEqual(slept, [40]);
   stopping.abort();
   await running;
 });

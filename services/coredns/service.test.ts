@@ -12,7 +12,7 @@ import { parseFlags } from '#lib/service/flags.ts';
 import { eventually } from '#lib/testing/eventually.ts';
 import { ObjectServer } from '#lib/testing/object-server.ts';
 import { scratchFolder } from '#lib/testing/scratch-folder.ts';
-import { Forwarder } from './edge/forwarder.ts';
+import { Forwarder, READ_TIMEOUT_MS } from './edge/forwarder.ts';
 import { coreDnsFlags } from './flags.ts';
 import { startCoreDns } from './service.ts';
 
@@ -143,7 +143,7 @@ test('when nobody listens at the other name server, failure comes at once, howev
   const forwarder = new Forwarder({ from: '.', to: [`127.0.0.1:${port}`], except: [], policy: 'random', maxConcurrent: 1000, preferUdp: false, forceTcp: false }, { clock: systemClock, random: systemRandom });
   const startedMs = performance.now();
   for (let round = 0; round < 50; round += 1) assert.equal((await forwarder.ask({ name: `n${round}.org`, type: 'A', class: 'IN' }, 'udp')).rcode, 'SERVFAIL');
-  assert.ok(performance.now() - startedMs < 1_000);
+  assert.ok(performance.now() - startedMs < READ_TIMEOUT_MS, 'a question waited for an answer');
 });
 
 test('garbage does not stop it', async () => {

@@ -9,7 +9,7 @@ import { failureReply, type Question, type Reply } from '../core/message.ts';
 import { decodeAnswer, encodeQuestion } from './wire.ts';
 
 /** Wait for one server, and for all of them together; milliseconds. Source: CoreDNS plugin/forward. */
-const READ_TIMEOUT_MS = 2_000;
+export const READ_TIMEOUT_MS = 2_000;
 const DEADLINE_MS = 5_000;
 /** Failures in a row after which a server is asked last, and for how long. */
 const MAX_FAILS = 2;
