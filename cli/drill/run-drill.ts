@@ -7,12 +7,13 @@ import { parse, stringify } from 'yaml';
 import { systemClock } from '#lib/environment/clock.ts';
 import { randomSuffix, systemRandom } from '#lib/environment/random.ts';
 import type { ClusterAccess } from '../access/cluster-access.ts';
+import { disableApiFaults, enableApiFaults } from '../api-fault/enable.ts';
 import { mastersOf } from '../cluster-layout.ts';
 import { FaultStore } from '../faults/fault-store.ts';
 import { findProgram } from '../local/find-program.ts';
 import { isRootless } from '../local/rootless.ts';
 import { clusterTimes, isFast } from './core/cluster-times.ts';
-import { describeStep, isFault, type Drill } from './core/drill.ts';
+import { describeStep, isFault, needsApiFaults, type Drill } from './core/drill.ts';
 import { durationMs, inSeconds } from './core/durations.ts';
 import type { DrillReport, DrillStatus, StepReport } from './core/report.ts';
 import { lackingFor } from './core/requirements.ts';
@@ -64,6 +65,8 @@ class DrillRun {
   readonly #steps: StepReport[];
   runner: StepRunner | undefined;
   isFast: boolean | undefined;
+  /** The API servers were asked to take rules for this drill, and are told to take none at its end. */
+  #hasLetApiFaults = false;
 
   constructor(drill: Drill, cluster: ClusterAccess, timeline: Timeline, options: RunOptions) {
     this.#drill = drill;
@@ -126,6 +129,7 @@ class DrillRun {
       await retried(async () => {
         if (!await api.hasServiceAccount()) throw new DOMException('no service account yet', 'TimeoutError');
       }, signal);
+      await this.#letApiFaults();
       outcome = await this.#allSteps(runner);
       if (outcome.status === 'interrupted' && !signal.aborted) outcome = { status: 'failed', problem: `not over within ${inSeconds(timeoutMs)}` };
     } catch (error) {
@@ -138,6 +142,18 @@ class DrillRun {
     if (problem === undefined) return outcome;
     // What a drill that went wrong leaves behind comes second.
     return outcome.status === 'passed' ? { status: 'failed', problem } : { ...outcome, problem: `${outcome.problem ?? outcome.status}; and then: ${problem}` };
+  }
+
+  async #letApiFaults(): Promise<void> {
+    if (!needsApiFaults(this.#drill)) return;
+    this.#timeline.add({ kind: 'step', lane: 'steps', text: 'before the first step: the API servers take rules (kubreak api-fault enable), unless they do already' });
+    try {
+      this.#hasLetApiFaults = await enableApiFaults(this.#cluster);
+    } catch (error) {
+      this.#hasLetApiFaults = true; // some may have been asked
+      throw error;
+    }
+    this.#timeline.add({ kind: 'done', lane: 'steps', text: this.#hasLetApiFaults ? 'they were started anew' : 'they did', tone: 'good' });
   }
 
   async #allSteps(runner: StepRunner): Promise<Outcome> {
@@ -185,9 +201,13 @@ class DrillRun {
     await attempt('clients', () => runner.stopClients());
     const unhealed = await runner.faults.heal('all');
     if (unhealed.length > 0) problems.push(`not mended: ${unhealed.join('; ')}`);
+    if (this.#hasLetApiFaults) await attempt('api-fault disable', () => disableApiFaults(this.#cluster));
     await attempt('what the drill made', () => retried(() => runner.deleteApplied(), undefined, recoveryMs));
-    await attempt(`namespace ${namespace}`, () => deleteNamespace(api, namespace, recoveryMs));
-    if (this.#options.isBesideOthers !== true) await attempt('recovery', () => this.#whole(api, recoveryMs, 'after the drill', undefined));
+    // Both are waiting: a namespace is left alone for five seconds before its objects go.
+    await Promise.all([
+      attempt(`namespace ${namespace}`, () => deleteNamespace(api, namespace, recoveryMs)),
+      this.#options.isBesideOthers === true ? undefined : attempt('recovery', () => this.#whole(api, recoveryMs, 'after the drill', undefined)),
+    ]);
     const text = problems.length === 0 ? undefined : problems.join('; ');
     this.#timeline.add(text === undefined ? { kind: 'done', lane: 'steps', text: 'the cluster is whole', tone: 'good' } : { kind: 'missed', lane: 'steps', text, tone: 'bad' });
     return text;

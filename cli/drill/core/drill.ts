@@ -113,6 +113,9 @@ export interface Drill {
 /** What a step breaks is left out of a drill that is run without its fault. */
 export const isFault = (step: Step): boolean => 'fault' in step || ('is-fault' in step && step['is-fault'] === true);
 
+/** Whether the API servers have to take rules for it, which they do only when asked to. */
+export const needsApiFaults = ({ steps }: Pick<Drill, 'steps'>): boolean => steps.some((step) => 'fault' in step && /^\s*api-fault(\s|$)/.test(step.fault));
+
 const quoted = (text: string): string => text.trim().split('\n')[0] ?? '';
 
 /** In one line, when the author gave it no title. */

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { TIME_NAMES } from './cluster-times.ts';
+import { needsApiFaults } from './drill.ts';
 import { parseDrill } from './parse-drill.ts';
 
 const HEAD = 'name: a-drill\ntitle: A drill\ndescription: What one sees.\n';
@@ -67,4 +68,13 @@ test('texts that are no drill at all are refused', () => {
 test('a drill that cannot fail is refused', () => {
   assert.match(problemsOf(`${HEAD}steps:\n  - expect: pods\n    count: 1\n`).join(), /^5:3: a drill breaks something/);
   assert.match(problemsOf(`${HEAD}steps:\n  - expect: pods\n    count: 1\n  - fault: kill etcd\n`).join(), /^7:5: nothing is expected after "kill etcd"/);
+});
+
+test('a drill that says it stays in its own namespace has no levers', () => {
+  assert.match(problemsOf(`${HEAD}scope: namespace\n${STEPS}`).join(), /^6:12: this breaks something outside the namespace of the drill/);
+});
+
+test('a drill in which the API servers misbehave by rules is known by its faults', () => {
+  const needs = (fault: string): boolean => needsApiFaults({ steps: [{ fault }] });
+  assert.deepEqual(['api-fault add --status 500', 'api-fault --status 500', 'kill api-faulty', 'partition api-fault w1-k8s'].map(needs), [true, true, false, false]);
 });

@@ -196,6 +196,8 @@ function meaningProblems(drill: Drill, timeNames: TimeNames, problem: MakeProble
     if ('writes' in step) known.writes.add(step.writes);
   });
   if (!drill.steps.some(isFault)) say(['steps'], 'a drill breaks something: it needs a step with fault, or one with is-fault: true');
+  const outside = drill.scope === 'namespace' ? drill.steps.findIndex((step) => 'fault' in step) : -1;
+  if (outside >= 0) say(['steps', outside, 'fault'], 'this breaks something outside the namespace of the drill: leave out scope: namespace');
   const lastFault = drill.steps.findLastIndex(isFault);
   const checks = (step: Step): boolean => 'expect' in step || 'expect-event' in step || 'expect-traffic' in step || 'expect-writes' in step || ('command' in step && !isFault(step));
   if (lastFault >= 0 && !drill.steps.slice(drill.steps.findIndex(isFault)).some(checks)) say(['steps', lastFault], `nothing is expected after "${describeStep(drill.steps[lastFault] as Step)}": a drill that cannot fail shows nothing`);

@@ -3,6 +3,7 @@ import { systemClock } from '#lib/environment/clock.ts';
 import { StatusError } from '#lib/machinery/status-error.ts';
 import type { ClusterAccess, CommandResult } from '../../access/cluster-access.ts';
 import { runCommand } from '../../access/run-command.ts';
+import { hostNamed } from '../../host-named.ts';
 import { UserError } from '../../user-error.ts';
 import { durationMs, type ClusterTimes } from '../core/durations.ts';
 import { describeStep, isFault, type ApplyStep, type CommandStep, type DeleteStep, type ExpectEventStep, type ExpectStep, type ExpectTrafficStep, type ExpectWritesStep, type RememberStep, type Step, type TrafficStep, type WritesStep } from '../core/drill.ts';
@@ -291,9 +292,8 @@ export class StepRunner {
       podAddress = pod === undefined ? undefined : valueAt(pod, '.status.podIP');
       if (host === '' || podAddress === undefined) throw new UserError(`${step.from} does not run: no traffic can come from it`);
     }
-    if (!cluster.hosts.some(({ name }) => name === host)) throw new UserError(`no host is called "${host}"; there are ${cluster.hosts.map(({ name }) => name).join(', ')}`);
     const client = new TrafficClient(cluster, {
-      host, url: step.to, everyMs: Math.max(SHORTEST_TRAFFIC_MS, this.#optionalMs(step.every) ?? 200), timeoutMs: Math.min(LONGEST_REQUEST_MS, this.#optionalMs(step.timeout) ?? 2_000),
+      host: hostNamed(host, cluster.hosts).name, url: step.to, everyMs: Math.max(SHORTEST_TRAFFIC_MS, this.#optionalMs(step.every) ?? 200), timeoutMs: Math.min(LONGEST_REQUEST_MS, this.#optionalMs(step.timeout) ?? 2_000),
       ...(podAddress !== undefined && { podAddress }),
       onChange: (passes, text) => timeline.change({ kind: 'traffic', lane: `traffic ${step.traffic}`, state: passes ? 'passes' : 'fails', text: `${passes ? 'passes' : 'fails'} (${text})`, tone: passes ? 'good' : 'bad' }),
     });
