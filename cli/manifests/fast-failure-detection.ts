@@ -77,6 +77,8 @@ export const FAST_VARIABLES: Readonly<Record<string, string>> = { HTTP2_READ_IDL
  */
 export const FAST_LIVENESS = { periodSeconds: 2, timeoutSeconds: 5, failureThreshold: 6 } as const;
 export const FAST_READINESS = { periodSeconds: 1, timeoutSeconds: 5, failureThreshold: 3 } as const;
+/** Of static pods: Ready is who was found to have started. As long as upstream's in all, so that who only starts slowly is not killed. */
+export const FAST_STARTUP = { initialDelaySeconds: 1, periodSeconds: 2, failureThreshold: 125 } as const;
 const FAST_ADDON_READINESS = { ...FAST_READINESS, periodSeconds: 2 } as const;
 
 /** Seconds after which the host starts its services again; kubeadm's and containerd's systemd units say 10 and 5. */
@@ -97,6 +99,7 @@ export const FAST_TIMINGS: readonly Timing[] = [
   row('all clients', 'HTTP2_PING_TIMEOUT_SECONDS', '15', PING_SECONDS, 'how long the answer may take before it is given up'),
   row('static pods', 'livenessProbe', '10 s × 8, timeout 15 s', `${FAST_LIVENESS.periodSeconds} s × ${FAST_LIVENESS.failureThreshold}, timeout ${FAST_LIVENESS.timeoutSeconds} s`, 'when one that hangs is started again'),
   row('static pods', 'readinessProbe', '1 s × 3, timeout 15 s', `${FAST_READINESS.periodSeconds} s × ${FAST_READINESS.failureThreshold}, timeout ${FAST_READINESS.timeoutSeconds} s`, 'when it is not Ready'),
+  row('static pods', 'startupProbe', 'after 10 s, 10 s × 24', `after ${FAST_STARTUP.initialDelaySeconds} s, ${FAST_STARTUP.periodSeconds} s × ${FAST_STARTUP.failureThreshold}`, 'when one that was started anew is Ready again'),
   row('addons', 'livenessProbe', '10 s × 5 or 6', `${FAST_LIVENESS.periodSeconds} s × ${FAST_LIVENESS.failureThreshold}, timeout ${FAST_LIVENESS.timeoutSeconds} s`, 'the same for calico, CoreDNS, ingress-nginx'),
   row('addons', 'readinessProbe', '10 s × 3', `${FAST_ADDON_READINESS.periodSeconds} s × ${FAST_ADDON_READINESS.failureThreshold}, timeout ${FAST_ADDON_READINESS.timeoutSeconds} s`, 'the same'),
   row('systemd', 'RestartSec of the kubelet', '10', String(FAST_RESTART_SECONDS.kubelet), 'when a killed kubelet is back'),
