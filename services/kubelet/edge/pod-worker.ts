@@ -26,6 +26,11 @@ const tracer = trace.getTracer('k8s.io/kubernetes/pkg/kubelet');
 /** As upstream's kubelet calls the work of each stage. */
 const SPAN_NAMES = { syncing: 'syncPod', terminating: 'syncTerminatingPod', terminated: 'syncTerminatedPod', finished: '' } as const;
 
+/**
+ * Upstream looks at a pod again when it hears that its sandbox has started, and finds the image that could not be pulled in its back-off:
+ * ErrImagePull is ImagePullBackOff after a moment. Milliseconds. Source: genericPlegRelistPeriod.
+ */
+const NEW_SANDBOX_MS = 1_000;
 /** Wait before a sync that found no network is tried again. Milliseconds. Source: backOffOnTransientErrorPeriod. */
 const NETWORK_RETRY_MS = 1_000;
 /** Waits between attempts to set up volumes. Milliseconds. Source: exponentialbackoff of the operation executor. */
@@ -294,7 +299,9 @@ export class PodWorker {
         if (failure) this.#startFailures.set(name, failure);
         else this.#startFailures.delete(name);
       }
-      if (outcome.retryAfterMs !== undefined) retryAfterMs = outcome.retryAfterMs === FAILED_SYNC_MS ? jitterMs(random, FAILED_SYNC_MS, 0.5) : outcome.retryAfterMs;
+      const isNewsOfSandbox = actions.createSandbox && [...outcome.starts.values()].some((failure) => failure?.reason === 'ErrImagePull');
+      if (isNewsOfSandbox) retryAfterMs = NEW_SANDBOX_MS;
+      else if (outcome.retryAfterMs !== undefined) retryAfterMs = outcome.retryAfterMs === FAILED_SYNC_MS ? jitterMs(random, FAILED_SYNC_MS, 0.5) : outcome.retryAfterMs;
       signal.throwIfAborted();
       await this.#observe();
       const after = this.#publish(false);
