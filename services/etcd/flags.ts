@@ -15,6 +15,7 @@ export const etcdFlags = {
   'initial-cluster': list({ help: 'Initial cluster configuration, name=peer-url,... Default: this member alone.', default: [] }),
   'initial-cluster-state': text({ help: 'Initial cluster state (new or existing).', default: 'new' }),
   'initial-cluster-token': text({ help: 'Initial cluster token.', default: 'etcd-cluster' }),
+  'force-new-cluster': boolean({ help: 'Go on as the only member, with the data of this one; the others must never run again.', default: false }),
   'cert-file': path({ help: 'Path to the client server TLS certificate file.' }),
   'key-file': path({ help: 'Path to the client server TLS key file.' }),
   'client-cert-auth': boolean({ help: 'Require clients to show a certificate of --trusted-ca-file.', default: false }),

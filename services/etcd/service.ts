@@ -78,7 +78,7 @@ export async function startEtcd(flags: EtcdFlags, environment: Environment, sign
   const { name, initialCluster, initialClusterState, initialClusterToken, initialAdvertisePeerUrls: peerUrls, advertiseClientUrls: clientUrls, walDir } = flags;
   const { heartbeatInterval: heartbeatMs, electionTimeout: electionMs } = flags;
   const bootstrapped = await bootstrap({
-    name, dataDir, walDir, initialCluster, initialClusterState, initialClusterToken, peerUrls, clientUrls, peerTls: peerTls?.client, database, log,
+    name, dataDir, walDir, initialCluster, initialClusterState, initialClusterToken, forceNewCluster: flags.forceNewCluster, peerUrls, clientUrls, peerTls: peerTls?.client, database, log,
     walOptions: { log, dataDir, onSync: (seconds) => observer.metrics?.observeFsync(seconds) },
   });
   const member: Member = await Member.open({

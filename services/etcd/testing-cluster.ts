@@ -49,8 +49,7 @@ export class TestCluster {
   }
 
   /** A member that is not running yet. */
-  async define(): Promise<TestMember> {
-    const name = `m${this.members.length + 1}`;
+  async define(name = `m${this.members.length + 1}`): Promise<TestMember> {
     const member: TestMember = { name, dataDir: this.file(name), peerUrl: `https://127.0.0.1:${await freePort()}`, server: undefined, client: undefined };
     this.members.push(member);
     return member;

@@ -8,6 +8,7 @@ import { bytes, message, uint32 } from '#lib/etcd-api/wire.ts';
 import { decodeMember, encodeMember, type ClusterMember } from '../core/cluster-members.ts';
 import { crc32c } from '../core/crc32c.ts';
 import { putRecord } from '../core/bucket-record.ts';
+import { leaveAlone } from '../core/lone-member.ts';
 import { mayJoin } from '../core/versions.ts';
 import { askForVersions } from './cluster-version.ts';
 import type { Database, FormerIdentity } from './database.ts';
@@ -31,6 +32,8 @@ export interface BootstrapOptions extends InitialClusterOptions {
   /** Empty: within the data directory. */
   readonly walDir: string;
   readonly initialClusterState: string;
+  /** Data of a member of several are those of a cluster of one from now on. */
+  readonly forceNewCluster: boolean;
   readonly clientUrls: readonly string[];
   readonly peerTls: PeerTls | undefined;
   readonly database: Database;
@@ -59,7 +62,8 @@ export async function bootstrap(options: BootstrapOptions): Promise<Bootstrapped
   const folder = options.walDir || join(options.dataDir, 'member', 'wal');
   if (await Wal.exists(folder)) {
     const opened = await Wal.open(folder, options.walOptions);
-    return { wal: opened.wal, contents: await takeOverEtcd(opened.contents, options), remotes: [] };
+    const contents = await takeOverEtcd(opened.contents, options);
+    return { wal: opened.wal, contents: options.forceNewCluster ? await goOnAlone(opened.wal, contents, options) : contents, remotes: [] };
   }
   const former = await options.database.readFormerIdentity();
   const records = await options.database.readRecords();
@@ -70,6 +74,18 @@ export async function bootstrap(options: BootstrapOptions): Promise<Bootstrapped
   const wal = await Wal.create(folder, begun.start, options.walOptions);
   const { nodeId, clusterId, hardState, entries, snapshot } = begun.start;
   return { wal, contents: { nodeId, clusterId, hardState, entries: [...entries], snapshot: { confState: undefined, ...snapshot } }, remotes: begun.remotes };
+}
+
+/** It keeps its data and its identity; the others are gone. */
+async function goOnAlone(wal: Wal, contents: WalContents, { database, log }: BootstrapOptions): Promise<WalContents> {
+  const { nodeId, clusterId, hardState, snapshot: { confState }, entries } = contents;
+  // The hard state need not say all that is committed: what is applied was.
+  const commit = Math.max(hardState.commit, (await database.readProgress()).appliedIndex);
+  const { kept, added } = leaveAlone({ self: nodeId, term: hardState.term, commit, confState, entries });
+  const forced = { ...hardState, commit: added.at(-1)?.index ?? commit };
+  await wal.save(added, forced, true);
+  log.warn({ cluster: hexId(clusterId), member: hexId(nodeId), walCommit: hardState.commit, commit: forced.commit, removed: added.length, dropped: entries.length - kept.length }, 'forcing restart member');
+  return { ...contents, hardState: forced, entries: [...kept, ...added] };
 }
 
 type Begun = { readonly start: WalStart; readonly remotes: Bootstrapped['remotes'] };
