@@ -3,7 +3,7 @@
 import type { ServiceError } from '@grpc/grpc-js';
 import { GrpcError, grpcStatus as status, type GrpcStatus } from '#lib/grpc/status.ts';
 
-const etcdErrors = {
+export const etcdErrors = {
   EmptyKey: [status.INVALID_ARGUMENT, 'etcdserver: key is not provided'],
   KeyNotFound: [status.INVALID_ARGUMENT, 'etcdserver: key not found'],
   ValueProvided: [status.INVALID_ARGUMENT, 'etcdserver: value is provided'],

@@ -15,7 +15,7 @@ let etcd: EtcdProcess;
 const serverFlags = (): string[] => [
   '--name=m-k8s', `--data-dir=${file('data')}`, '--advertise-client-urls=https://192.168.1.10:2379', '--initial-advertise-peer-urls=https://192.168.1.10:2380',
   '--initial-cluster=m-k8s=https://192.168.1.10:2380', '--client-cert-auth=true', `--cert-file=${file('server.crt')}`, `--key-file=${file('server.key')}`,
-  `--trusted-ca-file=${file('ca.crt')}`, '--snapshot-count=10000', '--experimental-initial-corrupt-check=true', '--watch-progress-notify-interval=5s',
+  `--trusted-ca-file=${file('ca.crt')}`, '--snapshot-count=10000', '--watch-progress-notify-interval=5s',
   '--feature-gates=InitialCorruptCheck=true', '--listen-peer-urls=https://127.0.0.1:0', '--peer-client-cert-auth=true', `--peer-cert-file=${file('server.crt')}`,
   `--peer-key-file=${file('server.key')}`, `--peer-trusted-ca-file=${file('ca.crt')}`,
 ];

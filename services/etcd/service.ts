@@ -19,6 +19,7 @@ import { newAuthService } from './edge/auth-service.ts';
 import { bootstrap } from './edge/bootstrap.ts';
 import { ClusterVersion } from './edge/cluster-version.ts';
 import { newClusterService } from './edge/cluster-service.ts';
+import { CorruptionChecker } from './edge/corruption-checker.ts';
 import { Database } from './edge/database.ts';
 import { newElectionService } from './edge/election-service.ts';
 import { newGateway } from './edge/gateway.ts';
@@ -41,6 +42,7 @@ import { publish } from './edge/publisher.ts';
 import { Quota } from './edge/quota.ts';
 import { ETCD_VERSION } from './edge/version.ts';
 import { WatchService } from './edge/watch-service.ts';
+import { featuresOf } from './feature-gates.ts';
 import type { EtcdFlags } from './flags.ts';
 
 /** Source: etcd, storage.DefaultQuotaBytes. */
@@ -59,6 +61,7 @@ export async function startEtcd(flags: EtcdFlags, environment: Environment, sign
   const { clock, random, log } = environment;
   checkTimes(flags);
   const autoCompaction = autoCompactionOf(flags);
+  const features = featuresOf(flags);
   const signer = tokenSignerFor(flags.authToken);
   if (flags.emulatorRestoreSnapshot !== '') return restore(flags, environment);
   if (flags.enableDistributedTracing) {
@@ -88,6 +91,10 @@ export async function startEtcd(flags: EtcdFlags, environment: Environment, sign
   });
   const membership = new Membership({ member, clock, strictReconfigCheck: flags.strictReconfigCheck, heartbeatMs, electionMs });
   const clusterVersion = new ClusterVersion({ member, clock, log, downgradeCheckMs: flags.experimentalDowngradeCheckTimeMs || flags.downgradeCheckTimeMs });
+  const corruptionChecker = new CorruptionChecker({
+    member, clock, log, periodMs: flags.corruptCheckTimeMs || flags.experimentalCorruptCheckTimeMs,
+    compactHashPeriodMs: features.CompactHashCheck ? flags.experimentalCompactHashCheckTimeMs || flags.compactHashCheckTimeMs : 0,
+  });
   const quotaBytes = flags.quotaBackendBytes || DEFAULT_QUOTA_BYTES;
   const quota = new Quota({
     limitBytes: quotaBytes, sizeBytes: () => member.store.sizeBytes,
@@ -133,6 +140,7 @@ export async function startEtcd(flags: EtcdFlags, environment: Environment, sign
   };
   const gateway = newGateway({ handlers: services.flat(), maxRequestBytes: 2 * maxRequestBytes + GRPC_OVERHEAD_BYTES }); // base64 makes it larger
 
+  if (bootstrapped.isRestarted && features.InitialCorruptCheck) await corruptionChecker.checkInitially();
   const listening: Listening[] = [];
   const loops: Promise<void>[] = [];
   const peers = await listen({ urls: flags.listenPeerUrls, tls: peerTls?.server, http: newPeerHandler({ member, membership, leases }), log, ...(flags.experimentalPeerSkipClientSanVerification ? {} : { objection: objectionToSocket }) });
@@ -142,7 +150,7 @@ export async function startEtcd(flags: EtcdFlags, environment: Environment, sign
     log.info({ dataDir, revision: member.revision, keys: member.store.keyCount, leases: member.store.leases.size, member: member.memberId.toString(16) }, 'restored the store');
     if (flags.initialElectionTickAdvance) loops.push(member.hastenFirstElection(stopping));
     const published = publish(publishing, stopping);
-    loops.push(published, clusterVersion.run(stopping));
+    loops.push(published, clusterVersion.run(stopping), corruptionChecker.run(stopping));
     listening.push(await listen({ urls: flags.listenMetricsUrls, tls, http: newHttpHandler(httpOptions), log }));
     await Promise.race([published, clock.sleep(READY_TIMEOUT_MS, stopping).catch(() => undefined)]);
     listening.push(await listen({ urls: flags.listenClientUrls, tls, http: newHttpHandler({ ...httpOptions, gateway }), log, onGrpcConnection: (connection) => grpc.accept(connection) }));

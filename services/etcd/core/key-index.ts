@@ -82,6 +82,10 @@ export class KeyIndex {
     }
   }
 
+  some(isWanted: (history: KeyHistory) => boolean): boolean {
+    return this.chunks.some((chunk) => chunk.some(isWanted));
+  }
+
   /** The chunk in which `key` is or belongs: the last one that starts at or before it. */
   private chunkOf(key: string): number {
     let low = 0;

@@ -254,21 +254,14 @@ export class Store {
     return history === undefined || entry.version === 1 ? undefined : liveEntryAt(history, entry.modRevision - 1);
   }
 
-  /**
-   * What HashKV hashes for `revision`: history since the compaction, and of what is older only what still holds, as
-   * members may have removed the rest or not. Source: etcd v3.6, mvcc.kvHasher.
-   */
-  *hashedEntries(revision: number): Generator<Entry> {
-    const holds = new Set<Entry>();
-    this.index.forEach({ start: '', end: '' }, (history) => {
-      const entry = liveEntryAt(history, revision);
-      if (entry !== undefined) holds.add(entry);
-    });
-    for (const entry of this.entriesUpTo(revision)) {
-      const isDroppedDeletion = entry.deleted && entry.modRevision === this.compacted;
-      const isObsolete = entry.modRevision <= this.compacted && holds.size > 0 && !holds.has(entry);
-      if (!isDroppedDeletion && !isObsolete) yield entry;
-    }
+  /** Whether a change is what its key holds at revision `at`, which must not be below the compaction. */
+  holdsChange(key: string, { revision, subRevision, at }: { readonly revision: number; readonly subRevision: number; readonly at: number }): boolean {
+    const entry = this.live(key, at);
+    return entry?.modRevision === revision && entry.subRevision === subRevision;
+  }
+
+  holdsAnything(at: number): boolean {
+    return this.index.some((history) => liveEntryAt(history, at) !== undefined);
   }
 
   /** The entries that make up the state at `revision`, with their history since the compaction, in order. */

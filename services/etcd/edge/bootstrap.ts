@@ -44,6 +44,8 @@ export interface BootstrapOptions extends InitialClusterOptions {
 export interface Bootstrapped {
   readonly wal: Wal;
   readonly contents: WalContents;
+  /** It was a member before. */
+  readonly isRestarted: boolean;
   /** Of a cluster that is joined. */
   readonly remotes: readonly { readonly id: bigint; readonly urls: readonly string[] }[];
 }
@@ -63,7 +65,7 @@ export async function bootstrap(options: BootstrapOptions): Promise<Bootstrapped
   if (await Wal.exists(folder)) {
     const opened = await Wal.open(folder, options.walOptions);
     const contents = await takeOverEtcd(opened.contents, options);
-    return { wal: opened.wal, contents: options.forceNewCluster ? await goOnAlone(opened.wal, contents, options) : contents, remotes: [] };
+    return { wal: opened.wal, contents: options.forceNewCluster ? await goOnAlone(opened.wal, contents, options) : contents, remotes: [], isRestarted: true };
   }
   const former = await options.database.readFormerIdentity();
   const records = await options.database.readRecords();
@@ -73,7 +75,7 @@ export async function bootstrap(options: BootstrapOptions): Promise<Bootstrapped
   const begun = former === undefined ? await begin(options) : await takeOver(former, options);
   const wal = await Wal.create(folder, begun.start, options.walOptions);
   const { nodeId, clusterId, hardState, entries, snapshot } = begun.start;
-  return { wal, contents: { nodeId, clusterId, hardState, entries: [...entries], snapshot: { confState: undefined, ...snapshot } }, remotes: begun.remotes };
+  return { wal, contents: { nodeId, clusterId, hardState, entries: [...entries], snapshot: { confState: undefined, ...snapshot } }, remotes: begun.remotes, isRestarted: false };
 }
 
 /** It keeps its data and its identity; the others are gone. */

@@ -62,8 +62,8 @@ export type StateSource = Omit<DatabaseView, 'close'> & {
 };
 
 export interface DatabaseView {
-  /** Key and value as in etcd's bucket, in order. */
-  readonly entries: () => AsyncIterable<readonly [key: Buffer, value: Buffer]>;
+  /** Key and value as in etcd's bucket, in order; up to a revision when one is given. */
+  readonly entries: (upTo?: number) => AsyncIterable<readonly [key: Buffer, value: Buffer]>;
   readonly leases: () => Promise<readonly StoredLease[]>;
   readonly records: () => Promise<readonly BucketRecord[]>;
   readonly progress: () => Promise<Progress>;
@@ -204,8 +204,9 @@ export class Database {
       return value === undefined ? undefined : (JSON.parse(value.toString()) as T);
     };
     return {
-      entries: async function* () {
-        for await (const [key, value] of level.iterator({ ...prefixRange(ENTRY_PREFIX), snapshot })) yield [key.subarray(1), value];
+      entries: async function* (upTo) {
+        const range = upTo === undefined ? prefixRange(ENTRY_PREFIX) : { gte: ENTRY_PREFIX_BYTES, lt: revisionKey(upTo + 1) };
+        for await (const [key, value] of level.iterator({ ...range, snapshot })) yield [key.subarray(1), value];
       },
       leases: () => this.loadLeases({ snapshot }),
       records: () => this.loadRecords({ snapshot }),
@@ -289,6 +290,14 @@ function entryFrom(key: Buffer, record: Buffer): Entry {
     createRevision: kv.createRevision, version: kv.version, lease: kv.lease, sizeBytes: text.length + kv.value.length,
     value: deleted ? undefined : kv.value,
   };
+}
+
+/** Before all changes of the revision. */
+function revisionKey(revision: number): Buffer {
+  const key = Buffer.allocUnsafe(9);
+  key[0] = ENTRY_PREFIX;
+  key.writeBigUInt64BE(BigInt(revision), 1);
+  return key;
 }
 
 const recordKey = (bucket: Bucket, key: Buffer): Buffer => Buffer.concat([Buffer.from(`b${bucket}\0`), key]);

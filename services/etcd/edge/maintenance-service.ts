@@ -7,7 +7,6 @@ import { storageVersionOf } from '../core/versions.ts';
 import type { Authenticator } from './authenticator.ts';
 import type { ClusterVersion } from './cluster-version.ts';
 import { callerOf, serverStreamMethod, unaryService, type CallContext, type GrpcService } from './grpc-server.ts';
-import { hashOf } from './hash.ts';
 import type { Database } from './database.ts';
 import type { Member } from './member.ts';
 import { memberInfo, type Membership } from './membership.ts';
@@ -66,16 +65,13 @@ export function newMaintenanceService({ member, database, authenticator, quotaBy
     },
     Hash: async (_, __, caller) => {
       await authenticator.requireAdmin(caller);
-      await member.settled();
-      return { header: member.header(), hash: hashOf(member.store, member.revision) };
+      const header = member.header();
+      return { header, hash: (await member.hashes.at(0)).hash };
     },
     HashKV: async ({ revision }, _, caller) => {
       await authenticator.requireAdmin(caller);
-      await member.settled();
-      if (revision > member.revision) throw etcdError('FutureRevision');
-      if (revision > 0 && revision < member.store.compactRevision) throw etcdError('Compacted');
-      const at = revision > 0 ? revision : member.revision;
-      return { header: member.header(), hash: hashOf(member.store, at), compactRevision: member.store.compactRevision, hashRevision: at };
+      const { hash, compactRevision, revision: hashRevision } = await member.hashes.at(Math.max(revision, 0));
+      return { header: member.header(), hash, compactRevision, hashRevision };
     },
   }, context);
   const snapshot = serverStreamMethod(Snapshot, async (_, call) => {

@@ -19,8 +19,9 @@ import { Store, type Command, type CommandType, type ResponseTo, type Write } fr
 import { compareVersions, isTooOldFor } from '../core/versions.ts';
 import { StoreError } from '../core/store-error.ts';
 import { isSerializable } from '../core/txn.ts';
-import type { Database } from './database.ts';
+import type { Database, Progress } from './database.ts';
 import type { PeerTls } from './peers/http-client.ts';
+import { Hashes } from './hashes.ts';
 import { hexId } from './peers/identity.ts';
 import { Transport } from './peers/transport.ts';
 import { RequestIds, Waiters } from './proposals.ts';
@@ -109,6 +110,7 @@ export class Member {
   readonly memberId: bigint;
   readonly cluster: ClusterMembers;
   readonly transport: Transport;
+  readonly hashes: Hashes;
   readonly events: MemberEvents = {};
   readonly requestTimeoutMs: number;
   /** Of the elections seen. */
@@ -167,6 +169,7 @@ export class Member {
     this.writer = new StateWriter({
       database: options.database, written: stored, onCommit: options.onCommit, onFatal: (error) => this.fail(error), onWritten: () => this.stateWritten(),
     });
+    this.hashes = new Hashes({ database: options.database, store: () => this.currentStore, settled: () => this.settled(), log });
     this.transport = new Transport({
       local: { memberId: this.memberId, clusterId: this.clusterId, peerUrls: options.peerUrls }, tls: options.peerTls, log, isRemoved: (id) => cluster.isRemoved(id),
       onMessage: (message) => this.driver.step(message), onUnreachable: (id) => this.driver.reportUnreachable(id),
@@ -448,19 +451,32 @@ export class Member {
 
   private apply(entries: readonly Entry[]): void {
     const revision = this.currentStore.revision;
-    const writes: Write[] = [];
+    let writes: Write[] = [];
     for (const entry of entries) {
       if (entry.index !== this.index + 1) throw new Error(`entry ${entry.index} does not follow ${this.index}, which was applied last`);
+      const { compactRevision } = this.currentStore;
+      const formerTerm = this.indexTerm;
+      const formerWrites = writes.length;
       this.index = entry.index;
       this.indexTerm = entry.term;
       if (entry.type === 'EntryConfChange') this.applyChange(entry, writes);
       else if (entry.data.length === 0) this.emptyApplied(entry.term);
       else this.applyCommand(entry, writes);
+      if (this.currentStore.compactRevision === compactRevision) continue;
+      // A compaction: what it removes is to be hashed, which needs the database as it was before.
+      const scope = { compactRevision, revision: this.currentStore.compactRevision };
+      this.writer.add(writes.slice(0, formerWrites), { ...this.progress, appliedIndex: this.index - 1, term: formerTerm });
+      this.writer.add(writes.slice(formerWrites), this.progress, () => this.hashes.beforeCompaction(scope));
+      writes = [];
     }
-    this.writer.add(writes, { appliedIndex: this.index, term: this.indexTerm, revision: this.currentStore.revision });
+    this.writer.add(writes, this.progress);
     this.reads.onApplied(this.index);
     this.forgetOldEntries();
     if (this.currentStore.revision > revision) for (const listener of this.listeners) listener();
+  }
+
+  private get progress(): Progress {
+    return { appliedIndex: this.index, term: this.indexTerm, revision: this.currentStore.revision };
   }
 
   /**
@@ -686,6 +702,7 @@ export class Member {
     this.transport.stop();
     await this.driver.stop();
     this.rejectAll();
+    await this.hashes.stop();
     if (!hasFailed) {
       await this.writer.flush();
       await this.options.wal.close();

@@ -31,6 +31,17 @@ test('each batch holds whole groups, in order, with the index of the last one', 
   assert.deepEqual(writer.written, { appliedIndex: 10, revision: 1001 });
 });
 
+test('who wants to see the database before a group is called when all others before it are there', async () => {
+  const seen: string[] = [];
+  const { writer } = newWriter((_, { appliedIndex }) => {
+    seen.push(`written ${appliedIndex}`);
+    return Promise.resolve();
+  });
+  for (const index of [1, 2, 3, 4]) writer.add([putOf(index + 1)], { appliedIndex: index, revision: index + 1 }, index === 3 ? () => seen.push('before 3') : undefined);
+  await writer.flush();
+  assert.deepEqual(seen, ['written 2', 'before 3', 'written 4']);
+});
+
 test('what comes while a batch is written is written after it', async () => {
   let release: () => void = () => undefined;
   const indexes: number[] = [];

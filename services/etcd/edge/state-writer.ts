@@ -30,6 +30,8 @@ interface Group {
   readonly writes: readonly Write[];
   readonly bytes: number;
   readonly progress: Progress;
+  /** Called when all before is in the database, and this is not. */
+  readonly before: (() => void) | undefined;
 }
 
 export class StateWriter {
@@ -54,10 +56,10 @@ export class StateWriter {
     return this.writtenProgress;
   }
 
-  add(writes: readonly Write[], progress: Progress): void {
+  add(writes: readonly Write[], progress: Progress, before?: () => void): void {
     let bytes = 0;
     for (const write of writes) if (write.type === 'put-entry') bytes += write.entry.sizeBytes;
-    this.groups.push({ writes, bytes, progress });
+    this.groups.push({ writes, bytes, progress, before });
     this.gathered += writes.length;
     this.gatheredBytes += bytes;
     this.progress = progress;
@@ -114,6 +116,7 @@ export class StateWriter {
     for (let left = this.groups.length; left > 0 && this.groups.length > 0 && !isEnough();) {
       const batch = this.takeBatch();
       left -= batch.groups;
+      batch.before?.();
       const start = performance.now();
       await this.options.database.write(batch.writes, batch.progress);
       this.options.onCommit((performance.now() - start) / 1000);
@@ -122,7 +125,8 @@ export class StateWriter {
     }
   }
 
-  private takeBatch(): { readonly writes: readonly Write[]; readonly progress: Progress; readonly groups: number } {
+  private takeBatch(): { readonly writes: readonly Write[]; readonly progress: Progress; readonly groups: number; readonly before: Group['before'] } {
+    const before = this.groups[0]?.before;
     const maxCount = Math.max(MAX_BATCH, this.gathered * MAX_CROWDED_BATCH_SHARE);
     const maxBytes = Math.max(MAX_BATCH_BYTES, this.gatheredBytes * MAX_CROWDED_BATCH_SHARE);
     let count = 0;
@@ -131,7 +135,7 @@ export class StateWriter {
     const writes: Write[] = [];
     let { progress } = this;
     for (const group of this.groups) {
-      if (groups > 0 && (count + group.writes.length > maxCount || bytes + group.bytes > maxBytes)) break;
+      if (groups > 0 && (group.before !== undefined || count + group.writes.length > maxCount || bytes + group.bytes > maxBytes)) break;
       for (const write of group.writes) writes.push(write);
       count += group.writes.length;
       bytes += group.bytes;
@@ -141,6 +145,6 @@ export class StateWriter {
     this.groups.splice(0, groups);
     this.gathered -= count;
     this.gatheredBytes -= bytes;
-    return { writes, progress, groups };
+    return { writes, progress, groups, before };
   }
 }

@@ -46,7 +46,7 @@ export class PeerHttpClient {
   async send(url: URL, { method, headers, body, timeoutMs }: PeerRequest): Promise<PeerResponse> {
     const isStream = body !== undefined && !(body instanceof Uint8Array);
     const length = body === undefined ? 0 : isStream ? body.sizeBytes : body.length;
-    const request = this.open(url, { method, headers: { ...headers, ...(method === 'POST' ? { 'content-length': length } : {}) } });
+    const request = this.open(url, { method, headers: { ...headers, ...(method === 'POST' || length > 0 ? { 'content-length': length } : {}) } });
     request.setTimeout(timeoutMs, () => request.destroy(new Error(`no answer from ${url.host} within ${timeoutMs / 1000} s`)));
     const answered = new Promise<IncomingMessage>((resolve, reject) => request.once('response', resolve).on('error', reject));
     answered.catch(() => undefined); // awaited below

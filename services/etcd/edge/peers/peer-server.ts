@@ -5,6 +5,7 @@ import { requestUrl } from '#lib/service/request-url.ts';
 import { encodeMember } from '../../core/cluster-members.ts';
 import type { LeaderLeases } from '../leader-leases.ts';
 import type { Member } from '../member.ts';
+import { answerHash, HASH_PATH } from '../peer-hashes.ts';
 import { promotionRefusal, type Membership } from '../membership.ts';
 import { versionsJson } from '../version.ts';
 import { hexId } from './identity.ts';
@@ -45,6 +46,8 @@ export function newPeerHandler({ member, membership, leases }: PeerServerOptions
     response.setHeader('X-Etcd-Cluster-ID', hexId(member.clusterId));
     if (path === '/members') {
       if (isMethod('GET', request.method, response)) response.writeHead(200, { 'content-type': 'application/json' }).end(membersJson());
+    } else if (path === HASH_PATH) {
+      if (isMethod('GET', request.method, response)) answerHash(member, request, response).catch((error: unknown) => refuse(response, 500, error instanceof Error ? error.message : 'Internal Server Error'));
     } else if (path.startsWith('/members/promote/')) {
       const id = path.slice('/members/promote/'.length);
       if (!isMethod('POST', request.method, response)) return;
