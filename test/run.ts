@@ -1,5 +1,5 @@
-// `npm test`: makes sure that the machine has what the tests need, builds, runs the fast tests and then those that start
-// clusters, and ends with one summary. Arguments: paths of test files, to run only those.
+// `npm test`: makes sure that the machine has what the tests need, builds, runs all tests, and ends with one summary.
+// Arguments: paths of test files, to run only those.
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { basename, join, relative } from 'node:path';
@@ -44,28 +44,26 @@ function testFiles(folder: string): string[] {
   });
 }
 
-/** One compares the whole machine before and after, so no other cluster may come or go meanwhile; one has six hosts, and measures times. */
-const ALONE = ['command-line', 'masters'];
 /** Those that take longest, first: nothing long is left for the end, when the others have ended. */
 const LONGEST = [
-  'compose', 'kubectl-commands', 'chaos', 'rootless', 'kill', 'experiments', 'images', 'api-fault', 'network-faults', 'host-faults',
-  'raft.sim', 'on-hosts', 'membership.sim', 'controller-manager', 'crash-points', 'linearizability', 'etcd-fuzz', 'streaming', 'runtime', 'published-images', 'built-in-images', 'cni',
+  'compose', 'drills', 'kubectl-commands', 'chaos', 'masters', 'rootless', 'kill', 'experiments', 'images', 'api-fault', 'network-faults', 'host-faults', 'network', 'command-line',
+  'crash-points', 'linearizability', 'controller-manager', 'raft.sim', 'cluster', 'on-hosts', 'workloads', 'streaming', 'membership.sim', 'runtime', 'client', 'snapshot', 'durability',
 ];
-/** Much of a cluster's test is waiting, for leases, grace periods and reboots. */
-const CLUSTERS_AT_A_TIME = 2;
-const PROCESSORS = 2;
+/** How many files at a time: two keep two processors busy, a third makes use of them while clusters wait for leases, grace periods and reboots. */
+const AT_A_TIME = 3;
+/** Files that share processes are spread over so many. */
+const SHARED_PROCESSES = 2;
 
-const isOneOf = (names: readonly string[], file: string): boolean => names.includes(basename(file, '.test.ts'));
 const rank = (file: string): number => (LONGEST.indexOf(basename(file, '.test.ts')) + LONGEST.length + 1) % (LONGEST.length + 1);
 const longestFirst = (files: readonly string[]): string[] => files.toSorted((a, b) => rank(a) - rank(b));
 
-/** Files that import the tests of others, as many as there are processors. */
+/** Files that import the tests of others. */
 function sharedProcesses(files: readonly string[]): string[] {
   const folder = join(root, 'node_modules/.cache/kubreak/tests');
   mkdirSync(folder, { recursive: true });
-  return Array.from({ length: Math.min(PROCESSORS, files.length) }, (_, index) => {
+  return Array.from({ length: Math.min(SHARED_PROCESSES, files.length) }, (_, index) => {
     const path = join(folder, `shared-${index + 1}.mjs`);
-    writeFileSync(path, files.filter((_file, at) => at % PROCESSORS === index).map((file) => `await import(${JSON.stringify(file)});\n`).join(''));
+    writeFileSync(path, files.filter((_file, at) => at % SHARED_PROCESSES === index).map((file) => `await import(${JSON.stringify(file)});\n`).join(''));
     return path;
   });
 }
@@ -87,15 +85,19 @@ async function runFile(file: string): Promise<Outcome> {
   return { file, events, seconds: (performance.now() - startedMs) / 1000 };
 }
 
-/** So many at a time; in the order in which they end. */
-async function* runFiles(files: readonly string[], atATime: number): AsyncGenerator<Outcome> {
-  const waiting = [...files];
-  const running = new Map<string, Promise<Outcome>>();
-  for (;;) {
-    for (let file: string | undefined; running.size < atATime && (file = waiting.shift()) !== undefined;) running.set(file, runFile(file));
-    if (running.size === 0) return;
-    const outcome = await Promise.race(running.values());
-    running.delete(outcome.file);
+/** In the order in which they end. One place is for clusters from the start, the others are for them when all else is done. */
+async function* runFiles(clusters: readonly string[], others: readonly string[]): AsyncGenerator<Outcome> {
+  const queues = { clusters: [...clusters], others: [...others] };
+  const running = new Map<number, Promise<Outcome & { place: number }>>();
+  const fill = (place: number): void => {
+    const file = place === 0 ? (queues.clusters.shift() ?? queues.others.shift()) : (queues.others.shift() ?? queues.clusters.shift());
+    if (file !== undefined) running.set(place, runFile(file).then((outcome) => ({ ...outcome, place })));
+  };
+  for (let place = 0; place < AT_A_TIME; place += 1) fill(place);
+  while (running.size > 0) {
+    const { place, ...outcome } = await Promise.race(running.values());
+    running.delete(place);
+    fill(place);
     yield outcome;
   }
 }
@@ -103,33 +105,28 @@ async function* runFiles(files: readonly string[], atATime: number): AsyncGenera
 const COUNTS = ['tests', 'suites', 'pass', 'fail', 'cancelled', 'skipped', 'todo', 'duration_ms'] as const;
 const LONGEST_SHOWN = 10;
 
-/** The events of all groups one after the other, their closing counts added up into one summary. */
-async function* runGroups(groups: readonly { name: string; files: string[]; atATime: number }[]): AsyncGenerator<TestEvent> {
+/** The events of all files, their closing counts added up into one summary. */
+async function* eventsOf(outcomes: AsyncIterable<Outcome>): AsyncGenerator<TestEvent> {
   const startedMs = performance.now();
   const totals = new Map<string, number>();
-  const summary: string[] = [];
-  const outcomes: Omit<Outcome, 'events'>[] = [];
-  for (const { name: group, files, atATime } of groups) {
-    const groupStartedMs = performance.now();
-    for await (const { file, seconds, events } of runFiles(files, atATime)) {
-      outcomes.push({ file, seconds });
-      for (const event of events) {
-        const { type, data } = event;
-        const [, name, count] = /^(\w+) ([\d.]+)$/.exec(data.message ?? '') ?? [];
-        if (type === 'test:diagnostic' && data.nesting === 0 && name !== undefined && (COUNTS as readonly string[]).includes(name)) {
-          totals.set(name, (totals.get(name) ?? 0) + Number(count));
-          continue;
-        }
-        if (type === 'test:fail') process.exitCode = 1;
-        yield event;
+  const durations: Omit<Outcome, 'events'>[] = [];
+  for await (const { file, seconds, events } of outcomes) {
+    durations.push({ file, seconds });
+    for (const event of events) {
+      const { type, data } = event;
+      const [, name, count] = /^(\w+) ([\d.]+)$/.exec(data.message ?? '') ?? [];
+      if (type === 'test:diagnostic' && data.nesting === 0 && name !== undefined && (COUNTS as readonly string[]).includes(name)) {
+        totals.set(name, (totals.get(name) ?? 0) + Number(count));
+        continue;
       }
+      if (type === 'test:fail') process.exitCode = 1;
+      yield event;
     }
-    if (files.length > 0) summary.push(`${group}: ${((performance.now() - groupStartedMs) / 1000).toFixed(0)} s, ${atATime} at a time`);
   }
   totals.set('duration_ms', performance.now() - startedMs);
-  const longest = outcomes.toSorted((a, b) => b.seconds - a.seconds).slice(0, LONGEST_SHOWN);
-  if (longest.length > 1) summary.push(`longest: ${longest.map(({ file, seconds }) => `${basename(file)} ${seconds.toFixed(0)} s`).join(', ')}`);
-  for (const message of [...summary, ...COUNTS.map((name) => `${name} ${totals.get(name) ?? 0}`)]) yield { type: 'test:diagnostic', data: { nesting: 0, message } };
+  const longest = durations.toSorted((a, b) => b.seconds - a.seconds).slice(0, LONGEST_SHOWN);
+  const summary = [`longest: ${longest.map(({ file, seconds }) => `${basename(file)} ${seconds.toFixed(0)} s`).join(', ')}`, ...COUNTS.map((name) => `${name} ${totals.get(name) ?? 0}`)];
+  for (const message of summary) yield { type: 'test:diagnostic', data: { nesting: 0, message } };
 }
 
 prepareMachine();
@@ -139,11 +136,7 @@ const all = ['lib', 'services', 'cli', 'images', 'test'].flatMap(testFiles);
 const files = chosen.length > 0 ? chosen : all;
 const startsClusters = (file: string): boolean => file.includes('/test/e2e/');
 const isShared = (file: string): boolean => chosen.length === 0 && sharesProcess(relative(root, file));
-const isAlone = (file: string): boolean => isOneOf(ALONE, file);
-const clusterFiles = files.filter(startsClusters);
+const clusters = files.filter(startsClusters);
 const others = files.filter((file) => !startsClusters(file));
-Readable.from(runGroups([
-  { name: 'tests without a cluster', files: longestFirst([...sharedProcesses(others.filter(isShared)), ...others.filter((file) => !isShared(file))]), atATime: PROCESSORS },
-  { name: 'clusters that have to be alone', files: clusterFiles.filter(isAlone), atATime: 1 },
-  { name: 'clusters', files: longestFirst(clusterFiles.filter((file) => !isAlone(file))), atATime: CLUSTERS_AT_A_TIME },
-])).compose(new spec()).pipe(process.stdout);
+Readable.from(eventsOf(runFiles(longestFirst(clusters), [...sharedProcesses(others.filter(isShared)), ...longestFirst(others.filter((file) => !isShared(file)))])))
+  .compose(new spec()).pipe(process.stdout);

@@ -99,10 +99,13 @@ export async function ordinaryUserProblem(): Promise<string | undefined> {
 /** A cluster as a test drives it, however it runs. */
 export abstract class DrivenCluster {
   protected readonly scratch: string;
+  /** Words before every command, such as those that enter a namespace. */
+  protected readonly entering: readonly string[];
   abstract get kubeconfig(): string;
 
-  constructor(scratch: string) {
+  constructor(scratch: string, entering: readonly string[] = []) {
     this.scratch = scratch;
+    this.entering = entering;
   }
 
   abstract down(): Promise<void>;
@@ -111,7 +114,8 @@ export abstract class DrivenCluster {
   abstract on(host: string, ...command: string[]): Promise<Result>;
 
   kubectl(args: readonly string[], options: RunOptions = {}): Promise<Result> {
-    return runCommand('kubectl', args, { ...options, env: { KUBECONFIG: this.kubeconfig, HOME: this.scratch, ...options.env } });
+    const [program = '', ...words] = [...this.entering, 'kubectl', ...args];
+    return runCommand(program, words, { ...options, env: { KUBECONFIG: this.kubeconfig, HOME: this.scratch, ...options.env } });
   }
   /** kubectl that has to succeed; resolves with what it printed. */
   async kubectlOk(...args: string[]): Promise<string> {
@@ -144,16 +148,16 @@ export class TestCluster extends DrivenCluster {
   readonly port: number;
   readonly #command: readonly string[];
 
-  private constructor(scratch: string, port: number, user: ClusterUser) {
-    super(scratch);
+  private constructor(scratch: string, port: number, user: ClusterUser, entering: readonly string[]) {
+    super(scratch, entering);
     this.port = port;
     const isOther = user !== 'self' && process.getuid?.() === 0;
-    this.#command = isOther ? asOrdinaryUser(scratch, user === 'ordinary') : [process.execPath, KUBREAK];
+    this.#command = [...entering, ...(isOther ? asOrdinaryUser(scratch, user === 'ordinary') : [process.execPath, KUBREAK])];
     this.folder = join(scratch, isOther ? 'home' : '', '.kubreak');
   }
 
-  static async start(user: ClusterUser = 'self', options: readonly string[] = []): Promise<TestCluster> {
-    const cluster = new TestCluster(mkdtempSync(join(tmpdir(), 'kubreak-e2e-')), await freePort(), user);
+  static async start(user: ClusterUser = 'self', options: readonly string[] = [], entering: readonly string[] = []): Promise<TestCluster> {
+    const cluster = new TestCluster(mkdtempSync(join(tmpdir(), 'kubreak-e2e-')), await freePort(), user, entering);
     await cluster.up(options);
     return cluster;
   }

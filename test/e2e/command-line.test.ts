@@ -1,14 +1,12 @@
 // What the command line says when it cannot do what it is asked.
 import assert from 'node:assert/strict';
-import { execFileSync, spawn } from 'node:child_process';
-import { createHash } from 'node:crypto';
 import { existsSync, readFileSync, statSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { scratchFolder } from '#lib/testing/scratch-folder.ts';
-import { freePort, runCommand, TestCluster, until } from './cluster.ts';
+import { runCommand, TestCluster, until } from './cluster.ts';
 
 const KUBREAK = fileURLToPath(new URL('../../dist/kubreak.js', import.meta.url));
 const kubreak = (...args: string[]) => runCommand(process.execPath, [KUBREAK, ...args]);
@@ -199,71 +197,5 @@ describe('with a running cluster', { timeout: 300_000 }, () => {
     await cluster.up();
     assert.equal(await cluster.kubectlOk('get', 'configmap', 'keepsake', '-o', 'jsonpath={.data.a}'), 'b');
     await until('the scheduler runs', async () => /^scheduler +m-k8s +\d+ +healthy/m.test((await cluster.kubreak(['status'])).stdout));
-  });
-});
-
-/** Everything of this machine that a cluster makes use of and must give back. */
-function snapshot(): Record<string, string[]> {
-  const lines = (command: string) => execFileSync('sh', ['-c', command], { encoding: 'utf8' }).split('\n').filter((line) => line !== '').sort();
-  return {
-    interfaces: lines('ls /sys/class/net'),
-    'named network namespaces': lines('ls /run/netns 2>/dev/null || :'),
-    mounts: lines("awk '{print $5}' /proc/self/mountinfo"),
-    routes: lines('ip -4 route'),
-    'nftables': lines('nft list tables'),
-  };
-}
-const cgroupsOf = (cluster: TestCluster): string[] => {
-  const name = `kubreak-${createHash('sha256').update(cluster.folder).digest('hex').slice(0, 8)}`;
-  return execFileSync('sh', ['-c', `find /sys/fs/cgroup -maxdepth 3 -name ${name} -type d`], { encoding: 'utf8' }).split('\n').filter((line) => line !== '');
-};
-const pidsOf = async (cluster: TestCluster): Promise<number[]> => (JSON.parse((await cluster.kubreak(['status', '-o', 'json'])).stdout) as { processes: { pid: number | null }[] }).processes.flatMap(({ pid }) => pid ?? []);
-const isAlive = (pid: number): boolean => existsSync(`/proc/${pid}`);
-
-describe('what a cluster leaves behind', { timeout: 300_000 }, () => {
-  test('nothing on the machine when it is stopped', async () => {
-    const before = snapshot();
-    const cluster = await TestCluster.start();
-    await cluster.kubectlOk('run', 'nginx', '--image=nginx');
-    await cluster.kubectlOk('wait', '--for=condition=Ready', 'pod/nginx', '--timeout=60s');
-    const pids = await pidsOf(cluster);
-    assert.ok(pids.length > 20);
-    assert.notDeepEqual(cgroupsOf(cluster), [], 'the cluster made no control groups');
-    await cluster.down();
-    assert.deepEqual(pids.filter(isAlive), []);
-    assert.deepEqual(cgroupsOf(cluster), []);
-    assert.deepEqual(snapshot(), before);
-    assert.equal(existsSync(cluster.folder), false, 'down --purge leaves no folder');
-  });
-
-  test('nothing but control groups when the supervisor itself is killed; the next command sweeps those', async () => {
-    const before = snapshot();
-    const cluster = await TestCluster.start();
-    const pids = await pidsOf(cluster);
-    const { supervisorPid } = JSON.parse(readFileSync(join(cluster.folder, 'running.json'), 'utf8')) as { supervisorPid: number };
-    process.kill(supervisorPid, 'SIGKILL');
-    await until('every process has ended', async () => !pids.some(isAlive), 20_000);
-    assert.equal((await cluster.kubreak(['status'])).code, 3);
-    await cluster.down(false);
-    assert.deepEqual(cgroupsOf(cluster), []);
-    assert.deepEqual(snapshot(), before);
-    await cluster.up();
-    assert.equal((await cluster.kubectl(['get', 'nodes'])).code, 0);
-    await cluster.down();
-  });
-
-  test('Ctrl-C in the foreground stops everything', async () => {
-    const before = snapshot();
-    const folder = emptyFolder();
-    const port = await freePort();
-    const child = spawn(process.execPath, [KUBREAK, '--dir', folder, 'up', '--port', String(port)], { stdio: ['ignore', 'pipe', 'inherit'], detached: true });
-    let printed = '';
-    child.stdout.on('data', (chunk: Buffer) => (printed += chunk.toString()));
-    const ended = new Promise<number | null>((resolve) => child.once('exit', resolve));
-    await until('the cluster says that it is up', async () => printed.includes('Ctrl-C stops it'), 180_000);
-    assert.match(printed, /kubeconfig: .*admin\.conf/);
-    process.kill(-(child.pid ?? 0), 'SIGINT');
-    assert.equal(await ended, 0);
-    assert.deepEqual(snapshot(), before);
   });
 });
