@@ -2,7 +2,7 @@
 import { lookup, reverse } from 'node:dns/promises';
 import { readFile } from 'node:fs/promises';
 import type { TLSSocket } from 'node:tls';
-import { steadyClock } from '#lib/environment/clock.ts';
+import { steadily, steadyClock } from '#lib/environment/clock.ts';
 import type { Environment } from '#lib/environment/environment.ts';
 import { EtcdError } from '#lib/etcd-api/errors.ts';
 import { rangeRequest } from '#lib/etcd-api/messages.ts';
@@ -226,7 +226,7 @@ async function compactRegularly(compactor: AutoCompactor, member: Member, { cloc
     await clock.sleep(compactor.intervalMs, signal).catch((error: unknown) => {
       if (!signal.aborted) throw error;
     });
-    const revision = signal.aborted ? undefined : compactor.revisionToCompact(clock.nowMs(), member.revision, member.store.compactRevision);
+    const revision = signal.aborted ? undefined : compactor.revisionToCompact(steadily(clock).nowMs(), member.revision, member.store.compactRevision);
     if (revision === undefined || !member.isLeader) continue; // the leader does it for all
     await member.propose({ type: 'compact', request: { revision } }).then(
       () => log.info({ revision }, 'completed auto compaction'),

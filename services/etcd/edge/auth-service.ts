@@ -11,7 +11,7 @@ import { unaryService, type CallContext, type GrpcService } from './grpc-server.
 import type { TokenSigner } from './jwt.ts';
 import type { Member } from './member.ts';
 import { Passwords } from './passwords.ts';
-import type { Clock } from '#lib/environment/clock.ts';
+import { steadily, type Clock } from '#lib/environment/clock.ts';
 
 export interface AuthServiceOptions extends CallContext {
   readonly member: Member;
@@ -69,7 +69,7 @@ async function authenticate({ member, clock, tokenTtlMs, signer, log }: AuthServ
       log.info({ user: name }, 'invalid password');
       throw etcdError('AuthFailed');
     }
-    auth.tokens.dropExpired(clock.nowMs(), tokenTtlMs);
+    auth.tokens.dropExpired(steadily(clock).nowMs(), tokenTtlMs);
     const response = await member.propose({ type: 'authenticate', request: { name, simpleToken: signer === undefined ? newTokenPrefix() : '' } });
     if (revision !== member.store.auth.revision) continue;
     return signer === undefined ? response : { ...response, token: signer.sign({ username: name, authRevision: revision }, clock.nowMs()) };

@@ -1,6 +1,6 @@
 // Finds out who calls, by token or by the name in the client's certificate, and what callers may do.
 // Source: etcd v3.6, server/auth/store.go (AuthInfoFromCtx, AuthInfoFromTLS) and server/etcdserver/v3_server.go.
-import type { Clock } from '#lib/environment/clock.ts';
+import { steadily, type Clock } from '#lib/environment/clock.ts';
 import { etcdError } from '#lib/etcd-api/errors.ts';
 import { NOBODY, type Requester } from '../core/auth/commands.ts';
 import { StoreError } from '../core/store-error.ts';
@@ -52,8 +52,9 @@ export class Authenticator {
     }
     const index = /^[^.]+\.(\d+)$/.exec(token)?.[1];
     if (index === undefined) throw etcdError('InvalidAuthToken');
-    for (const deadlineMs = clock.nowMs() + TOKEN_WAIT_MS; member.appliedIndex < Number(index) && clock.nowMs() < deadlineMs;) await clock.sleep(TOKEN_POLL_MS);
-    const username = member.store.auth.tokens.use(token, clock.nowMs(), tokenTtlMs);
+    const steady = steadily(clock);
+    for (const deadlineMs = steady.nowMs() + TOKEN_WAIT_MS; member.appliedIndex < Number(index) && steady.nowMs() < deadlineMs;) await steady.sleep(TOKEN_POLL_MS);
+    const username = member.store.auth.tokens.use(token, steady.nowMs(), tokenTtlMs);
     if (username === undefined) throw etcdError('InvalidAuthToken');
     return { username, authRevision: member.store.auth.revision };
   }

@@ -4,7 +4,7 @@
 import type { Readable } from 'node:stream';
 import { trace } from '@opentelemetry/api';
 import type { Logger } from 'pino';
-import type { Clock } from '#lib/environment/clock.ts';
+import { steadily, type Clock } from '#lib/environment/clock.ts';
 import type { Random } from '#lib/environment/random.ts';
 import { etcdError, EtcdError, type EtcdErrorReason } from '#lib/etcd-api/errors.ts';
 import type { RangeRequest, RangeResponse, ResponseHeader, TxnRequest, TxnResponse } from '#lib/etcd-api/messages.ts';
@@ -711,7 +711,8 @@ export class Member {
   }
 
   private async prepareStop(lastCommand: Command | undefined): Promise<void> {
-    const { log, clock, heartbeatMs } = this.options;
+    const { log, heartbeatMs } = this.options;
+    const clock = steadily(this.options.clock);
     if (this.cluster.voters().length === 1) {
       if (lastCommand !== undefined) await this.propose(lastCommand).catch(ignoreEtcdError);
       return;

@@ -1,7 +1,7 @@
 // Changes of the membership on behalf of operators: what etcd checks before it proposes one, and what only the leader can do.
 // Source: etcd v3.6, server/etcdserver/server.go (AddMember, RemoveMember, PromoteMember, MoveLeader) and cluster_util.go.
 import { createHash } from 'node:crypto';
-import type { Clock } from '#lib/environment/clock.ts';
+import { steadily, type Clock } from '#lib/environment/clock.ts';
 import { etcdError, type EtcdErrorReason } from '#lib/etcd-api/errors.ts';
 import { encodeMember, quorum, type ClusterMember } from '../core/cluster-members.ts';
 import type { Member } from './member.ts';
@@ -9,6 +9,7 @@ import { under } from './peers/http-client.ts';
 
 export interface MembershipOptions {
   readonly member: Member;
+  /** New members get ids by its time; waiting goes by steady time. */
   readonly clock: Clock;
   readonly strictReconfigCheck: boolean;
   readonly heartbeatMs: number;
@@ -116,7 +117,8 @@ export class Membership {
 
   /** `ask` is called with the leader's addresses in turn until one answers; it throws what the leader refuses. */
   async askLeader(ask: (url: string) => Promise<boolean>): Promise<void> {
-    const { member, clock, electionMs } = this.options;
+    const { member, electionMs } = this.options;
+    const clock = steadily(this.options.clock);
     const deadlineMs = clock.nowMs() + member.requestTimeoutMs;
     while (clock.nowMs() < deadlineMs) {
       const urls = member.cluster.get(member.leader)?.peerUrls ?? [];
@@ -128,7 +130,8 @@ export class Membership {
   }
 
   async moveLeader(to: bigint): Promise<void> {
-    const { member, clock, heartbeatMs } = this.options;
+    const { member, heartbeatMs } = this.options;
+    const clock = steadily(this.options.clock);
     if (!member.isLeader) throw etcdError('NotLeader');
     const target = member.cluster.get(to);
     if (target === undefined || target.isLearner) throw etcdError('BadLeaderTransferee');
