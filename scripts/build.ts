@@ -5,36 +5,13 @@ import { chmodSync, existsSync, lstatSync, mkdirSync, readdirSync, readFileSync,
 import { basename, dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
+import { entryPointsOf } from './entry-points.ts';
 import { openApiDescriptions } from './openapi-descriptions.ts';
 import { codeCachePath } from './start-program.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 
-/** Folder in services/ => name of the program, where upstream calls it otherwise. */
-const PROGRAM_NAMES: Readonly<Record<string, string>> = {
-  apiserver: 'kube-apiserver',
-  'controller-manager': 'kube-controller-manager',
-  scheduler: 'kube-scheduler',
-  'container-runtime': 'containerd',
-};
-
-const entryPoints: Record<string, string> = {};
-for (const service of readdirSync(`${root}services`)) {
-  const main = `${root}services/${service}/main.ts`;
-  if (existsSync(main)) entryPoints[PROGRAM_NAMES[service] ?? service] = main;
-}
-entryPoints['hostctl'] = `${root}services/node/hostctl.ts`;
-entryPoints['cni'] = `${root}services/calico-node/cni.ts`;
-entryPoints['image-registry'] = `${root}services/container-runtime/image-registry.ts`;
-entryPoints['ctr'] = `${root}services/container-runtime/ctr.ts`;
-entryPoints['stand-in-server'] = `${root}images/servers/main.ts`;
-entryPoints['kubreak'] = `${root}cli/main.ts`;
-entryPoints['lab'] = `${root}cli/local/lab/main.ts`;
-entryPoints['compose-host'] = `${root}cli/compose/host/main.ts`;
-entryPoints['master-tool'] = `${root}cli/master-tool/main.ts`;
-entryPoints['fault-helper'] = `${root}cli/faults/helper/main.ts`;
-entryPoints['compose-agent'] = `${root}cli/compose/agent/main.ts`;
-
+const entryPoints = entryPointsOf(root);
 const dist = join(root, 'dist');
 const written = new Set<string>();
 
@@ -73,7 +50,7 @@ function filesOf(folder: string): string[] {
 const common = { write: false, bundle: true, platform: 'node', format: 'cjs', target: 'node20', charset: 'ascii', minifySyntax: true, minifyWhitespace: true, logLevel: 'warning' } as const;
 const { outputFiles, metafile } = await build({
   ...common,
-  entryPoints,
+  entryPoints: { ...entryPoints },
   outdir: dist,
   entryNames: 'programs/[name]-[hash]',
   metafile: true,

@@ -7,8 +7,10 @@ import { Readable } from 'node:stream';
 import { run } from 'node:test';
 import { spec } from 'node:test/reporters';
 import { fileURLToPath } from 'node:url';
+import { BUILT_PROGRAMS } from '#lib/testing/program.ts';
 import { findProgram } from '../cli/local/find-program.ts';
 import { installPackages, missingRequirements } from '../cli/local/preflight.ts';
+import { entryPointsOf } from '../scripts/entry-points.ts';
 import { sharesProcess } from './tools/shared-process.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
@@ -131,6 +133,7 @@ async function* eventsOf(outcomes: AsyncIterable<Outcome>): AsyncGenerator<TestE
 
 prepareMachine();
 build();
+process.env[BUILT_PROGRAMS] = JSON.stringify(Object.fromEntries(Object.entries(entryPointsOf(root)).map(([name, main]) => [main, join(root, 'dist', `${name}.js`)])));
 const chosen = process.argv.slice(2).map((path) => join(process.cwd(), path));
 const all = ['lib', 'services', 'cli', 'images', 'test'].flatMap(testFiles);
 const files = chosen.length > 0 ? chosen : all;

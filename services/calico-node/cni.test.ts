@@ -4,12 +4,12 @@ import { execFile, spawnSync } from 'node:child_process';
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { after, test } from 'node:test';
-import { fileURLToPath } from 'node:url';
 import { eventually } from '#lib/testing/eventually.ts';
 import { inOwnNetwork, NetworkLab } from '#lib/testing/network-lab.ts';
+import { programOf } from '#lib/testing/program.ts';
 
 const BLOCK = '172.16.103.128/26';
-const PROGRAM = fileURLToPath(new URL('cni.ts', import.meta.url));
+const [PROGRAM = '', ...WORDS] = programOf(new URL('cni.ts', import.meta.url));
 
 interface Answer { readonly code: number; readonly result: { readonly ips?: { readonly address: string }[]; readonly interfaces?: { readonly name: string }[]; readonly code?: number; readonly msg?: string } }
 
@@ -23,7 +23,7 @@ inOwnNetwork(import.meta.url, () => {
 
   const call = (program: string, command: string, pod: string, { id = `id-${pod}`, netns = `/run/netns/${pod}`, ...more }: { id?: string; netns?: string; [key: string]: unknown } = {}): Promise<Answer> => new Promise((resolve) => {
     const env = { ...process.env, CNI_COMMAND: command, CNI_CONTAINERID: id, CNI_NETNS: netns, CNI_IFNAME: program === 'loopback' ? 'lo' : 'eth0', CNI_ARGS: `K8S_POD_NAMESPACE=default;K8S_POD_NAME=${pod}` };
-    const child = execFile(process.execPath, ['--import', 'tsx', PROGRAM, program], { env }, (error, stdout) =>
+    const child = execFile(PROGRAM, [...WORDS, program], { env }, (error, stdout) =>
       resolve({ code: error === null ? 0 : 1, result: stdout === '' ? {} : JSON.parse(stdout) as Answer['result'] }));
     child.stdin?.end(JSON.stringify({ cniVersion: '1.0.0', name: 'net', type: program, ipam: { type: 'calico-ipam', blocks: [BLOCK], dataDir }, ...more }));
   });

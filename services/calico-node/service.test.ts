@@ -2,10 +2,10 @@
 import assert from 'node:assert/strict';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { after, before, test } from 'node:test';
-import { fileURLToPath } from 'node:url';
 import { eventually } from '#lib/testing/eventually.ts';
 import { inOwnNetwork, NetworkLab } from '#lib/testing/network-lab.ts';
 import { ObjectServer } from '#lib/testing/object-server.ts';
+import { programOf } from '#lib/testing/program.ts';
 import { scratchFolder } from '#lib/testing/scratch-folder.ts';
 
 const AFFINITIES = '/apis/crd.projectcalico.org/v1/blockaffinities';
@@ -19,7 +19,7 @@ inOwnNetwork(import.meta.url, () => {
   const agents = new Map<string, ReturnType<NetworkLab['start']>>();
 
   const startAgent = (node: string): void => {
-    agents.set(node, lab.start(node, [process.execPath, '--import', 'tsx', fileURLToPath(new URL('main.ts', import.meta.url)), `--kubeconfig=${folder}/kubeconfig`], {
+    agents.set(node, lab.start(node, [...programOf(new URL('main.ts', import.meta.url)), `--kubeconfig=${folder}/kubeconfig`], {
       NODENAME: node, CALICO_IPV4POOL_CIDR: '172.16.0.0/16', CNI_NET_DIR: `${folder}/${node}`, CNI_BIN_DIR: `${folder}/${node}-programs`,
     }));
   };

@@ -6,11 +6,11 @@ import { createServer, type Server } from 'node:http';
 import { createServer as createTcpServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { after, before, describe, test } from 'node:test';
-import { fileURLToPath } from 'node:url';
 import { createCertificateAuthority, issueCertificate } from '#lib/pki/certificate.ts';
 import { runCommand } from '#lib/service/run-command.ts';
 import { eventually } from '#lib/testing/eventually.ts';
 import { ObjectServer } from '#lib/testing/object-server.ts';
+import { programOf } from '#lib/testing/program.ts';
 
 const INGRESSES = '/apis/networking.k8s.io/v1/namespaces/shop/ingresses';
 
@@ -46,8 +46,9 @@ describe('the controller', { timeout: 60_000 }, () => {
       metadata: { labels: { 'kubernetes.io/service-name': 'web' } }, addressType: 'IPv4', ports: [{ name: 'http', port: (backend.address() as AddressInfo).port }], endpoints: [{ addresses: ['127.0.0.1'] }],
     });
     putIngress('web', rules('web.example'));
-    controller = spawn(process.execPath, [
-      '--import', 'tsx', fileURLToPath(new URL('main.ts', import.meta.url)), `--kubeconfig=${folder}/kubeconfig`, `--http-port=${http}`, `--https-port=${https}`, `--healthz-port=${health}`,
+    const [program = '', ...words] = programOf(new URL('main.ts', import.meta.url));
+    controller = spawn(program, [
+      ...words, `--kubeconfig=${folder}/kubeconfig`, `--http-port=${http}`, `--https-port=${https}`, `--healthz-port=${health}`,
       '--publish-service=ingress-nginx/controller', `--emulator-folder=${folder}/nginx`,
     ], { stdio: ['ignore', 'pipe', 'pipe'] });
     for (const stream of [controller.stdout, controller.stderr]) stream?.on('data', (chunk: Buffer) => (output = (output + chunk.toString('utf8')).slice(-100_000)));

@@ -3,10 +3,10 @@ import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { get } from 'node:http';
 import { after, before, test } from 'node:test';
-import { fileURLToPath } from 'node:url';
 import { eventually } from '#lib/testing/eventually.ts';
 import { inOwnNetwork, NetworkLab } from '#lib/testing/network-lab.ts';
 import { ObjectServer } from '#lib/testing/object-server.ts';
+import { programOf } from '#lib/testing/program.ts';
 import { scratchFolder } from '#lib/testing/scratch-folder.ts';
 
 /** Answers with its own name and the address that it sees as the client's. */
@@ -31,7 +31,7 @@ inOwnNetwork(import.meta.url, () => {
   const proxies = new Map<string, ReturnType<NetworkLab['start']>>();
 
   const startProxy = (node: string): void => {
-    proxies.set(node, lab.start(node, [process.execPath, '--import', 'tsx', fileURLToPath(new URL('main.ts', import.meta.url)), `--config=${folder}/config.conf`, `--hostname-override=${node}`]));
+    proxies.set(node, lab.start(node, [...programOf(new URL('main.ts', import.meta.url)), `--config=${folder}/config.conf`, `--hostname-override=${node}`]));
   };
   const putService = (name: string, clusterIP: string, spec: object = {}): void =>
     api.put(`/api/v1/namespaces/default/services/${name}`, { spec: { clusterIP, ports: [{ name: 'http', port: 80, protocol: 'TCP', targetPort: 8080 }, { name: 'dns', port: 53, protocol: 'UDP', targetPort: 5353 }], ...spec } });

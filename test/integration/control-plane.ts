@@ -9,6 +9,7 @@ import { fileURLToPath } from 'node:url';
 import { connectToApiserver, type ApiClient } from '#lib/api-client/client.ts';
 import { kubeadmPki } from '#lib/pki/kubeadm-pki.ts';
 import { loadKubeconfig } from '#lib/pki/kubeconfig.ts';
+import { programOf } from '#lib/testing/program.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const HOST = 'm-k8s';
@@ -63,7 +64,8 @@ export async function eventually<T>(check: () => Promise<T | undefined>, what: s
 }
 
 function launch(service: string, args: readonly string[], logFile: string): RunningProcess {
-  const child: ChildProcess = spawn(process.execPath, ['--import', 'tsx', join(root, 'services', service, 'main.ts'), ...args], { cwd: root, stdio: ['ignore', 'pipe', 'pipe'] });
+  const [program = '', ...words] = programOf(new URL(`../../services/${service}/main.ts`, import.meta.url));
+  const child: ChildProcess = spawn(program, [...words, ...args], { cwd: root, stdio: ['ignore', 'pipe', 'pipe'] });
   const log = createWriteStream(logFile, { flags: 'a' });
   child.stdout?.pipe(log);
   child.stderr?.pipe(log);

@@ -8,6 +8,7 @@ import { after, before, describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import type { Pod } from '#lib/kinds/types/core-v1.ts';
+import { programOf } from '#lib/testing/program.ts';
 import { eventually } from './control-plane.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url)).replace(/\/$/, '');
@@ -34,7 +35,7 @@ describe('kubelet on the container runtime', { timeout: 180_000 }, () => {
 
   const inside = (...command: string[]): string[] => ['--target', init, '--mount', '--net', '--pid', ...command];
   const start = (service: string, ...args: string[]): ChildProcess => {
-    const child = spawn('nsenter', inside(process.execPath, '--import', import.meta.resolve('tsx'), `${root}/services/${service}/main.ts`, ...args), { cwd: root, stdio: ['ignore', 'pipe', 'pipe'] });
+    const child = spawn('nsenter', inside(...programOf(new URL(`../../services/${service}/main.ts`, import.meta.url)), ...args), { cwd: root, stdio: ['ignore', 'pipe', 'pipe'] });
     const log = createWriteStream(join(data, `${service}.log`), { flags: 'a' });
     child.stdout?.pipe(log);
     child.stderr?.pipe(log);

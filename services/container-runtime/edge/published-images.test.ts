@@ -6,17 +6,18 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { promisify } from 'node:util';
 import { gzipSync } from 'node:zlib';
+import { programOf } from '#lib/testing/program.ts';
 import { dockerSaveOf, imageOf, layoutOf, tarOf, zstdOf } from './testing/archives.ts';
 import { canRun, eventually, Playground } from './testing/playground.ts';
 
 const run = promisify(execFile);
-const CTR = new URL('../ctr.ts', import.meta.url).pathname;
+const [CTR = '', ...CTR_WORDS] = programOf(new URL('../ctr.ts', import.meta.url));
 const BUSYBOX = '/usr/bin/busybox';
 const isStatic = existsSync(BUSYBOX) && spawnSync('ldd', [BUSYBOX]).status !== 0;
 
 describe('a published image', { skip: !(canRun && isStatic) && 'needs root, nginx and a static busybox', timeout: 120_000 }, () => {
   const host = new Playground();
-  const ctr = (...words: string[]) => run(process.execPath, ['--import', import.meta.resolve('tsx'), CTR, '-n', 'k8s.io', '-a', host.socket, ...words]);
+  const ctr = (...words: string[]) => run(CTR, [...CTR_WORDS, '-n', 'k8s.io', '-a', host.socket, ...words]);
   const save = (name: string, archive: Buffer): string => {
     const path = join(host.folder, name);
     writeFileSync(path, archive);

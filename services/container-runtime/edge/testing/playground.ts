@@ -8,9 +8,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { connectToRuntime, type RuntimeConnection } from '#lib/cri/client.ts';
 import type { ContainerConfig, PodSandboxConfig, Sent } from '#lib/cri/messages.ts';
 import { runCommand } from '#lib/service/run-command.ts';
+import { programOf } from '#lib/testing/program.ts';
 
 const REPOSITORY = new URL('../../../../', import.meta.url).pathname;
-const MAIN = new URL('../../main.ts', import.meta.url).pathname;
+const MAIN = new URL('../../main.ts', import.meta.url);
 
 /** What the tests need of the machine. */
 export const canRun = process.getuid?.() === 0 && existsSync('/usr/sbin/nginx');
@@ -38,8 +39,8 @@ export class Playground {
   runtimeOutput = '';
   readonly #command: readonly string[];
 
-  /** `command` starts the runtime; by default its sources. */
-  constructor(command: readonly string[] = [process.execPath, '--import', import.meta.resolve('tsx'), MAIN]) {
+  /** `command` starts the runtime; by default that of this project. */
+  constructor(command: readonly string[] = programOf(MAIN)) {
     this.#command = command;
   }
 
