@@ -40,6 +40,11 @@ export async function freePort(): Promise<number> {
   return port;
 }
 
+const SHORTEST_PAUSE_MS = 100;
+const LONGEST_PAUSE_MS = 1_000;
+/** Of the time waited so far: most attempts start a program, and who waits long should not keep a processor busy. */
+const PAUSE_SHARE = 0.1;
+
 /** Tries until `attempt` returns something; fails with what was seen last when the deadline passes. */
 export async function until<T>(what: string, attempt: () => Promise<T | undefined | false>, deadlineMs = 60_000): Promise<T> {
   const startedMs = performance.now();
@@ -51,8 +56,9 @@ export async function until<T>(what: string, attempt: () => Promise<T | undefine
     } catch (error) {
       last = error instanceof Error ? error.message : String(error);
     }
-    assert.ok(performance.now() - startedMs < deadlineMs, `${what}: not within ${deadlineMs / 1000} s${last === '' ? '' : `; last: ${last}`}`);
-    await new Promise((resolve) => setTimeout(resolve, 100));
+    const waitedMs = performance.now() - startedMs;
+    assert.ok(waitedMs < deadlineMs, `${what}: not within ${deadlineMs / 1000} s${last === '' ? '' : `; last: ${last}`}`);
+    await new Promise((resolve) => setTimeout(resolve, Math.min(Math.max(waitedMs * PAUSE_SHARE, SHORTEST_PAUSE_MS), LONGEST_PAUSE_MS)));
   }
 }
 

@@ -53,8 +53,12 @@ describe('resources of pods', { timeout: 300_000 }, () => {
   });
 
   test('kubectl top tells what nodes and pods use', async () => {
-    const milli = await until('usage of the busy pod', async () => /^busy +c +(\d+)m /m.exec((await cluster.kubectlOk('top', 'pods', '--containers', '--no-headers')))?.[1], 90_000);
-    assert.ok(Number(milli) > 100 && Number(milli) < 260, `${milli}m of a limit of 200m`);
+    // What it gets of a busy machine may be less for a while.
+    await until('usage of the busy pod, which has a limit of 200m', async () => {
+      const milli = /^busy +c +(\d+)m /m.exec(await cluster.kubectlOk('top', 'pods', '--containers', '--no-headers'))?.[1];
+      assert.ok(Number(milli) > 100 && Number(milli) < 260, `${milli}m`);
+      return true;
+    }, 90_000);
     const nodes = await cluster.kubectlOk('top', 'nodes', '--no-headers');
     assert.equal(nodes.trim().split('\n').length, 4);
   });
