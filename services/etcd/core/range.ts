@@ -1,6 +1,7 @@
 // How a range request is answered from the live entries of its keys: filters, order, limit, count.
 // Source: etcd v3.6, server/etcdserver/txn/range.go.
 import type { KeyValue, RangeRequest, RangeResponse, ResponseHeader } from '#lib/etcd-api/messages.ts';
+import { bytesOf } from './key-range.ts';
 import type { Entry } from './key-index.ts';
 
 export interface RangeSource {
@@ -8,11 +9,28 @@ export interface RangeSource {
   /** Visits the entries in ascending order of their keys. */
   readonly forEachLive: (visit: (entry: Entry) => void) => void;
   readonly keyValue: (entry: Entry) => KeyValue;
-  readonly keyOnly: (entry: Entry) => KeyValue;
 }
 
-export function answerRange(request: RangeRequest, source: RangeSource): RangeResponse {
-  const { limit, keysOnly, countOnly } = request;
+/** What an answer tells of, in its order. */
+export interface Selection {
+  readonly header: ResponseHeader;
+  readonly entries: readonly Entry[];
+  readonly more: boolean;
+  readonly count: number;
+}
+
+const NO_VALUE = Buffer.alloc(0);
+
+export const keyOnly = ({ key, createRevision, modRevision, version }: Entry): KeyValue =>
+  ({ key: bytesOf(key), createRevision, modRevision, version, value: NO_VALUE, lease: 0n });
+
+export const answerRange = (request: RangeRequest, source: RangeSource): RangeResponse => renderRange(selectRange(request, source), request.keysOnly, source.keyValue);
+
+export const renderRange = ({ header, entries, more, count }: Selection, keysOnly: boolean, keyValue: (entry: Entry) => KeyValue): RangeResponse =>
+  ({ header, kvs: entries.map(keysOnly ? (entry): KeyValue => ({ ...keyOnly(entry), lease: entry.lease }) : keyValue), more, count });
+
+export function selectRange(request: RangeRequest, source: RangeSource): Selection {
+  const { limit, countOnly } = request;
   const order = orderOf(request);
   const isWanted = revisionFilter(request);
   // Beyond the limit there is only counting to do, unless the order decides on what comes first. With a target but no
@@ -25,12 +43,8 @@ export function answerRange(request: RangeRequest, source: RangeSource): RangeRe
     if (!countOnly && entries.length < keep) entries.push(entry);
   });
   const filtered = isWanted === undefined ? entries : entries.filter(isWanted);
-  const render = keysOnly ? (entry: Entry): KeyValue => ({ ...source.keyOnly(entry), lease: entry.lease }) : source.keyValue;
-  const kvs = request.sortTarget === 'VALUE' && order !== undefined
-    ? sortByValue(filtered, source, order.descending, keysOnly)
-    : (order === undefined ? filtered : sortBy(filtered, order)).slice(0, limit > 0 ? limit : undefined).map(render);
-  const more = limit > 0 && filtered.length > limit;
-  return { header: source.header, kvs: limit > 0 ? kvs.slice(0, limit) : kvs, more, count };
+  const sorted = order === undefined ? filtered : request.sortTarget === 'VALUE' ? sortByValue(filtered, source, order.descending) : sortBy(filtered, order);
+  return { header: source.header, entries: limit > 0 ? sorted.slice(0, limit) : sorted, more: limit > 0 && filtered.length > limit, count };
 }
 
 interface Order {
@@ -57,9 +71,9 @@ function sortBy(entries: readonly Entry[], { by, descending }: Order): Entry[] {
   return entries.toSorted(descending ? (a, b) => by(b, a) : by);
 }
 
-function sortByValue(entries: readonly Entry[], source: RangeSource, descending: boolean, keysOnly: boolean): KeyValue[] {
-  const kvs = entries.map(source.keyValue).sort((a, b) => (descending ? b.value.compare(a.value) : a.value.compare(b.value)));
-  return keysOnly ? kvs.map((kv) => ({ ...kv, value: Buffer.alloc(0) })) : kvs;
+function sortByValue(entries: readonly Entry[], source: RangeSource, descending: boolean): Entry[] {
+  const valued = entries.map((entry) => ({ entry, value: source.keyValue(entry).value }));
+  return valued.sort((a, b) => (descending ? b.value.compare(a.value) : a.value.compare(b.value))).map(({ entry }) => entry);
 }
 
 /** 0 stands for no bound. */

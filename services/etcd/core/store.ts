@@ -13,7 +13,7 @@ import { bytesOf, keyOf, keyRange } from './key-range.ts';
 import { entryAt, KeyIndex, liveEntryAt, type Entry, type KeyHistory } from './key-index.ts';
 import { StoreError } from './store-error.ts';
 import { hasPut, runTxn, type TxnTarget } from './txn.ts';
-import { answerRange } from './range.ts';
+import { answerRange, keyOnly, selectRange, type RangeSource, type Selection } from './range.ts';
 import type { EtcdErrorReason } from '#lib/etcd-api/errors.ts';
 
 export interface Lease {
@@ -196,17 +196,25 @@ export class Store {
 
   /** Throws StoreError. `at`: the revision that counts as newest. */
   range(request: RangeRequest, at: number): RangeResponse {
+    return answerRange(request, this.rangeSource(request, at));
+  }
+
+  /** As `range`, but it is left to the caller to make an answer of it. Throws StoreError. */
+  select(request: RangeRequest, at: number): Selection {
+    return selectRange(request, this.rangeSource(request, at));
+  }
+
+  private rangeSource(request: RangeRequest, at: number): RangeSource {
     this.checkRevision(request.revision, at);
     const revision = request.revision > 0 ? request.revision : at;
-    return answerRange(request, {
+    return {
       header: newHeader(at),
       forEachLive: (visit) => this.index.forEach(keyRange(request), (history) => {
         const entry = liveEntryAt(history, revision);
         if (entry !== undefined) visit(entry);
       }),
       keyValue: (entry) => this.keyValue(entry),
-      keyOnly,
-    });
+    };
   }
 
   /** A transaction without writes. Throws StoreError. */
@@ -219,7 +227,8 @@ export class Store {
     if ((revision > 0 ? revision : at) < this.compacted) throw new StoreError('Compacted');
   }
 
-  private keyValue(entry: Entry): KeyValue {
+  /** With its value, which may have to be read from the disk. */
+  keyValue(entry: Entry): KeyValue {
     return { ...keyOnly(entry), value: this.valueOf(entry), lease: entry.lease };
   }
 
@@ -514,9 +523,6 @@ class Change {
 }
 
 const NO_VALUE = Buffer.alloc(0);
-
-const keyOnly = ({ key, createRevision, modRevision, version }: Entry): KeyValue =>
-  ({ key: bytesOf(key), createRevision, modRevision, version, value: NO_VALUE, lease: 0n });
 
 /** Not a view of the received message, which would keep all of it in memory, nor of a shared pool. */
 function ownCopy(value: Uint8Array): Uint8Array {

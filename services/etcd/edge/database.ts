@@ -9,6 +9,7 @@ import type { Entry } from '../core/key-index.ts';
 import { bytesOf, keyOf } from '../core/key-range.ts';
 import type { Bucket, BucketRecord } from '../core/bucket-record.ts';
 import type { StoredState, Write } from '../core/store.ts';
+import { Breather } from './breather.ts';
 import { failPoint } from './fail-points.ts';
 
 /** Facts that change with every batch. */
@@ -48,6 +49,9 @@ const LEVEL_OPTIONS = {
   cacheSize: 1024 * 1024, writeBufferSize: 2 * 1024 * 1024, maxOpenFiles: 64,
 } as const;
 
+/** Between two looks at the time. */
+const WRITES_AT_ONCE = 200;
+
 type ReadFrom = { readonly snapshot?: ReturnType<Level['snapshot']> };
 export interface StoredLease { readonly id: bigint; readonly grantedTtl: number; readonly remainingTtl: number }
 const NO_PROGRESS: Progress = { appliedIndex: 0, revision: 0 };
@@ -56,7 +60,7 @@ const NO_PROGRESS: Progress = { appliedIndex: 0, revision: 0 };
 const REPLACE_BATCH_BYTES = 1024 * 1024;
 
 /** Where a state comes from: a database, or a snapshot of one. */
-export type StateSource = Omit<DatabaseView, 'close'> & {
+export type StateSource = Omit<DatabaseView, 'close' | 'values'> & {
   /** Beyond `compactRevision` when a compaction was under way. */
   readonly scheduledCompactRevision?: () => Promise<number>;
 };
@@ -64,6 +68,8 @@ export type StateSource = Omit<DatabaseView, 'close'> & {
 export interface DatabaseView {
   /** Key and value as in etcd's bucket, in order; up to a revision when one is given. */
   readonly entries: (upTo?: number) => AsyncIterable<readonly [key: Buffer, value: Buffer]>;
+  /** What is stored of the changes, in their order. */
+  readonly values: (entries: readonly Entry[]) => Promise<Uint8Array[]>;
   readonly leases: () => Promise<readonly StoredLease[]>;
   readonly records: () => Promise<readonly BucketRecord[]>;
   readonly progress: () => Promise<Progress>;
@@ -105,7 +111,9 @@ export class Database {
   async write(writes: readonly Write[], progress?: Progress): Promise<void> {
     // Chained: an array of operations would cost the main thread several times as much.
     const batch = this.level.batch();
-    for (const write of writes) {
+    const breather = new Breather();
+    for (const [at, write] of writes.entries()) {
+      if (at % WRITES_AT_ONCE === 0) await breather.breathe();
       const operation = operationFor(write);
       if (operation.type === 'put') batch.put(operation.key, operation.value);
       else batch.del(operation.key);
@@ -190,9 +198,7 @@ export class Database {
 
   /** Synchronous, as the store cannot wait in the middle of a command. LevelDB answers from its cache or with one read. */
   readValue(entry: Entry): Uint8Array {
-    const record = this.level.getSync(entryKey(entry));
-    if (record === undefined) throw new Error(`revision ${entry.modRevision} of a key is missing on disk`);
-    return keyValue.decode(record).value;
+    return valueIn(this.level.getSync(entryKey(entry)), entry);
   }
 
   /** All that is stored at this moment; later writes do not change it. To be closed. */
@@ -208,6 +214,7 @@ export class Database {
         const range = upTo === undefined ? prefixRange(ENTRY_PREFIX) : { gte: ENTRY_PREFIX_BYTES, lt: revisionKey(upTo + 1) };
         for await (const [key, value] of level.iterator({ ...range, snapshot })) yield [key.subarray(1), value];
       },
+      values: async (entries) => (await level.getMany(entries.map(entryKey), { snapshot })).map((record, at) => valueIn(record, entries[at] as Entry)),
       leases: () => this.loadLeases({ snapshot }),
       records: () => this.loadRecords({ snapshot }),
       progress: async () => (await read<Progress>(META_PROGRESS)) ?? NO_PROGRESS,
@@ -237,6 +244,11 @@ export class Database {
     const value = await this.level.get(key);
     return value === undefined ? undefined : (JSON.parse(value.toString()) as T);
   }
+}
+
+function valueIn(record: Buffer | undefined, { modRevision }: Entry): Uint8Array {
+  if (record === undefined) throw new Error(`revision ${modRevision} of a key is missing on disk`);
+  return keyValue.decode(record).value;
 }
 
 /** LevelDB may delete a file between the listing and the look at it. */

@@ -6,6 +6,7 @@ import { authService, clusterService, electionService, kvService, leaseService, 
 import type { CallContext, Handler, StreamCall } from '#lib/grpc/call.ts';
 import { Peer } from '#lib/grpc/peer.ts';
 import { GrpcError, grpcStatus, type GrpcStatus } from '#lib/grpc/status.ts';
+import { EncodedRange } from './encoded-range.ts';
 import { JsonSplitter } from './json-splitter.ts';
 
 type AnyMethod = Pick<EtcdMethod<unknown, never, unknown, never>, 'path' | 'messages' | 'requestDeserialize'>;
@@ -61,7 +62,7 @@ export function newGateway({ handlers, maxRequestBytes }: GatewayOptions): Gatew
     try {
       if (handler.kind === 'unary') {
         const answer = await handler.handle(await call.onlyRequest(), call);
-        answerWith(response, 200, ANSWER_HEADERS, toJson(method.messages.response, answer));
+        answerWith(response, 200, ANSWER_HEADERS, toJson(method.messages.response, answer instanceof EncodedRange ? method.messages.response.decode(answer.bytes) : answer));
       } else {
         await (handler.kind === 'bidi' ? handler.handle(call) : handler.handle(await call.onlyRequest(), call));
         call.start();

@@ -1,10 +1,12 @@
 // gRPC service KV.
 import { etcdError } from '#lib/etcd-api/errors.ts';
+import type { RangeResponse } from '#lib/etcd-api/messages.ts';
 import { kvService } from '#lib/etcd-api/services.ts';
 import { checkDeleteRange, checkPut, checkRange, checkTxn } from '../core/check-request.ts';
 import { isReadOnly } from '../core/txn.ts';
 import { inEtcdsWords, type Authenticator } from './authenticator.ts';
 import { unaryService, type CallContext, type GrpcService } from './grpc-server.ts';
+import { EncodedRange } from './encoded-range.ts';
 import type { Member } from './member.ts';
 import type { Quota } from './quota.ts';
 
@@ -16,16 +18,18 @@ export interface KvOptions extends CallContext {
   readonly maxTxnOps: number;
 }
 
+const inBytes = (response: RangeResponse | EncodedRange): Buffer => (response instanceof EncodedRange ? response.bytes : kvService.Range.responseSerialize(response));
+
 export function newKvService(options: KvOptions): GrpcService {
   const { member, quota, authenticator, maxTxnOps, metrics } = options;
   const admit = (sizeBytes: number): void => {
     if (sizeBytes > options.maxRequestBytes) throw etcdError('RequestTooLarge');
   };
-  return unaryService(kvService, {
+  return unaryService({ ...kvService, Range: { ...kvService.Range, responseSerialize: inBytes } }, {
     Range: async (request, _, caller) => {
       inEtcdsWords(() => checkRange(request));
       metrics.countKv('range');
-      return authenticator.read(caller, (by) => member.store.guard.range(by, request), () => member.range(request));
+      return authenticator.read(caller, (by) => member.store.guard.range(by, request), () => member.encodedRange(request));
     },
     Put: async (request, sizeBytes, caller) => {
       await quota.admitPut(request);

@@ -17,10 +17,12 @@ import { decodeCommand, encodeCommand, isClusterCommand, type ClusterCommand, ty
 import type { ReadState, SoftState } from '../core/raft/raft.ts';
 import { Store, type Command, type CommandType, type ResponseTo, type Write } from '../core/store.ts';
 import { compareVersions, isTooOldFor } from '../core/versions.ts';
+import { renderRange } from '../core/range.ts';
 import { StoreError } from '../core/store-error.ts';
 import { isSerializable } from '../core/txn.ts';
 import type { Database, Progress } from './database.ts';
 import type { PeerTls } from './peers/http-client.ts';
+import { encodeRange, MAX_ENTRIES_AT_ONCE, type EncodedRange } from './encoded-range.ts';
 import { Hashes } from './hashes.ts';
 import { hexId } from './peers/identity.ts';
 import { Transport } from './peers/transport.ts';
@@ -394,6 +396,14 @@ export class Member {
   async range(request: RangeRequest): Promise<RangeResponse> {
     if (!request.serializable && !this.readsAlone) await this.linearizable();
     return this.answer(() => this.currentStore.range(request, this.revision));
+  }
+
+  /** As `range`; a long answer is made piece by piece. Throws EtcdError. */
+  async encodedRange(request: RangeRequest): Promise<RangeResponse | EncodedRange> {
+    if (!request.serializable && !this.readsAlone) await this.linearizable();
+    const selection = this.answer(() => this.currentStore.select(request, this.revision));
+    if (selection.entries.length > MAX_ENTRIES_AT_ONCE) return encodeRange({ selection, keysOnly: request.keysOnly, view: () => this.options.database.view() });
+    return this.answer(() => renderRange(selection, request.keysOnly, (entry) => this.currentStore.keyValue(entry)));
   }
 
   /** Throws EtcdError. */
