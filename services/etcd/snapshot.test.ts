@@ -7,8 +7,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { promisify } from 'node:util';
-import { fileURLToPath } from 'node:url';
 import { connectToEtcd, type EtcdClient } from '#lib/etcd-api/client.ts';
+import { programOf } from '#lib/testing/program.ts';
 import { spawnEtcd, type EtcdProcess } from './testing.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'etcd-snapshot-'));
@@ -18,8 +18,8 @@ const MEMBERS = ['--initial-advertise-peer-urls=http://127.0.0.1:12380', '--init
 
 const run = promisify(execFile);
 const etcdctl = async (...words: string[]): Promise<string> => (await run('etcdctl', words, { env: { ...process.env, ETCDCTL_API: '3' } })).stdout;
-const main = fileURLToPath(new URL('./main.ts', import.meta.url));
-const restore = (...flags: string[]): Promise<unknown> => run(process.execPath, ['--import', 'tsx', main, ...MEMBERS, ...flags]);
+const [program = '', ...words] = programOf(new URL('./main.ts', import.meta.url));
+const restore = (...flags: string[]): Promise<unknown> => run(program, [...words, ...MEMBERS, ...flags]);
 
 async function withEtcd<R>(flags: readonly string[], work: (etcd: EtcdClient, server: EtcdProcess) => Promise<R>): Promise<R> {
   const server = await spawnEtcd(['--listen-peer-urls=http://127.0.0.1:0', ...MEMBERS, ...flags]);

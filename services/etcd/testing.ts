@@ -5,8 +5,8 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { fileURLToPath } from 'node:url';
 import { createCertificateAuthority, issueCertificate, type KeyAndCertificate } from '#lib/pki/certificate.ts';
+import { programOf } from '#lib/testing/program.ts';
 
 export interface EtcdProcess {
   /** What it listens on, the client URL first and then the metrics URL. */
@@ -18,10 +18,10 @@ export interface EtcdProcess {
 
 /** Rejects with its output when it ends before it serves. */
 export async function spawnEtcd(flags: readonly string[], scheme: 'http' | 'https' = 'http'): Promise<EtcdProcess> {
-  const main = fileURLToPath(new URL('./main.ts', import.meta.url));
+  const [program = '', ...words] = programOf(new URL('./main.ts', import.meta.url));
   const isGiven = (name: string): boolean => flags.some((flag) => flag.startsWith(`${name}=`));
   const anyPeerPort = isGiven('--listen-peer-urls') ? [] : ['--listen-peer-urls=http://127.0.0.1:0'];
-  const child = spawn(process.execPath, ['--import', 'tsx', main, `--listen-client-urls=${scheme}://127.0.0.1:0`, ...anyPeerPort, '--listen-metrics-urls=http://127.0.0.1:0', ...flags], { stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = spawn(program, [...words, `--listen-client-urls=${scheme}://127.0.0.1:0`, ...anyPeerPort, '--listen-metrics-urls=http://127.0.0.1:0', ...flags], { stdio: ['ignore', 'pipe', 'pipe'] });
   const exited = once(child, 'exit');
   let errors = '';
   child.stderr.on('data', (text) => { errors += String(text); });
