@@ -1,8 +1,8 @@
 // `npm test`: makes sure that the machine has what the tests need, builds, runs all tests, and ends with one summary.
 // Arguments: paths of test files, to run only those.
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
-import { basename, join, relative } from 'node:path';
+import { readdirSync } from 'node:fs';
+import { basename, join } from 'node:path';
 import { Readable } from 'node:stream';
 import { run } from 'node:test';
 import { spec } from 'node:test/reporters';
@@ -11,9 +11,10 @@ import { BUILT_PROGRAMS } from '#lib/testing/program.ts';
 import { findProgram } from '../cli/local/find-program.ts';
 import { installPackages, missingRequirements } from '../cli/local/preflight.ts';
 import { entryPointsOf } from '../scripts/entry-points.ts';
-import { sharesProcess } from './tools/shared-process.ts';
+import { bundleTests, sourceOf, type Place } from './tools/bundle-tests.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
+const BUNDLES = join(root, 'node_modules/.cache/kubreak/tests');
 /** A test file that takes longer hangs; milliseconds. */
 const FILE_TIMEOUT_MS = 900_000;
 
@@ -52,27 +53,18 @@ const LONGEST = [
   'crash-points', 'linearizability', 'controller-manager', 'raft.sim', 'cluster', 'on-hosts', 'workloads', 'streaming', 'membership.sim', 'runtime', 'client', 'snapshot', 'durability',
 ];
 /** How many files at a time: two keep two processors busy, a third makes use of them while clusters wait for leases, grace periods and reboots. */
-const AT_A_TIME = 3;
-/** Files that share processes are spread over so many. */
-const SHARED_PROCESSES = 2;
+const PLACES = 3;
 
-const rank = (file: string): number => (LONGEST.indexOf(basename(file, '.test.ts')) + LONGEST.length + 1) % (LONGEST.length + 1);
+const nameOf = (file: string): string => basename(file).replace(/\.test\.m?[tj]s$/, '');
+const rank = (file: string): number => (LONGEST.indexOf(nameOf(file)) + LONGEST.length + 1) % (LONGEST.length + 1);
+/** One has three clusters at a time. */
+const placesOf = (file: string): number => (nameOf(file) === 'drills' ? 2 : 1);
+const startsClusters = (file: string): boolean => file.includes('/test/e2e/');
 const longestFirst = (files: readonly string[]): string[] => files.toSorted((a, b) => rank(a) - rank(b));
-
-/** Files that import the tests of others. */
-function sharedProcesses(files: readonly string[]): string[] {
-  const folder = join(root, 'node_modules/.cache/kubreak/tests');
-  mkdirSync(folder, { recursive: true });
-  return Array.from({ length: Math.min(SHARED_PROCESSES, files.length) }, (_, index) => {
-    const path = join(folder, `shared-${index + 1}.mjs`);
-    writeFileSync(path, files.filter((_file, at) => at % SHARED_PROCESSES === index).map((file) => `await import(${JSON.stringify(file)});\n`).join(''));
-    return path;
-  });
-}
 
 interface TestEvent {
   readonly type: string;
-  readonly data: { readonly message?: string; readonly nesting?: number };
+  readonly data: { readonly message?: string; readonly nesting?: number; readonly file?: string; readonly line?: number; readonly column?: number };
 }
 interface Outcome {
   readonly file: string;
@@ -87,25 +79,32 @@ async function runFile(file: string): Promise<Outcome> {
   return { file, events, seconds: (performance.now() - startedMs) / 1000 };
 }
 
-/** In the order in which they end. One place is for clusters from the start, the others are for them when all else is done. */
+/** In the order in which they end. One is a cluster's from the start; more of those come when all else is done. */
 async function* runFiles(clusters: readonly string[], others: readonly string[]): AsyncGenerator<Outcome> {
   const queues = { clusters: [...clusters], others: [...others] };
-  const running = new Map<number, Promise<Outcome & { place: number }>>();
-  const fill = (place: number): void => {
-    const file = place === 0 ? (queues.clusters.shift() ?? queues.others.shift()) : (queues.others.shift() ?? queues.clusters.shift());
-    if (file !== undefined) running.set(place, runFile(file).then((outcome) => ({ ...outcome, place })));
-  };
-  for (let place = 0; place < AT_A_TIME; place += 1) fill(place);
-  while (running.size > 0) {
-    const { place, ...outcome } = await Promise.race(running.values());
-    running.delete(place);
-    fill(place);
+  const running = new Map<string, Promise<Outcome>>();
+  const placesOfAll = (): number => [...running.keys()].reduce((sum, file) => sum + placesOf(file), 0);
+  for (;;) {
+    for (;;) {
+      const queue = queues.others.length === 0 || (queues.clusters.length > 0 && ![...running.keys()].some(startsClusters)) ? queues.clusters : queues.others;
+      const [file] = queue;
+      if (file === undefined || placesOfAll() + placesOf(file) > PLACES) break;
+      queue.shift();
+      running.set(file, runFile(file));
+    }
+    if (running.size === 0) return;
+    const outcome = await Promise.race(running.values());
+    running.delete(outcome.file);
     yield outcome;
   }
 }
 
 const COUNTS = ['tests', 'suites', 'pass', 'fail', 'cancelled', 'skipped', 'todo', 'duration_ms'] as const;
 const LONGEST_SHOWN = 10;
+
+function placeOf({ file, line, column }: TestEvent['data']): Partial<Place> {
+  return file?.startsWith(BUNDLES) && line !== undefined && column !== undefined ? sourceOf({ file, line, column }) : {};
+}
 
 /** The events of all files, their closing counts added up into one summary. */
 async function* eventsOf(outcomes: AsyncIterable<Outcome>): AsyncGenerator<TestEvent> {
@@ -122,12 +121,12 @@ async function* eventsOf(outcomes: AsyncIterable<Outcome>): AsyncGenerator<TestE
         continue;
       }
       if (type === 'test:fail') process.exitCode = 1;
-      yield event;
+      yield type === 'test:fail' ? { type, data: { ...data, ...placeOf(data) } } : event;
     }
   }
   totals.set('duration_ms', performance.now() - startedMs);
   const longest = durations.toSorted((a, b) => b.seconds - a.seconds).slice(0, LONGEST_SHOWN);
-  const summary = [`longest: ${longest.map(({ file, seconds }) => `${basename(file)} ${seconds.toFixed(0)} s`).join(', ')}`, ...COUNTS.map((name) => `${name} ${totals.get(name) ?? 0}`)];
+  const summary = [`longest: ${longest.map(({ file, seconds }) => `${nameOf(file)} ${seconds.toFixed(0)} s`).join(', ')}`, ...COUNTS.map((name) => `${name} ${totals.get(name) ?? 0}`)];
   for (const message of summary) yield { type: 'test:diagnostic', data: { nesting: 0, message } };
 }
 
@@ -135,11 +134,9 @@ prepareMachine();
 build();
 process.env[BUILT_PROGRAMS] = JSON.stringify(Object.fromEntries(Object.entries(entryPointsOf(root)).map(([name, main]) => [main, join(root, 'dist', `${name}.js`)])));
 const chosen = process.argv.slice(2).map((path) => join(process.cwd(), path));
-const all = ['lib', 'services', 'cli', 'images', 'test'].flatMap(testFiles);
-const files = chosen.length > 0 ? chosen : all;
-const startsClusters = (file: string): boolean => file.includes('/test/e2e/');
-const isShared = (file: string): boolean => chosen.length === 0 && sharesProcess(relative(root, file));
-const clusters = files.filter(startsClusters);
-const others = files.filter((file) => !startsClusters(file));
-Readable.from(eventsOf(runFiles(longestFirst(clusters), [...sharedProcesses(others.filter(isShared)), ...longestFirst(others.filter((file) => !isShared(file)))])))
-  .compose(new spec()).pipe(process.stdout);
+let files = chosen;
+if (chosen.length === 0) {
+  files = await bundleTests(['lib', 'services', 'cli', 'images', 'test'].flatMap(testFiles), { root, folder: BUNDLES });
+  process.execArgv.splice(0, process.execArgv.length, '--enable-source-maps'); // of the processes of the tests: bundles need no loader
+}
+Readable.from(eventsOf(runFiles(longestFirst(files.filter(startsClusters)), longestFirst(files.filter((file) => !startsClusters(file)))))).compose(new spec()).pipe(process.stdout);

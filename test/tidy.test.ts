@@ -4,7 +4,6 @@ import { readFileSync, readdirSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { sharesProcess } from './tools/shared-process.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 
@@ -69,14 +68,6 @@ test('cores take time and chance from outside', () => {
       if (CORE_FORBIDDEN.test(code)) problems.push(`${file}:${index + 1}: ${code.trim()}`);
     });
   }
-  assert.deepEqual(problems, []);
-});
-
-test('tests that share a process leave nothing behind in it', () => {
-  const LEFT_BEHIND = /^(?:before|after)(?:Each)?\(|\bmock\b|\bprocess\.(?:env\b.*[^=!]=[^=]|chdir|on\(|once\(|exit)|\bglobalThis\./;
-  const shared = sources().filter((file) => file.endsWith('.test.ts') && sharesProcess(file));
-  assert.ok(shared.length > 100, 'the tests were not found');
-  const problems = shared.flatMap((file) => readFileSync(join(root, file), 'utf8').split('\n').flatMap((line, index) => (LEFT_BEHIND.test(line) ? [`${file}:${index + 1}: ${line.trim()}`] : [])));
   assert.deepEqual(problems, []);
 });
 

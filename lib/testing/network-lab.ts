@@ -20,7 +20,7 @@ export function inOwnNetwork(testFileUrl: string, body: () => void): void {
   test(`${file.replace(/^.*\/services\//, '')}, in a network of its own`, { skip, timeout: FILE_TIMEOUT_MS }, () => {
     const { NODE_TEST_CONTEXT: _, ...env } = process.env;
     const setUp = 'mount -t tmpfs none /run && mount -t sysfs none /sys && ip link set lo up && exec "$@"';
-    const result = spawnSync('unshare', ['-nm', '--propagation', 'private', 'sh', '-c', setUp, 'sh', process.execPath, ...process.execArgv.filter((flag) => !flag.startsWith('--test')), file], {
+    const result = spawnSync('unshare', ['-nm', '--propagation', 'private', 'sh', '-c', setUp, 'sh', process.execPath, ...process.execArgv.filter((flag) => !flag.startsWith('--test')), process.argv[1] ?? file], {
       env: { ...env, [INSIDE]: '1' }, encoding: 'utf8', timeout: FILE_TIMEOUT_MS, maxBuffer: 64 * 1024 * 1024,
     });
     assert.equal(result.status, 0, `${result.stdout}\n${result.stderr}`);
