@@ -55,7 +55,8 @@ async function until(what: string, isSo: () => boolean): Promise<void> {
   }
 }
 
-const isRunning = (pidFile: string): boolean => existsSync(pidFile) && existsSync(`/proc/${readFileSync(pidFile, 'utf8').trim()}`);
+const pidIn = (pidFile: string): string => (existsSync(pidFile) ? readFileSync(pidFile, 'utf8').trim() : ''); // a shell makes the file before it writes
+const isRunning = (pidFile: string): boolean => pidIn(pidFile) !== '' && existsSync(`/proc/${pidIn(pidFile)}`);
 
 test('the link has the output and the exit code of the process, which runs in the container of the agent', async () => {
   startAgent();
