@@ -4,7 +4,7 @@ import { stringify } from 'yaml';
 import type { Container, Pod, Probe } from '#lib/kinds/types/core-v1.ts';
 import { SPAN_FOLDER } from '#lib/tracing/span-folder.ts';
 import { API_PORT, groupOf, KUBERNETES_VERSION, POD_CIDR, SERVICE_CIDR } from '../cluster-layout.ts';
-import { FAST_LIVENESS, FAST_READINESS, FAST_STARTUP, fastArguments, fastVariables, SCHEDULER_CONFIG_PATH } from './fast-failure-detection.ts';
+import { FAST_READINESS, FAST_STARTUP, FAST_STATIC_POD_LIVENESS, fastArguments, fastVariables, SCHEDULER_CONFIG_PATH } from './fast-failure-detection.ts';
 
 export const ETCD_IMAGE = 'registry.k8s.io/etcd:3.6.8-0';
 const PKI = '/etc/kubernetes/pki';
@@ -47,7 +47,7 @@ function podOf(pod: StaticPod, extra: readonly StaticPodMount[], isFast: boolean
     command: [...pod.command, ...(isFast ? fastArguments(pod.name) : [])],
     ...(isFast ? { env: fastVariables() } : {}),
     resources: { requests: { cpu: pod.cpu, ...(pod.memory === undefined ? {} : { memory: pod.memory }) } },
-    livenessProbe: { ...probe(pod.live, 8, 10), ...(isFast ? FAST_LIVENESS : {}) },
+    livenessProbe: { ...probe(pod.live, 8, 10), ...(isFast ? FAST_STATIC_POD_LIVENESS : {}) },
     ...(pod.ready === undefined ? {} : { readinessProbe: { ...probe(pod.ready, 3, 1), ...(isFast ? FAST_READINESS : {}) } }),
     startupProbe: { ...probe(pod.live, 24, 10), ...(isFast ? FAST_STARTUP : {}) },
     volumeMounts: [

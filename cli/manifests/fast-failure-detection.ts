@@ -76,6 +76,8 @@ export const FAST_VARIABLES: Readonly<Record<string, string>> = { HTTP2_READ_IDL
  * were only slow, on two cores with forty processes waiting for them.
  */
 export const FAST_LIVENESS = { periodSeconds: 2, timeoutSeconds: 5, failureThreshold: 6 } as const;
+/** Who does not answer does not hear that it should end, either; pods have 30 s for that. */
+export const FAST_STATIC_POD_LIVENESS = { ...FAST_LIVENESS, terminationGracePeriodSeconds: 10 } as const;
 export const FAST_READINESS = { periodSeconds: 1, timeoutSeconds: 5, failureThreshold: 3 } as const;
 /** Of static pods: Ready is who was found to have started. As long as upstream's in all, so that who only starts slowly is not killed. */
 export const FAST_STARTUP = { initialDelaySeconds: 1, periodSeconds: 2, failureThreshold: 125 } as const;
@@ -97,7 +99,7 @@ export const FAST_TIMINGS: readonly Timing[] = [
   row('kube-scheduler', 'podMaxBackoffSeconds', '10', String(SCHEDULER_MAX_BACKOFF_SECONDS), 'longest wait between two tries to place a pod'),
   row('all clients', 'HTTP2_READ_IDLE_TIMEOUT_SECONDS', '30', READ_IDLE_SECONDS, 'when a silent connection to the API server is asked whether it lives'),
   row('all clients', 'HTTP2_PING_TIMEOUT_SECONDS', '15', PING_SECONDS, 'how long the answer may take before it is given up'),
-  row('static pods', 'livenessProbe', '10 s × 8, timeout 15 s', `${FAST_LIVENESS.periodSeconds} s × ${FAST_LIVENESS.failureThreshold}, timeout ${FAST_LIVENESS.timeoutSeconds} s`, 'when one that hangs is started again'),
+  row('static pods', 'livenessProbe', '10 s × 8, timeout 15 s, then 30 s to end', `${FAST_LIVENESS.periodSeconds} s × ${FAST_LIVENESS.failureThreshold}, timeout ${FAST_LIVENESS.timeoutSeconds} s, then ${FAST_STATIC_POD_LIVENESS.terminationGracePeriodSeconds} s to end`, 'when one that hangs is started again'),
   row('static pods', 'readinessProbe', '1 s × 3, timeout 15 s', `${FAST_READINESS.periodSeconds} s × ${FAST_READINESS.failureThreshold}, timeout ${FAST_READINESS.timeoutSeconds} s`, 'when it is not Ready'),
   row('static pods', 'startupProbe', 'after 10 s, 10 s × 24', `after ${FAST_STARTUP.initialDelaySeconds} s, ${FAST_STARTUP.periodSeconds} s × ${FAST_STARTUP.failureThreshold}`, 'when one that was started anew is Ready again'),
   row('addons', 'livenessProbe', '10 s × 5 or 6', `${FAST_LIVENESS.periodSeconds} s × ${FAST_LIVENESS.failureThreshold}, timeout ${FAST_LIVENESS.timeoutSeconds} s`, 'the same for calico, CoreDNS, ingress-nginx'),
