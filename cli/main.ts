@@ -50,8 +50,8 @@ else {
   addKubeconfigCommand(program);
   addNodeCommand(program);
   addImageCommand(program, localHosts);
-  addEtcdCommand(program);
 }
+addEtcdCommand(program, accessOf);
 addLeverCommands(program, accessOf);
 addTraceCommand(program, accessOf);
 addDrillCommands(program, accessOf);

@@ -1,15 +1,15 @@
 // kubreak snapshot restore: a cluster gets the objects of a snapshot in place of its own. Every etcd member is made anew from it, with
 // revisions far above what anybody has seen, so that whoever watches finds his position gone and lists again.
 import { spawnSync } from 'node:child_process';
-import { createReadStream, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { connectToApiserver, TransportError, type ApiClient } from '#lib/api-client/client.ts';
 import { systemClock } from '#lib/environment/clock.ts';
 import { StatusError } from '#lib/machinery/status-error.ts';
 import { loadKubeconfig } from '#lib/pki/kubeconfig.ts';
 import type { ClusterAccess } from '../access/cluster-access.ts';
+import { uploadToHost } from '../access/upload.ts';
 import { controlPlaneEndpoint, mastersOf, urlOf, type HostLayout } from '../cluster-layout.ts';
 import { readOnHost, removeOnHost, writeOnHost } from '../control-plane/static-pod.ts';
 import { BUNDLE_FOLDER } from '../host-files.ts';
@@ -31,7 +31,6 @@ const READY_DEADLINE_MS = 180_000;
 const POLL_MS = 250;
 /** In the order in which they end. */
 const CONTROL_PLANE = ['scheduler', 'controller-manager', 'apiserver', 'etcd'] as const;
-const BASE64_BYTES = 48 * 1024;
 
 type Contents = Omit<SnapshotContents, 'objects'>;
 
@@ -86,16 +85,10 @@ export function restoreRunning(cluster: ClusterAccess, file: string, onStep: (te
 }
 
 async function prepare(cluster: ClusterAccess, master: HostLayout, masters: readonly HostLayout[], etcdSnapshot: string): Promise<void> {
-  const run = async (words: readonly string[], input?: Readable): Promise<void> => {
-    const { code, stderr, stdout } = await cluster.onHost(master.name, words, { timeoutMs: RESTORE_TIMEOUT_MS, ...(input ? { input } : {}) });
-    if (code !== 0) throw new UserError(`${master.name}: ${(stderr.trim() || stdout.trim()).split('\n').at(-1) ?? ''}`);
-  };
   await removeOnHost(cluster, master.name, PREPARED, UPLOADED);
-  const encoded = Readable.from(async function* () {
-    for await (const chunk of createReadStream(etcdSnapshot, { highWaterMark: BASE64_BYTES })) yield `${(chunk as Buffer).toString('base64')}\n`;
-  }());
-  await run(['sh', '-c', 'umask 077; base64 -d >"$1"', 'sh', UPLOADED], encoded);
-  await run(['node', `${BUNDLE_FOLDER}/dist/etcd.js`, `--emulator-restore-snapshot=${UPLOADED}`, `--data-dir=${PREPARED}`, ...memberFlags(master, masters)]);
+  await uploadToHost(cluster, master.name, etcdSnapshot, UPLOADED);
+  const { code, stderr, stdout } = await cluster.onHost(master.name, ['node', `${BUNDLE_FOLDER}/dist/etcd.js`, `--emulator-restore-snapshot=${UPLOADED}`, `--data-dir=${PREPARED}`, ...memberFlags(master, masters)], { timeoutMs: RESTORE_TIMEOUT_MS });
+  if (code !== 0) throw new UserError(`${master.name}: ${(stderr.trim() || stdout.trim()).split('\n').at(-1) ?? ''}`);
 }
 
 async function swapIn(cluster: ClusterAccess, { name }: HostLayout, { signingKeyPem, verificationKeyPem }: Contents): Promise<void> {
