@@ -46,7 +46,7 @@ const randomMessage = (to: bigint): Buffer => raftMessage.encode({
 
 function peerAttack(clusterId: string, memberId: bigint): Buffer {
   const name = memberId.toString(16);
-  const path = pick(['/raft', '/raft/snapshot', '/raft/probing', `/raft/stream/msgappv2/${name}`, `/raft/stream/message/${name}`, '/raft/stream/x/1', '/members', '/members/promote/1', '/version', '/leases', '/leases/internal', '/downgrade/enabled', `/${randomBytes(6).toString('hex')}`, '//', '*']);
+  const path = pick(['/raft', '/raft/snapshot', '/raft/probing', `/raft/stream/msgappv2/${name}`, `/raft/stream/message/${name}`, '/raft/stream/x/1', '/members', '/members/promote/1', '/members/hashkv', '/version', '/leases', '/leases/internal', '/downgrade/enabled', `/${randomBytes(6).toString('hex')}`, '//', '*']);
   const message = randomMessage(pick([memberId, randomId()]));
   const framed = Buffer.concat([Buffer.alloc(8, 0), message]);
   framed.writeBigUInt64BE(pick([BigInt(message.length), 0n, 2n ** 63n, BigInt(message.length + 5)]), 0);
