@@ -5,7 +5,7 @@ import { nodeKind } from '#lib/kinds/core/node.ts';
 import type { KubernetesObject } from '#lib/kinds/define-kind.ts';
 import { clusterRoleBindingKind } from '#lib/kinds/rbac/cluster-role-binding.ts';
 import { allKinds } from '#lib/kinds/registry.ts';
-import { isAlreadyExists } from '#lib/machinery/status-error.ts';
+import { isAlreadyExists, isNotFound } from '#lib/machinery/status-error.ts';
 import { loadKubeconfig } from '#lib/pki/kubeconfig.ts';
 import { CLUSTER_DNS, controlPlaneEndpoint, loadBalancerCidr, MASTER, mastersOf, POD_CIDR, urlOf, type HostLayout } from './cluster-layout.ts';
 import { addonManifests } from './manifests/addons.ts';
@@ -17,9 +17,10 @@ async function createIfAbsent(api: ApiClient, object: KubernetesObject): Promise
   if (!kind) throw new Error(`manifest of unknown kind ${object.apiVersion ?? ''} ${object.kind ?? ''}`);
   await api.create(kind, object).catch(async (error: unknown) => {
     if (isAlreadyExists(error)) return;
-    // A Service that is there is refused for its address, which it holds itself.
-    const isThere = await api.get(kind, object.metadata.namespace, object.metadata.name).then(() => true, () => false);
-    if (!isThere) throw error;
+    // A Service that is there is refused for its address, which it holds itself. Whether it is there no server may be able to tell at the moment.
+    await api.get(kind, object.metadata.namespace, object.metadata.name).catch((failure: unknown) => {
+      throw isNotFound(failure) ? error : failure;
+    });
   });
 }
 
