@@ -5,6 +5,7 @@ import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { existsSync, readFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { scratchFolder } from '#lib/testing/scratch-folder.ts';
@@ -35,8 +36,11 @@ const isAlive = (pid: number): boolean => existsSync(`/proc/${pid}`);
 
 describe('what a cluster leaves behind', { timeout: 300_000 }, () => {
   before(async () => {
+    // Mounts of others may end meanwhile, and so have to go first.
+    const setUp = `awk '{print $5}' /proc/self/mountinfo | grep -E '^(/var/lib/docker|/run|${tmpdir()})/' | sort -r | xargs -r umount -l
+mount -t tmpfs tmpfs /run && mount --make-rshared / && ip link set lo up && echo ready && exec sleep infinity`;
     // As usual on a machine, mounts are shared: one that is not kept to a cluster's own namespaces shows. /run is where network namespaces get names.
-    machine = spawn('unshare', ['--net', '--mount', '--propagation', 'private', 'sh', '-c', 'mount -t tmpfs tmpfs /run && mount --make-rshared / && ip link set lo up && echo ready && exec sleep infinity'], { stdio: ['ignore', 'pipe', 'inherit'] });
+    machine = spawn('unshare', ['--net', '--mount', '--propagation', 'private', 'sh', '-c', setUp], { stdio: ['ignore', 'pipe', 'inherit'] });
     assert.ok(machine.stdout && machine.pid !== undefined);
     await once(machine.stdout, 'data');
     entering = ['nsenter', '--target', String(machine.pid), '--net', '--mount', '--'];
@@ -60,7 +64,7 @@ describe('what a cluster leaves behind', { timeout: 300_000 }, () => {
 
   test('nothing but control groups when the supervisor itself is killed; the next command sweeps those', async () => {
     const before = snapshot();
-    const cluster = await TestCluster.start('self', [], entering);
+    const cluster = await TestCluster.start('self', ['--workers', '1'], entering);
     const pids = await pidsOf(cluster);
     const { supervisorPid } = JSON.parse(readFileSync(join(cluster.folder, 'running.json'), 'utf8')) as { supervisorPid: number };
     process.kill(supervisorPid, 'SIGKILL');
@@ -79,7 +83,7 @@ describe('what a cluster leaves behind', { timeout: 300_000 }, () => {
     const folder = join(scratchFolder('kubreak-e2e'), '.kubreak');
     const port = await freePort();
     const [program = '', ...words] = entering;
-    const child = spawn(program, [...words, process.execPath, KUBREAK, '--dir', folder, 'up', '--port', String(port)], { stdio: ['ignore', 'pipe', 'inherit'], detached: true });
+    const child = spawn(program, [...words, process.execPath, KUBREAK, '--dir', folder, 'up', '--workers', '1', '--port', String(port)], { stdio: ['ignore', 'pipe', 'inherit'], detached: true });
     let printed = '';
     child.stdout.on('data', (chunk: Buffer) => (printed += chunk.toString()));
     const ended = new Promise<number | null>((resolve) => child.once('exit', resolve));

@@ -11,7 +11,7 @@ defineExperiments('the experiments of the study notes, as an ordinary user, with
 describe('an ordinary user with one id', { timeout: 300_000, skip }, () => {
   let cluster: TestCluster;
   before(async () => {
-    cluster = await TestCluster.start('ordinary-with-one-id');
+    cluster = await TestCluster.start('ordinary-with-one-id', ['--workers', '1']);
   });
   after(async () => {
     await cluster.down();
