@@ -78,11 +78,12 @@ export class Runtime {
       Promise.all(items.map((item) => this.#sandbox(item))),
       Promise.all(containers.map((container) => this.#container(container))),
     ]);
+    // By count before time: one that ended while the clock was ahead is not the newest for as long as that.
     const byAge = <T extends { readonly createdAt: bigint }>(left: T, right: T): number => (left.createdAt > right.createdAt ? -1 : left.createdAt < right.createdAt ? 1 : 0);
     return {
       uid, namespace, name,
-      sandboxes: sandboxes.filter((one) => one !== undefined).sort((left, right) => byAge(left, right) || right.attempt - left.attempt),
-      containers: statuses.filter((one) => one !== undefined).sort((left, right) => byAge(left, right) || right.restartCount - left.restartCount),
+      sandboxes: sandboxes.filter((one) => one !== undefined).sort((left, right) => right.attempt - left.attempt || byAge(left, right)),
+      containers: statuses.filter((one) => one !== undefined).sort((left, right) => right.restartCount - left.restartCount || byAge(left, right)),
     };
   }
 
