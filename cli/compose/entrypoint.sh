@@ -39,7 +39,8 @@ else
 fi
 
 if [ ! -e /opt/kubreak/.started ]; then
-  # A new container: what `kubreak disk` and `kubreak clock` did to its disk in an earlier one is over.
+  # A new container: what `kubreak disk`, `kubreak clock` and `kubreak stop` did to its disk in an earlier one is over.
+  for manifest in /etc/kubernetes/manifests-stopped/*.yaml; do [ ! -e "$manifest" ] || mv "$manifest" /etc/kubernetes/manifests/; done
   rm -f /var/lib/etcd/.kubreak-disk-fault /var/lib/kubelet/.kubreak-disk-fault /var/lib/containerd/.kubreak-disk-fault /etc/kubreak/clock/offset $shared/clock/offset
   : >/opt/kubreak/.started
 fi
