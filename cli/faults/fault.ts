@@ -20,8 +20,13 @@ export interface FaultKind<P> {
   /** Idempotent, also after half of `apply`, and when hosts are down or processes gone. */
   undo(cluster: ClusterAccess, plan: P): Promise<void>;
   /** Whether it is still so: others may have undone it, or what was broken is gone. */
-  isInForce(cluster: ClusterAccess, plan: P): Promise<boolean>;
+  isInForce(cluster: ClusterAccess, plan: P): Promise<InForce>;
 }
+
+export type InForce = boolean | 'in part';
+
+/** Of one that is made of several. */
+export const allInForce = (parts: readonly InForce[]): InForce => (parts.every((part) => part === true) ? true : parts.some((part) => part !== false) && 'in part');
 
 export interface FaultOption {
   /** As commander has them: `--one-way`, `--delay <duration>`; `plan` finds them without the dashes: `one-way`, `delay`. */

@@ -90,7 +90,7 @@ async function onceMade(store: FaultStore, id: string): Promise<FaultRecord | un
 
 export interface FaultReport {
   readonly record: FaultRecord;
-  /** `gone`: others have undone it, or what was broken is no more. `in part`: who made it was killed meanwhile. */
+  /** `gone`: others have undone it, or what was broken is no more. `in part`: who made it was killed meanwhile, or some of it is no more. */
   readonly state: 'in force' | 'gone' | 'being made' | 'in part' | 'unknown';
   /** Why it is unknown. */
   readonly problem?: string;
@@ -100,7 +100,8 @@ export function reportFaults(cluster: ClusterAccess): Promise<FaultReport[]> {
   return Promise.all(new FaultStore(cluster).list().map(async (record): Promise<FaultReport> => {
     if (record.maker) return { record, state: isAlive(record.maker) ? 'being made' : 'in part' };
     try {
-      return { record, state: (await faultKind(record.kind).isInForce(cluster, record.plan)) ? 'in force' : 'gone' };
+      const isInForce = await faultKind(record.kind).isInForce(cluster, record.plan);
+      return { record, state: isInForce === 'in part' ? isInForce : isInForce ? 'in force' : 'gone' };
     } catch (error) {
       return { record, state: 'unknown', problem: messageOf(error) };
     }

@@ -1,7 +1,7 @@
 // dns --break: what asks the cluster's name service gets no answer, or a wrong one.
 import { CLUSTER_DNS } from '../../cluster-layout.ts';
 import { UserError } from '../../user-error.ts';
-import type { FaultKind } from '../fault.ts';
+import { allInForce, type FaultKind } from '../fault.ts';
 import type { HelperSpec } from '../helper/spec.ts';
 import { endHelpers, helpersAreThere, startHelpers, type HelpersPlan } from './helpers.ts';
 import { helperTableOf, putTables, removeTables, tableOf, tablesAreThere, type TablesPlan } from './nft-tables.ts';
@@ -36,7 +36,7 @@ export const dnsFault: FaultKind<DnsPlan> = {
     await removeTables(cluster, plan);
     await endHelpers(cluster, plan);
   },
-  isInForce: async (cluster, plan) => (await tablesAreThere(cluster, plan)) && (await helpersAreThere(cluster, plan)),
+  isInForce: async (cluster, plan) => (plan.tables.length > 0 ? tablesAreThere(cluster, plan) : allInForce(await helpersAreThere(cluster, plan))),
 };
 
 /** What pods of the host ask, before the service's address becomes that of a pod; of what the host itself asks, the answers. */

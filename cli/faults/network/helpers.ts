@@ -48,9 +48,9 @@ export async function endHelpers(cluster: ClusterAccess, { id, helpers }: Helper
   }));
 }
 
-export async function helpersAreThere(cluster: ClusterAccess, { id, helpers }: HelpersPlan): Promise<boolean> {
-  const found = await Promise.all(helpers.map(async ({ host }) => (await onHostIfUp(cluster, host, ['pgrep', '-f', pattern(id)]))?.code === 0));
-  return found.every((each) => each);
+/** Of each, in the order of the plan. */
+export function helpersAreThere(cluster: ClusterAccess, { id, helpers }: HelpersPlan): Promise<boolean[]> {
+  return Promise.all(helpers.map(async ({ host }) => (await onHostIfUp(cluster, host, ['pgrep', '-f', pattern(id)]))?.code === 0));
 }
 
 /** Undefined: it is off, or its container has ended; no process is left of it. */

@@ -4,7 +4,7 @@ import type { ClusterAccess } from '../../access/cluster-access.ts';
 import { API_PORT } from '../../cluster-layout.ts';
 import { UserError } from '../../user-error.ts';
 import { FlagError, parseDurationMs } from '#lib/service/flags.ts';
-import type { FaultKind, FaultWords } from '../fault.ts';
+import { allInForce, type FaultKind, type FaultWords } from '../fault.ts';
 import { addressOf, deafTo, deafToAll, wireNameOf, type WireName } from './host-cuts.ts';
 import { endHelpers, helpersAreThere, startHelpers, type HelpersPlan, type HostHelper } from './helpers.ts';
 import { helperTableOf, putTables, removeTables, tableOf, tablesAreThere, type HostTable, type TablesPlan } from './nft-tables.ts';
@@ -68,7 +68,7 @@ export const netemFault: FaultKind<NetemPlan> = {
   },
   async isInForce(cluster, plan) {
     const queues = await Promise.all(plan.queues.map(async ({ host }) => (await cluster.inNetworkOf(host, ['sh', '-c', tcCheck(plan.handle)])).code === 0));
-    return queues.every((each) => each) && (await tablesAreThere(cluster, plan)) && (await helpersAreThere(cluster, plan));
+    return allInForce([...queues, ...(plan.tables.length > 0 ? [await tablesAreThere(cluster, plan)] : []), ...(await helpersAreThere(cluster, plan))]);
   },
 };
 

@@ -2,6 +2,7 @@
 // (services/node leaves them alone) and replacing of its device, and go with the host's network.
 import type { ClusterAccess, CommandResult } from '../../access/cluster-access.ts';
 import { UserError } from '../../user-error.ts';
+import type { InForce } from '../fault.ts';
 
 export interface HostTable {
   readonly host: string;
@@ -52,15 +53,18 @@ export async function removeTables(cluster: ClusterAccess, { table, tables }: Ta
   if (problems.length > 0) throw new UserError(`nft table ${table} is still there on ${problems.join('; ')}`);
 }
 
-/** Of those aside one is enough, when there are no others. */
-export async function tablesAreThere(cluster: ClusterAccess, { table, tables }: TablesPlan): Promise<boolean> {
-  const named = tables.filter(({ isAside }) => !isAside);
-  const found = await Promise.all((named.length > 0 ? named : tables).map(async ({ host }) => {
+/** Of those aside one is enough, when there are no others. In part: some are with a network that is no more. */
+export async function tablesAreThere(cluster: ClusterAccess, { table, tables }: TablesPlan): Promise<InForce> {
+  const find = (those: readonly HostTable[]): Promise<boolean[]> => Promise.all(those.map(async ({ host }) => {
     const result = await cluster.inNetworkOf(host, ['sh', '-c', IS_THERE, 'sh', table]);
     if (result.code !== 0 && result.stderr.trim() !== '' && !isWithoutNetwork(result)) throw new UserError(`${host}: ${result.stderr.trim()}`);
     return result.code === 0;
   }));
-  return named.length > 0 || tables.length === 0 ? found.every((each) => each) : found.some((each) => each);
+  const named = await find(tables.filter(({ isAside }) => !isAside));
+  if (tables.length === 0 || named.length > 0 && named.every((each) => each)) return true;
+  const aside = await find(tables.filter(({ isAside }) => isAside));
+  if (named.length === 0) return aside.some((each) => each);
+  return [...named, ...aside].some((each) => each) && 'in part';
 }
 
 /** A container that has ended takes its network and its processes along. */
