@@ -1,9 +1,11 @@
 // Bundles every program into one file, dist/programs/NAME-HASH.js, with V8's code cache beside it, so that it starts in
 // milliseconds and reads no sources; dist/NAME.js starts it. Native packages stay outside and are loaded from node_modules.
-import { execFileSync } from 'node:child_process';
+import { execFile } from 'node:child_process';
 import { chmodSync, existsSync, lstatSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { basename, dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 import { build } from 'esbuild';
 import { entryPointsOf } from './entry-points.ts';
 import { openApiDescriptions } from './openapi-descriptions.ts';
@@ -33,12 +35,13 @@ function put(path: string, content: Uint8Array, mode: number): boolean {
 }
 
 /** Made by the program itself: a process of its own, started as it will be started. */
-function putCodeCache(start: string, bundle: string): void {
+async function putCodeCache(start: string, bundle: string): Promise<void> {
   const cache = codeCachePath(bundle);
   written.add(cache);
   if (existsSync(cache) && !areCachesStale) return;
   const call = `require(${JSON.stringify(join(dist, 'programs/start.js'))}).writeCodeCache(${JSON.stringify(start)}, ${JSON.stringify(bundle)})`;
-  execFileSync(process.execPath, ['--eval', call], { stdio: ['ignore', 'ignore', 'inherit'], env: { ...process.env, NODE_OPTIONS: '' } });
+  const { stderr } = await promisify(execFile)(process.execPath, ['--eval', call], { env: { ...process.env, NODE_OPTIONS: '' } });
+  process.stderr.write(stderr);
   chmodSync(`${cache}.new`, 0o644);
   renameSync(`${cache}.new`, cache); // never seen half written
 }
@@ -69,14 +72,20 @@ const [starter] = (await build({ ...common, entryPoints: [`${root}scripts/start-
 for (const { path, contents } of outputFiles) put(path, contents, 0o644);
 const areCachesStale = put(join(dist, 'programs/start.js'), starter?.contents ?? new Uint8Array(), 0o644);
 put(join(dist, 'package.json'), Buffer.from('{"type":"commonjs"}\n'), 0o644);
-for (const [output, { entryPoint }] of Object.entries(metafile.outputs)) {
+const programs = Object.entries(metafile.outputs).flatMap(([output, { entryPoint }]) => {
   const program = Object.keys(entryPoints).find((name) => entryPoint !== undefined && join(root, entryPoint) === entryPoints[name]);
-  if (program === undefined) continue;
-  const bundle = join(dist, 'programs', basename(output));
-  const start = join(dist, `${program}.js`);
-  if (!UNCACHED.has(program)) putCodeCache(start, bundle);
-  put(start, Buffer.from(`#!/usr/bin/env node\nrequire('./programs/start.js').startProgram(__filename, \`\${__dirname}/programs/${basename(output)}\`);\n`), 0o755);
+  return program === undefined ? [] : [{ program, file: basename(output) }];
+});
+/** As many of these at a time as there are processors. */
+async function putPrograms(): Promise<void> {
+  for (let next = programs.shift(); next !== undefined; next = programs.shift()) {
+    const { program, file } = next;
+    const start = join(dist, `${program}.js`);
+    if (!UNCACHED.has(program)) await putCodeCache(start, join(dist, 'programs', file));
+    put(start, Buffer.from(`#!/usr/bin/env node\nrequire('./programs/start.js').startProgram(__filename, \`\${__dirname}/programs/${file}\`);\n`), 0o755);
+  }
 }
+await Promise.all(Array.from({ length: availableParallelism() }, putPrograms));
 // The API server reads them when somebody asks for OpenAPI.
 const descriptions = openApiDescriptions(root);
 if (descriptions) put(join(dist, 'openapi-descriptions.json'), Buffer.from(JSON.stringify(descriptions)), 0o644);
