@@ -112,9 +112,9 @@ export class Database {
     // Chained: an array of operations would cost the main thread several times as much.
     const batch = this.level.batch();
     const breather = new Breather();
-    for (const [at, write] of writes.entries()) {
-      if (at % WRITES_AT_ONCE === 0) await breather.breathe();
-      const operation = operationFor(write);
+    for (let at = 0; at < writes.length; at += 1) {
+      if (at % WRITES_AT_ONCE === WRITES_AT_ONCE - 1) await breather.breathe();
+      const operation = operationFor(writes[at] as Write);
       if (operation.type === 'put') batch.put(operation.key, operation.value);
       else batch.del(operation.key);
     }
