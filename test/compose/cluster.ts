@@ -68,7 +68,7 @@ export class ComposeCluster extends DrivenCluster {
     return join(this.scratch, 'admin.conf');
   }
   kubreak(args: readonly string[], options?: RunOptions): Promise<Result> {
-    return runCommand(process.execPath, [KUBREAK, '--compose', ...args], options);
+    return runCommand(process.execPath, [KUBREAK, '--dir', this.scratch, '--compose', ...args], options);
   }
   on(host: string, ...command: string[]): Promise<Result> {
     return this.compose(['exec', '-T', host, ...command]);

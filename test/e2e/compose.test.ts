@@ -10,6 +10,11 @@ defineExperiments('the experiments in containers', () => ComposeCluster.start())
 
 describe('what docker compose does to a cluster', { timeout: 560_000 }, () => {
   let cluster: ComposeCluster;
+  const kubreakOk = async (...args: string[]): Promise<string> => {
+    const { code, stdout, stderr } = await cluster.kubreak(args);
+    assert.equal(code, 0, `kubreak ${args.join(' ')}: ${stderr}`);
+    return stdout;
+  };
   const apiAnswers = async (): Promise<boolean> => (await cluster.kubectl(['get', 'namespace', 'default', '--request-timeout=3s'])).code === 0;
   const nodeIs = (node: string, status: RegExp): Promise<boolean> => until(`${node} is ${String(status)}`, async () => status.test(await cluster.kubectlOk('get', 'node', node, '--no-headers')), 120_000);
 
@@ -84,6 +89,21 @@ describe('what docker compose does to a cluster', { timeout: 560_000 }, () => {
     await cluster.up();
     await cluster.whole();
     await allServe();
+  });
+
+  test('a network fault loses its share on a container that is restarted, and heal takes the rest away', async () => {
+    const hears = async (): Promise<boolean> => (await cluster.on('w1-k8s', 'ping', '-c', '1', '-W', '1', '192.168.1.10')).code === 0;
+    const state = async (): Promise<string> => (await kubreakOk('faults')).split('\n').slice(1).join('\n');
+    await kubreakOk('isolate', 'w1-k8s');
+    assert.equal(await hears(), false);
+    assert.match(await state(), /in force +isolate w1-k8s/);
+    await cluster.composeOk(['restart', '-t', '1', 'w1-k8s']);
+    assert.match(await state(), /in part +isolate w1-k8s/);
+    await kubreakOk('heal');
+    assert.equal(await kubreakOk('faults'), 'nothing is broken\n');
+    await until('w1-k8s hears m-k8s', hears);
+    assert.doesNotMatch((await cluster.on('m-k8s', 'nft', 'list', 'tables')).stdout, /kubreak/);
+    await cluster.whole();
   });
 
   test('`down` and `up` keep the data, and leave no control groups behind', async () => {
