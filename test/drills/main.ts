@@ -1,23 +1,20 @@
-// npm run drills -- [NAME...] [--self-check] [--masters N] [--upstream-timings] [--compose] [--report-dir FOLDER]: every drill (or
-// those that are named) on a cluster of their own; with --self-check each once more without its fault, when it has to fail.
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+// npm run drills -- [NAME...] [--self-check] [--clusters N] [--masters N] [--upstream-timings] [--compose] [--report-dir FOLDER]: every drill
+// (or those that are named) on clusters of their own; with --self-check each once more without its fault, when it has to fail.
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { inSeconds } from '../../cli/drill/core/durations.ts';
-import type { DrillReport } from '../../cli/drill/core/report.ts';
 import { ComposeCluster } from '../compose/cluster.ts';
-import { runCommand, TestCluster, type DrivenCluster } from '../e2e/cluster.ts';
+import { TestCluster, type DrivenCluster } from '../e2e/cluster.ts';
+import { ClusterPool, runDrill, shippedDrills } from './run-drill.ts';
 import { selfCheckProblem } from './self-check.ts';
-
-/** Of one drill; milliseconds. */
-const LONGEST_MS = 30 * 60_000;
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
-    'self-check': { type: 'boolean', default: false }, masters: { type: 'string', default: '1' }, 'upstream-timings': { type: 'boolean', default: false },
-    compose: { type: 'boolean', default: false }, 'report-dir': { type: 'string' },
+    'self-check': { type: 'boolean', default: false }, clusters: { type: 'string', default: '1' }, masters: { type: 'string', default: '1' },
+    'upstream-timings': { type: 'boolean', default: false }, compose: { type: 'boolean', default: false }, 'report-dir': { type: 'string' },
   },
 });
 const print = (line: string): void => void process.stdout.write(`${new Date().toISOString().slice(11, 19)} ${line}\n`);
@@ -28,37 +25,33 @@ async function startCluster(): Promise<DrivenCluster> {
   return TestCluster.start('self', ['--masters', values.masters, ...(values['upstream-timings'] ? [] : ['--fast-failure-detection'])]);
 }
 
-async function run(cluster: DrivenCluster, name: string, isWithoutFault: boolean): Promise<DrillReport> {
-  const folder = join(values['report-dir'] ?? scratch, isWithoutFault ? `${name}-without-fault` : name);
-  const { stdout, stderr } = await cluster.kubreak(['drill', 'run', name, '--report-dir', folder, ...(isWithoutFault ? ['--without-fault'] : [])], { timeoutMs: LONGEST_MS });
-  try {
-    const { drills } = JSON.parse(readFileSync(join(folder, 'report.json'), 'utf8')) as { drills: DrillReport[] };
-    const [report] = drills;
-    if (report) return report;
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
-  }
-  throw new Error(`kubreak drill run ${name} wrote no report:\n${stdout}${stderr}`);
-}
-
-const names = positionals.length > 0 ? positionals : (JSON.parse((await runCommand(process.execPath, ['dist/kubreak.js', 'drill', 'list', '-o', 'json'])).stdout) as { drills: { name: string }[] }).drills.map(({ name }) => name);
-const cluster = await startCluster();
 const failures: string[] = [];
 let skipped = 0;
+
+async function run(cluster: DrivenCluster, name: string): Promise<void> {
+  const folder = join(values['report-dir'] ?? scratch, basename(name, '.yaml'));
+  const { report } = await runDrill(cluster, name, { folder });
+  print(`${name}: ${report.status} after ${inSeconds(report.durationMs)}${report.problem === undefined ? '' : `: ${report.problem}`}`);
+  if (report.status === 'skipped') skipped += 1;
+  else if (report.status !== 'passed') failures.push(`${name}: ${report.problem ?? report.status}`);
+  if (!values['self-check'] || report.status === 'skipped') return;
+  const { report: without } = await runDrill(cluster, name, { folder: `${folder}-without-fault`, isWithoutFault: true });
+  const problem = selfCheckProblem(without);
+  print(`${name} without its fault: ${problem ?? `fails, as it has to: ${without.problem ?? ''}`}`);
+  if (problem !== undefined) failures.push(`${name} without its fault: ${problem}`);
+}
+
+const names = positionals.length > 0 ? positionals : (await shippedDrills()).map(({ name }) => name);
+const clusters: DrivenCluster[] = [];
 try {
-  for (const name of names) {
-    const report = await run(cluster, name, false);
-    print(`${name}: ${report.status} after ${inSeconds(report.durationMs)}${report.problem === undefined ? '' : `: ${report.problem}`}`);
-    if (report.status === 'skipped') skipped += 1;
-    else if (report.status !== 'passed') failures.push(`${name}: ${report.problem ?? report.status}`);
-    if (!values['self-check'] || report.status === 'skipped') continue;
-    const without = await run(cluster, name, true);
-    const problem = selfCheckProblem(without);
-    print(`  without its fault: ${problem ?? `fails, as it has to: ${without.problem ?? ''}`}`);
-    if (problem !== undefined) failures.push(`${name} without its fault: ${problem}`);
-  }
+  for (let count = values.compose ? 1 : Number(values.clusters); count > 0; count -= 1) clusters.push(await startCluster());
+  const pool = new ClusterPool(clusters);
+  const ends = await Promise.allSettled(names.map((name) => pool.with((cluster) => run(cluster, name))));
+  ends.forEach((end, index) => {
+    if (end.status === 'rejected') failures.push(`${names[index] ?? ''}: ${String(end.reason)}`);
+  });
 } finally {
-  await cluster.down();
+  for (const cluster of clusters) await cluster.down();
   rmSync(scratch, { recursive: true, force: true });
 }
 print(`${names.length} drills, ${skipped} skipped, ${failures.length} problems`);
