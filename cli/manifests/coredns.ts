@@ -109,8 +109,9 @@ const deployment: Deployment = {
             { name: 'readiness-probe', containerPort: 8181, protocol: 'TCP' },
           ],
           livenessProbe: { httpGet: { path: '/health', port: 'liveness-probe', scheme: 'HTTP' }, initialDelaySeconds: 60, timeoutSeconds: 5, successThreshold: 1, failureThreshold: 5 },
-          // Not kubeadm's: a Node program takes longer to listen than the first readiness probe waits, and the next comes after 10 s.
-          startupProbe: { httpGet: { path: '/health', port: 'liveness-probe', scheme: 'HTTP' }, periodSeconds: 1, failureThreshold: 60 },
+          // Not kubeadm's: it may start before kube-proxy has made the way to the API server, and the readiness probe asks only
+          // every 10 s. An API server that is away for an hour is not cured by another CoreDNS, so nothing ends it sooner.
+          startupProbe: { httpGet: { path: '/ready', port: 'readiness-probe', scheme: 'HTTP' }, periodSeconds: 1, failureThreshold: 3600 },
           readinessProbe: { httpGet: { path: '/ready', port: 'readiness-probe', scheme: 'HTTP' } },
           securityContext: { allowPrivilegeEscalation: false, capabilities: { add: ['NET_BIND_SERVICE'], drop: ['ALL'] }, readOnlyRootFilesystem: true },
           volumeMounts: [{ name: 'config-volume', mountPath: '/etc/coredns', readOnly: true }],

@@ -24,6 +24,11 @@ export function isListening(server: string): Promise<boolean> {
   });
 }
 
+/** Resolves when a connection can be made, or the signal aborts. */
+export async function untilListening(server: string, clock: Clock, signal: AbortSignal): Promise<void> {
+  while (!signal.aborted && !(await isListening(server))) await clock.sleep(POLL_MS, signal).catch(() => undefined);
+}
+
 export async function waitForApiserver(api: ApiClient, clock: Clock, signal: AbortSignal): Promise<void> {
   let answeringSinceMs: number | undefined;
   while (!signal.aborted) {

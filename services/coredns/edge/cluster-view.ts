@@ -2,6 +2,8 @@
 import { networkInterfaces } from 'node:os';
 import type { ApiClient } from '#lib/api-client/client.ts';
 import { Informer } from '#lib/api-client/informer.ts';
+import { untilListening } from '#lib/api-client/wait-for-apiserver.ts';
+import type { Clock } from '#lib/environment/clock.ts';
 import type { Environment } from '#lib/environment/environment.ts';
 import { namespaceKind } from '#lib/kinds/core/namespace.ts';
 import { serviceKind } from '#lib/kinds/core/service.ts';
@@ -14,9 +16,13 @@ export class InformerView implements ClusterView {
   readonly #services: Informer<Service>;
   readonly #slices: Informer<EndpointSlice>;
   readonly #namespaces: Informer<Namespace>;
+  readonly #server: string;
+  readonly #clock: Clock;
 
   constructor(api: ApiClient, { clock, random, log }: Environment) {
     const common = { api, clock, random, log };
+    this.#server = api.server;
+    this.#clock = clock;
     this.#services = new Informer<Service>({ ...common, kind: serviceKind, transform: leanService }).addIndex('address', clusterIps);
     this.#slices = new Informer<EndpointSlice>({ ...common, kind: endpointSliceKind, transform: leanSlice })
       .addIndex('service', ({ metadata }) => [`${metadata.namespace ?? ''}/${metadata.labels?.['kubernetes.io/service-name'] ?? ''}`])
@@ -24,7 +30,9 @@ export class InformerView implements ClusterView {
     this.#namespaces = new Informer<Namespace>({ ...common, kind: namespaceKind, transform: leanNamespace });
   }
 
+  /** On a host that has just started there may be no way to the API server's address yet: a list that fails would cost the informers a wait. */
   async run(signal: AbortSignal): Promise<void> {
+    await untilListening(this.#server, this.#clock, signal);
     await Promise.all([this.#services.run(signal), this.#slices.run(signal), this.#namespaces.run(signal)]);
   }
 
