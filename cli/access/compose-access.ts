@@ -5,10 +5,10 @@ import { systemClock } from '#lib/environment/clock.ts';
 import { CLOCK_FILE, CLOCK_FOLDER, clockVariables, FAKETIME_PATHS } from '#lib/service/shifted-clock.ts';
 import { belongsOn, COMPONENTS, MASTER, type Component, type HostLayout } from '../cluster-layout.ts';
 import { HA_MASTERS, HA_PROFILE, hostsOf } from '../compose/host/layout.ts';
-import { componentNamed } from '../compose/host/processes.ts';
 import type { Limited } from '../local/host-limits.ts';
 import type { InstanceReport } from '../local/instances.ts';
 import { hostNamed } from '../host-named.ts';
+import { splitSelector } from '../selector.ts';
 import { UserError } from '../user-error.ts';
 import type { ClusterAccess, CommandOptions, CommandResult, Touched } from './cluster-access.ts';
 import { runCommand } from './run-command.ts';
@@ -16,7 +16,6 @@ import { runCommand } from './run-command.ts';
 const STOP_DEADLINE_MS = 45_000;
 const BOOT_DEADLINE_MS = 60_000;
 const POLL_MS = 200;
-const SELECTOR = 'COMPONENT or COMPONENT@HOST';
 /** While it is there, entrypoint.sh does not boot the host. */
 const OFF_FILE = '/var/lib/kubreak/off';
 /** While that is there, containers of the host's control plane start nothing on their own. */
@@ -82,9 +81,7 @@ export interface Selected {
 }
 
 export async function selectContainers(selector: string): Promise<Selected> {
-  const [name = '', host, ...more] = selector.split('@');
-  if (more.length > 0) throw new UserError(`"${selector}" is not ${SELECTOR}`, 2);
-  const component = componentNamed(name);
+  const { component, host } = splitSelector(selector);
   const states = await containerStates();
   const all = await hostsAmong(states);
   if (host !== undefined) hostNamed(host, all);

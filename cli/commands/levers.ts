@@ -6,8 +6,7 @@ import { forgetGone } from '../faults/make-and-heal.ts';
 import { forgetStarted } from '../faults/stop.ts';
 import { noteLever } from '../record/active.ts';
 import type { Lever } from '../record/recording.ts';
-
-const SELECTOR = 'COMPONENT or COMPONENT@HOST';
+import { SELECTOR } from '../selector.ts';
 
 /** `accessOf` is asked when a command runs: by then the options are known. */
 export function addLeverCommands(program: Command, accessOf: (command: Command) => Promise<ClusterAccess>): void {

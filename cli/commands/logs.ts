@@ -5,13 +5,14 @@ import type { Component } from '../cluster-layout.ts';
 import type { ClusterFolder } from '../local/cluster-folder.ts';
 import { findInstances, type Instance } from '../local/instances.ts';
 import { selectInstances } from '../local/selection.ts';
+import { SELECTOR } from '../selector.ts';
 import { UserError } from '../user-error.ts';
 import { clusterFolderOf } from './cluster-option.ts';
 
 export function addLogsCommand(program: Command): void {
   program.command('logs')
     .description('print the log of a component')
-    .argument('<component>', 'COMPONENT or COMPONENT@HOST')
+    .argument('<component>', SELECTOR)
     .option('-f, --follow', 'go on with what is written from now on')
     .action(async (selector: string, options: { follow?: boolean }, command: Command) => {
       const folder = clusterFolderOf(command);

@@ -6,9 +6,9 @@ import { containerOf, containerStates, hostsAmong, IN_HOST_TIME, reports, select
 import { addImageCommand, type HostRunner } from '../commands/image.ts';
 import { tableOf } from '../commands/status.ts';
 import { hostNamed } from '../host-named.ts';
+import { SELECTOR } from '../selector.ts';
 import { UserError } from '../user-error.ts';
 
-const SELECTOR = 'COMPONENT or COMPONENT@HOST';
 
 /** With this terminal as its own; resolves with its exit code. */
 function attached(args: readonly string[]): Promise<number> {

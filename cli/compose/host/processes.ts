@@ -7,7 +7,7 @@ import { COMPONENTS, type Component, type HostLayout } from '../../cluster-layou
 import { findInstances, reportInstances, type InstanceReport } from '../../local/instances.ts';
 import { allProcesses, descendantsOf, pssBytesOf, type ProcessFacts } from '../../local/proc.ts';
 import { holdOf, MANIFESTS, replaceWaitingPods, STOPPED_MANIFESTS } from '../../local/start-stop.ts';
-import { UserError } from '../../user-error.ts';
+import { componentNamed } from '../../selector.ts';
 
 const run = promisify(execFile);
 const HEALTH_TIMEOUT_S = 3;
@@ -15,12 +15,6 @@ const CONTAINER_INIT = 1;
 
 /** A host, or the place of one process of the control plane. */
 const isHost = (): boolean => existsSync('/etc/kubreak/node.json');
-
-export function componentNamed(name: string): Component {
-  const component = COMPONENTS.find((candidate) => candidate.name === name || candidate.processTitle === name);
-  if (!component) throw new UserError(`no component is called "${name}"; there are ${COMPONENTS.map((candidate) => candidate.name).join(', ')}`, 2);
-  return component;
-}
 
 /** Docker calls a container by the name of the host in whose network it is. */
 export async function reportContainer(hosts: readonly HostLayout[]): Promise<InstanceReport[]> {
