@@ -24,19 +24,21 @@ export function isListening(server: string): Promise<boolean> {
   });
 }
 
-/** Resolves when a connection can be made, or the signal aborts. */
-export async function untilListening(server: string, clock: Clock, signal: AbortSignal): Promise<void> {
-  while (!signal.aborted && !(await isListening(server))) await clock.sleep(POLL_MS, signal).catch(() => undefined);
+/** Resolves when a connection can be made, or the signal aborts: with whether there was anything to wait for. */
+export async function untilListening(server: string, clock: Clock, signal: AbortSignal): Promise<boolean> {
+  let hasWaited = false;
+  while (!signal.aborted && !(await isListening(server))) {
+    hasWaited = true;
+    await clock.sleep(POLL_MS, signal).catch(() => undefined);
+  }
+  return hasWaited;
 }
 
 export async function waitForApiserver(api: ApiClient, clock: Clock, signal: AbortSignal): Promise<void> {
   let answeringSinceMs: number | undefined;
   while (!signal.aborted) {
-    if (!(await isListening(api.server))) {
-      answeringSinceMs = undefined;
-      await clock.sleep(POLL_MS, signal).catch(() => undefined);
-      continue;
-    }
+    if (await untilListening(api.server, clock, signal)) answeringSinceMs = undefined;
+    if (signal.aborted) return;
     try {
       await api.request('GET', '/readyz', undefined, { signal });
       return;

@@ -1,6 +1,6 @@
 // A queue of keys: each key waits once however often it was added, and is never handed to two workers at a time.
 // Failures come back later, per key twice as late each time. Source: client-go util/workqueue.
-import { steadily, type Clock } from '#lib/environment/clock.ts';
+import { LONGEST_TIMER_MS, steadily, type Clock } from '#lib/environment/clock.ts';
 
 export interface WorkQueueOptions {
   readonly clock: Clock;
@@ -106,7 +106,7 @@ export class WorkQueue {
         this.add(key);
       }
       this.#armTimer();
-    }, Math.min(Math.max(0, earliestMs - this.#clock.nowMs()), 2 ** 31 - 1));
+    }, Math.min(Math.max(0, earliestMs - this.#clock.nowMs()), LONGEST_TIMER_MS));
   }
 }
 

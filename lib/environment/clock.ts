@@ -27,5 +27,8 @@ export const systemClock: Clock = {
 /** As systemClock, but setting the machine's time does not move it: for durations that others rely on. */
 export const steadyClock: Clock = { ...systemClock, nowMs: () => performance.timeOrigin + performance.now() };
 
+/** Node fires a longer timer at once. After a clock was ahead, what was to come is years away. Milliseconds. */
+export const LONGEST_TIMER_MS = 2 ** 31 - 1;
+
 /** The same, of a clock that may be a simulated one, which nobody sets. As Go measures durations; times that others read are the wall clock's. */
 export const steadily = (clock: Clock): Clock => (clock === systemClock ? steadyClock : clock);

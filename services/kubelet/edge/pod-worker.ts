@@ -1,6 +1,7 @@
 // One pod's life on this node: synced while it should run, then terminated, then finished. Everything done for one pod
 // goes through its worker, one thing at a time. Source: pkg/kubelet/pod_workers.go and kubelet.go, syncPod and its kin.
 import { trace } from '@opentelemetry/api';
+import { LONGEST_TIMER_MS } from '#lib/environment/clock.ts';
 import type { Environment } from '#lib/environment/environment.ts';
 import { jitterMs } from '#lib/environment/random.ts';
 import type { Pod, PodCondition, PodStatus } from '#lib/kinds/types/core-v1.ts';
@@ -38,8 +39,6 @@ const VOLUME_RETRY_FIRST_MS = 500;
 const VOLUME_RETRY_LONGEST_MS = 122_000;
 /** After so long without its volumes a pod gets an event that says so. Milliseconds. Source: podAttachAndMountTimeout. */
 const VOLUME_TIMEOUT_MS = 123_000;
-/** Node fires a longer one at once. After a clock was ahead, what was to come is years away. */
-const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
 export interface WorkerServices extends Environment {
   readonly runtime: Runtime;

@@ -1,5 +1,6 @@
 // Keeps one worker for each probe of each container, and the verdicts they come to.
 import { trace } from '@opentelemetry/api';
+import { LONGEST_TIMER_MS } from '#lib/environment/clock.ts';
 import type { Environment } from '#lib/environment/environment.ts';
 import type { Container, ContainerStatus, Pod, PodStatus, Probe } from '#lib/kinds/types/core-v1.ts';
 import { parseTimeOrUndefined } from '#lib/machinery/time.ts';
@@ -25,8 +26,6 @@ const MAX_OUTPUT = 200;
 const tracer = trace.getTracer('k8s.io/kubernetes/pkg/kubelet');
 /** Tries of one run when the prober itself fails. Source: maxProbeRetries. */
 const TRIES = 3;
-/** Node fires a longer one at once. After a clock was ahead, what was to come is years away. */
-const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
 export interface ProbeManagerOptions extends Environment {
   readonly runtime: Runtime;
