@@ -51,6 +51,7 @@ export async function startKubeProxy(
   const node = (flags.hostnameOverride || configuration.hostnameOverride || hostname()).trim().toLowerCase();
   const access = configuration.kubeconfig === '' ? await loadInClusterConfig(variables) : await loadKubeconfig(configuration.kubeconfig);
   const api = connectToApiserver(access, 'kube-proxy');
+  const steady = steadily(clock);
   const registry = newMetrics();
   const metrics = new ProxyMetrics(registry);
 
@@ -65,17 +66,17 @@ export async function startKubeProxy(
   const table = new ServiceTable({ place: { node, zone: undefined }, clusterCidr, masqueradeMark, nodeIps, shortHash });
   const frameNow = (): Frame => tableFrame({ clusterCidr, masqueradeAll, masqueradeMark, nodePortIps: nodePortIps(configuration, nodeIps, localAddresses) });
   let frame = frameNow();
-  const writer = new TableWriter({ clock: steadily(clock), log, onFailure: (stage) => metrics.failed(stage) });
+  const writer = new TableWriter({ clock: steady, log, onFailure: (stage) => metrics.failed(stage) });
   let lastSyncMs = clock.nowMs();
   let pendingTriggersMs: number[] = [];
   const hasSynced = (): boolean => services.hasSynced && slices.hasSynced && nodes.hasSynced;
 
-  const isHealthy = (): boolean => loop.pendingSinceMs === undefined || steadily(clock).nowMs() - loop.pendingSinceMs < 2 * configuration.syncPeriodMs;
+  const isHealthy = (): boolean => loop.pendingSinceMs === undefined || steady.nowMs() - loop.pendingSinceMs < 2 * configuration.syncPeriodMs;
   const healthServers = new ServiceHealthServers({ isProxyHealthy: isHealthy, log });
 
   const sync = async (): Promise<void> => {
     if (!hasSynced()) return;
-    const startedMs = steadily(clock).nowMs();
+    const startedMs = steady.nowMs();
     const startTime = wallClock.nowMs();
     const changed = [...changedObjects];
     changedObjects.clear();
@@ -87,10 +88,10 @@ export async function startKubeProxy(
     }
     const result = await writer.sync(table.content(), frame);
     lastSyncMs = clock.nowMs();
-    metrics.synced(result.kind, (steadily(clock).nowMs() - startedMs) / 1000, lastSyncMs);
+    metrics.synced(result.kind, (steady.nowMs() - startedMs) / 1000, lastSyncMs);
     for (const triggerMs of triggers) metrics.programmed(Math.max(0, lastSyncMs - triggerMs) / 1000);
     if (result.kind !== 'none') noteSpan(tracer, 'syncProxyRules', { startTime, attributes: { [attribute.nodeName]: node, [attribute.what]: `${result.kind} sync of ${table.serviceCount} services`, [attribute.objectsRead]: changed } });
-    if (result.kind !== 'none') log.debug({ kind: result.kind, services: table.serviceCount, milliseconds: steadily(clock).nowMs() - startedMs }, 'wrote the table of services');
+    if (result.kind !== 'none') log.debug({ kind: result.kind, services: table.serviceCount, milliseconds: steady.nowMs() - startedMs }, 'wrote the table of services');
     if (result.cleanupAfterMs !== undefined) cleanupTimer ??= setTimeout(() => {
       cleanupTimer = undefined;
       loop.request();
