@@ -5,8 +5,7 @@ import type { Clock } from '#lib/environment/clock.ts';
 import { EtcdError, etcdError } from '#lib/etcd-api/errors.ts';
 import { decideClusterVersion, isDowngraded, objectionToDowngrade, parseTargetVersion, shortVersion } from '../core/versions.ts';
 import type { Member } from './member.ts';
-import type { PeerHttpClient } from './peers/http-client.ts';
-import { under } from './peers/http-client.ts';
+import { under, type PeerHttpClient } from './peers/http-client.ts';
 import { ETCD_VERSION } from './version.ts';
 
 export interface ClusterVersionOptions {

@@ -20,7 +20,7 @@ interface HashJson {
 }
 
 /** The store's own words, which members pass on among themselves. */
-const storesWords = (reason: 'Compacted' | 'FutureRevision'): string => etcdErrors[reason][1].replace('etcdserver: ', '');
+const storesWords = (reason: EtcdErrorReason): string => etcdErrors[reason][1].replace('etcdserver: ', '');
 
 export async function answerHash(member: Member, request: IncomingMessage, response: ServerResponse): Promise<void> {
   const clusterId = header(request.headers, 'X-Etcd-Cluster-ID') ?? '';
@@ -66,7 +66,10 @@ async function askForHash(member: Member, url: string, revision: number): Promis
     method: 'GET', headers: { 'Content-Type': 'application/json', 'X-Etcd-Cluster-ID': hexId(member.clusterId) }, body: Buffer.from(JSON.stringify({ revision })), timeoutMs: member.requestTimeoutMs,
   });
   const text = body.toString();
-  if (status !== 200) throw new Error(REASONS.map((reason) => etcdErrors[reason][1]).find((words) => text.includes(words.replace('etcdserver: ', ''))) ?? `unknown error: ${text.trim()}`);
+  if (status !== 200) {
+    const reason = REASONS.find((each) => text.includes(storesWords(each)));
+    throw new Error(reason === undefined ? `unknown error: ${text.trim()}` : etcdErrors[reason][1]);
+  }
   const { header: { revision: newest = 0 } = {}, hash = 0, compact_revision: compactRevision = 0, hash_revision: hashRevision = 0 } = JSON.parse(text) as HashJson;
   return { hash, compactRevision, revision: hashRevision, newest };
 }
