@@ -49,7 +49,7 @@ function testFiles(folder: string): string[] {
 
 /** Those that take longest, first: nothing long is left for the end, when the others have ended. */
 const LONGEST = [
-  'compose', 'drills', 'kubectl-commands', 'chaos', 'rootless', 'kill', 'experiments', 'images', 'api-fault', 'network-faults', 'host-faults', 'network', 'command-line',
+  'compose', 'kubectl-commands', 'chaos', 'rootless', 'kill', 'experiments', 'images', 'api-fault', 'network-faults', 'host-faults', 'network', 'command-line',
   'crash-points', 'linearizability', 'controller-manager', 'raft.sim', 'cluster', 'on-hosts', 'workloads', 'streaming', 'membership.sim', 'runtime', 'client', 'snapshot', 'durability',
 ];
 /** How many files at a time: two keep two processors busy, a third makes use of them while clusters wait for leases, grace periods and reboots. */
@@ -59,8 +59,7 @@ const nameOf = (file: string): string => basename(file).replace(/\.test\.m?[tj]s
 const rank = (file: string): number => (LONGEST.indexOf(nameOf(file)) + LONGEST.length + 1) % (LONGEST.length + 1);
 /** One has six hosts, and what it promises is a time: it runs alone, after all others. */
 const isAlone = (file: string): boolean => nameOf(file) === 'masters';
-/** One has three clusters at a time. */
-const placesOf = (file: string): number => (isAlone(file) ? PLACES : nameOf(file) === 'drills' ? 2 : 1);
+const placesOf = (file: string): number => (isAlone(file) ? PLACES : 1);
 const startsClusters = (file: string): boolean => file.includes('/test/e2e/');
 const longestFirst = (files: readonly string[]): string[] => files.toSorted((a, b) => Number(isAlone(a)) - Number(isAlone(b)) || rank(a) - rank(b));
 
