@@ -116,6 +116,12 @@ export const COMPONENTS: readonly Component[] = [
 
 export const groupOf = (processTitle: string): number | undefined => COMPONENTS.find((each) => each.processTitle === processTitle)?.group;
 
+/** Of its etcd member. */
+export const etcdPeerUrl = ({ address }: Pick<HostLayout, 'address'>): string => `https://${address}:2380`;
+
+/** As etcd's --initial-cluster. */
+export const initialEtcdCluster = (masters: readonly Pick<HostLayout, 'name' | 'address'>[]): string => masters.map((master) => `${master.name}=${etcdPeerUrl(master)}`).join(',');
+
 /** Whether the component has to run on this host of a cluster; one that may run anywhere has to on none. */
 export function belongsOn({ name: component, hosts: places }: Component, { name, role, hasExternalEtcd }: HostLayout, hosts: readonly HostLayout[]): boolean {
   switch (places) {

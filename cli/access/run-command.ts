@@ -9,6 +9,11 @@ const MAX_OUTPUT_BYTES = 16 * 1024 * 1024;
 const TIMED_OUT = 124;
 const KILLED = 137;
 
+/** The last line that a program has said: of what went wrong, if it says so apart. */
+export function lastWords({ stdout, stderr }: Pick<CommandResult, 'stdout' | 'stderr'>): string {
+  return (stderr.trim() || stdout.trim()).split('\n').at(-1) ?? '';
+}
+
 /** Throws UserError when the program is not installed. */
 export function runCommand(words: readonly string[], { input = '', timeoutMs = DEFAULT_TIMEOUT_MS, onLine, signal }: CommandOptions = {}): Promise<CommandResult> {
   const [program = '', ...args] = words;

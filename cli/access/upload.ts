@@ -3,6 +3,7 @@ import { createReadStream } from 'node:fs';
 import { Readable } from 'node:stream';
 import { UserError } from '../user-error.ts';
 import type { ClusterAccess } from './cluster-access.ts';
+import { lastWords } from './run-command.ts';
 
 /** Whole groups of three, which base64 needs no filling for. */
 const PIECE_BYTES = 48 * 1024;
@@ -15,5 +16,5 @@ export async function uploadToHost(cluster: ClusterAccess, host: string, file: s
     for await (const piece of createReadStream(file, { highWaterMark: PIECE_BYTES })) yield `${(piece as Buffer).toString('base64')}\n`;
   }());
   const { code, stdout, stderr } = await cluster.onHost(host, ['sh', '-c', 'umask 077; base64 -d >"$1"', 'sh', path], { timeoutMs: TIMEOUT_MS, input: encoded });
-  if (code !== 0) throw new UserError(`${host}: ${(stderr.trim() || stdout.trim()).split('\n').at(-1) ?? ''}`);
+  if (code !== 0) throw new UserError(`${host}: ${lastWords({ stdout, stderr })}`);
 }

@@ -7,8 +7,9 @@ import { fileURLToPath } from 'node:url';
 import type { Command } from 'commander';
 import { isCompose } from '../access/access-option.ts';
 import type { ClusterAccess, CommandResult } from '../access/cluster-access.ts';
+import { lastWords } from '../access/run-command.ts';
 import { uploadToHost } from '../access/upload.ts';
-import { mastersOf, type HostLayout } from '../cluster-layout.ts';
+import { etcdPeerUrl, initialEtcdCluster, mastersOf } from '../cluster-layout.ts';
 import { BUNDLE_FOLDER } from '../host-files.ts';
 import { hostNamed } from '../host-named.ts';
 import { UserError } from '../user-error.ts';
@@ -73,7 +74,7 @@ function flagsOf({ name, initialCluster, peerUrls, dataDir }: Member, snapshot: 
 
 /** What etcd says last. */
 function reasonOf({ code, stdout, stderr }: CommandResult): string {
-  return stderr.trim().split('\n').at(-1)?.replace(/^etcd: /, '') || stdout.trim().split('\n').at(-1) || `etcd ended with ${code}`;
+  return lastWords({ stdout, stderr }).replace(/^etcd: /, '') || `etcd ended with ${code}`;
 }
 
 function restoreHere(snapshot: string, options: RestoreOptions): string {
@@ -84,8 +85,6 @@ function restoreHere(snapshot: string, options: RestoreOptions): string {
   return dataDir;
 }
 
-const peerUrlOf = ({ address }: HostLayout): string => `https://${address}:2380`;
-
 /** Its etcd is not running: a data directory that is used is not empty. */
 export async function restoreOnHost(cluster: ClusterAccess, snapshot: string, options: RestoreOptions & { readonly host: string }): Promise<string> {
   const host = hostNamed(options.host, cluster.hosts);
@@ -93,7 +92,7 @@ export async function restoreOnHost(cluster: ClusterAccess, snapshot: string, op
   if (!masters.includes(host)) throw new UserError(`${host.name} has no etcd; the masters are ${masters.map(({ name }) => name).join(', ')}`, 2);
   if (host.hasExternalEtcd) throw new UserError('this cluster keeps its state in an etcd of its own keeping: restore that with etcdutl snapshot restore');
   if (!existsSync(snapshot)) throw new UserError(`cannot open ${snapshot}: there is no such file`);
-  const { name = host.name, initialCluster = masters.map((master) => `${master.name}=${peerUrlOf(master)}`).join(), initialAdvertisePeerUrls: peerUrls = peerUrlOf(host), dataDir = HOST_DATA } = options;
+  const { name = host.name, initialCluster = initialEtcdCluster(masters), initialAdvertisePeerUrls: peerUrls = etcdPeerUrl(host), dataDir = HOST_DATA } = options;
   const flags = flagsOf({ name, initialCluster, peerUrls, dataDir }, UPLOADED, options);
   try {
     await uploadToHost(cluster, host.name, snapshot, UPLOADED);

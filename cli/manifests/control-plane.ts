@@ -3,7 +3,7 @@
 import { stringify } from 'yaml';
 import type { Container, Pod, Probe } from '#lib/kinds/types/core-v1.ts';
 import { SPAN_FOLDER } from '#lib/tracing/span-folder.ts';
-import { API_PORT, groupOf, KUBERNETES_VERSION, POD_CIDR, SERVICE_CIDR } from '../cluster-layout.ts';
+import { API_PORT, etcdPeerUrl, groupOf, initialEtcdCluster, KUBERNETES_VERSION, POD_CIDR, SERVICE_CIDR } from '../cluster-layout.ts';
 import { FAST_READINESS, FAST_STARTUP, FAST_STATIC_POD_LIVENESS, fastArguments, fastVariables, SCHEDULER_CONFIG_PATH } from './fast-failure-detection.ts';
 
 export const ETCD_IMAGE = 'registry.k8s.io/etcd:3.6.8-0';
@@ -84,7 +84,6 @@ interface Master {
   readonly name: string;
   readonly address: string;
 }
-const peerUrl = ({ address }: Master): string => `https://${address}:2380`;
 
 export interface ControlPlaneOptions {
   readonly masters: readonly Master[];
@@ -108,11 +107,11 @@ export function controlPlaneManifests(host: Master, { masters, extraMounts = () 
       files: [{ path: '/var/lib/etcd', writable: true }, { path: `${PKI}/etcd` }],
       command: ['etcd',
         flag('advertise-client-urls', `https://${address}:2379`), flag('cert-file', `${PKI}/etcd/server.crt`), flag('client-cert-auth', 'true'),
-        flag('data-dir', '/var/lib/etcd'), flag('initial-advertise-peer-urls', peerUrl(host)),
+        flag('data-dir', '/var/lib/etcd'), flag('initial-advertise-peer-urls', etcdPeerUrl(host)),
         // All at once: kubeadm, which makes one master after the other, names those that are there already, and has the others join.
-        flag('initial-cluster', masters.map((each) => `${each.name}=${peerUrl(each)}`).join(',')),
+        flag('initial-cluster', initialEtcdCluster(masters)),
         flag('key-file', `${PKI}/etcd/server.key`), flag('listen-client-urls', `https://127.0.0.1:2379,https://${address}:2379`),
-        flag('listen-metrics-urls', 'http://127.0.0.1:2381'), flag('listen-peer-urls', peerUrl(host)), flag('name', name),
+        flag('listen-metrics-urls', 'http://127.0.0.1:2381'), flag('listen-peer-urls', etcdPeerUrl(host)), flag('name', name),
         flag('peer-cert-file', `${PKI}/etcd/peer.crt`), flag('peer-client-cert-auth', 'true'), flag('peer-key-file', `${PKI}/etcd/peer.key`),
         flag('peer-trusted-ca-file', `${PKI}/etcd/ca.crt`), flag('snapshot-count', '10000'), flag('trusted-ca-file', `${PKI}/etcd/ca.crt`),
         flag('watch-progress-notify-interval', '5s')],

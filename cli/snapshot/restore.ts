@@ -9,8 +9,9 @@ import { systemClock } from '#lib/environment/clock.ts';
 import { StatusError } from '#lib/machinery/status-error.ts';
 import { loadKubeconfig } from '#lib/pki/kubeconfig.ts';
 import type { ClusterAccess } from '../access/cluster-access.ts';
+import { lastWords } from '../access/run-command.ts';
 import { uploadToHost } from '../access/upload.ts';
-import { controlPlaneEndpoint, mastersOf, urlOf, type HostLayout } from '../cluster-layout.ts';
+import { controlPlaneEndpoint, etcdPeerUrl, initialEtcdCluster, mastersOf, urlOf, type HostLayout } from '../cluster-layout.ts';
 import { readOnHost, removeOnHost, writeOnHost } from '../control-plane/static-pod.ts';
 import { BUNDLE_FOLDER } from '../host-files.ts';
 import type { ClusterFolder } from '../local/cluster-folder.ts';
@@ -34,10 +35,8 @@ const CONTROL_PLANE = ['scheduler', 'controller-manager', 'apiserver', 'etcd'] a
 
 type Contents = Omit<SnapshotContents, 'objects'>;
 
-const memberFlags = (master: HostLayout, masters: readonly HostLayout[]): string[] => {
-  const peer = ({ address }: HostLayout): string => `https://${address}:2380`;
-  return [`--name=${master.name}`, `--initial-cluster=${masters.map((each) => `${each.name}=${peer(each)}`).join(',')}`, `--initial-advertise-peer-urls=${peer(master)}`, `--emulator-bump-revision=${BUMP_REVISION}`];
-};
+const memberFlags = (master: HostLayout, masters: readonly HostLayout[]): string[] =>
+  [`--name=${master.name}`, `--initial-cluster=${initialEtcdCluster(masters)}`, `--initial-advertise-peer-urls=${etcdPeerUrl(master)}`, `--emulator-bump-revision=${BUMP_REVISION}`];
 
 function checkFits(meta: SnapshotMeta, hosts: readonly HostLayout[]): void {
   if (hosts.some(({ hasExternalEtcd }) => hasExternalEtcd)) throw new UserError('this cluster keeps its state in an etcd of its own keeping: restore that with etcdutl snapshot restore');
@@ -88,7 +87,7 @@ async function prepare(cluster: ClusterAccess, master: HostLayout, masters: read
   await removeOnHost(cluster, master.name, PREPARED, UPLOADED);
   await uploadToHost(cluster, master.name, etcdSnapshot, UPLOADED);
   const { code, stderr, stdout } = await cluster.onHost(master.name, ['node', `${BUNDLE_FOLDER}/dist/etcd.js`, `--emulator-restore-snapshot=${UPLOADED}`, `--data-dir=${PREPARED}`, ...memberFlags(master, masters)], { timeoutMs: RESTORE_TIMEOUT_MS });
-  if (code !== 0) throw new UserError(`${master.name}: ${(stderr.trim() || stdout.trim()).split('\n').at(-1) ?? ''}`);
+  if (code !== 0) throw new UserError(`${master.name}: ${lastWords({ stdout, stderr })}`);
 }
 
 async function swapIn(cluster: ClusterAccess, { name }: HostLayout, { signingKeyPem, verificationKeyPem }: Contents): Promise<void> {
@@ -134,7 +133,7 @@ export function restoreStopped(folder: ClusterFolder, file: string): Promise<Sna
       for (const master of masters) {
         rmSync(prepared(master.name), { recursive: true, force: true });
         const { status, stderr, stdout } = spawnSync(process.execPath, [join(dirname(fileURLToPath(import.meta.url)), 'etcd.js'), `--emulator-restore-snapshot=${etcdSnapshot}`, `--data-dir=${prepared(master.name)}`, ...memberFlags(master, masters)], { encoding: 'utf8' });
-        if (status !== 0) throw new UserError(`${master.name}: ${(stderr.trim() || stdout.trim()).split('\n').at(-1) ?? ''}`);
+        if (status !== 0) throw new UserError(`${master.name}: ${lastWords({ stdout, stderr })}`);
       }
       for (const { name } of masters) {
         const data = folder.hostData(name, DATA);
