@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { context, ROOT_CONTEXT, SpanKind, trace, TraceFlags } from '@opentelemetry/api';
-import { AsyncContextManager } from './context-manager.ts';
+import { PromiseContextManager } from './context-manager.ts';
 import { inSpan } from './in-span.ts';
 import { otlpAttributes, type TracesData } from './otlp-json.ts';
 import { parentBased, ratioSampler, samplerNamed } from './sampler.ts';
@@ -12,7 +12,7 @@ import { openSpanFile } from './span-file.ts';
 import { tracerProvider, type EndedSpan } from './span.ts';
 import { formatTraceparent, parseTraceparent, TraceContextPropagator } from './trace-context.ts';
 
-context.setGlobalContextManager(new AsyncContextManager());
+context.setGlobalContextManager(new PromiseContextManager());
 
 function recorder(isSampled = (): boolean => true) {
   const ended: EndedSpan[] = [];
@@ -31,6 +31,30 @@ test('a span started within another is its child, across awaits', async () => {
   assert.equal(inner?.parentSpanContext?.spanId, outer?.spanContext.spanId);
   assert.equal(inner?.spanContext.traceId, outer?.spanContext.traceId);
   assert.equal(outer?.parentSpanContext, undefined);
+});
+
+test('of work that goes on side by side, each has its own span; what is no part of it has none, neither then nor afterwards', async () => {
+  const { tracer } = recorder();
+  const active = (): string | undefined => trace.getActiveSpan()?.spanContext().spanId;
+  let finish = (): void => undefined;
+  const untilLater = new Promise<void>((resolve) => { finish = resolve; });
+  const bystander = (async () => {
+    await untilLater;
+    return active();
+  })();
+  const steps = async (): Promise<(string | undefined)[]> => {
+    const seen = [active()];
+    for (let step = 0; step < 3; step += 1) {
+      await new Promise((resolve) => setImmediate(resolve));
+      seen.push(active());
+    }
+    finish();
+    return seen;
+  };
+  const seen = await Promise.all([1, 2].map(() => inSpan(tracer, 'work', { root: true }, async (span) => [span.spanContext().spanId, ...await steps()])));
+  for (const [own, ...others] of seen) assert.deepEqual(others, [own, own, own, own]);
+  assert.notEqual(seen[0]?.[0], seen[1]?.[0]);
+  assert.deepEqual([await bystander, active(), await Promise.resolve().then(active)], [undefined, undefined, undefined]);
 });
 
 test('work that finds nothing to do is not told, work that leads to something or fails is', async () => {

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { context, propagation, trace } from '@opentelemetry/api';
 import type { Logger } from 'pino';
 import { attribute } from './attributes.ts';
-import { AsyncContextManager } from './context-manager.ts';
+import { PromiseContextManager } from './context-manager.ts';
 import { noteSpan } from './in-span.ts';
 import { otlpAttributes } from './otlp-json.ts';
 import { parentBased, ratioSampler, samplerNamed, type IsSampled } from './sampler.ts';
@@ -75,7 +75,7 @@ export function startTracing(name: string, variables: Variables, log: Logger): v
 function begin(resource: Tracing['resource'], log: Logger, variables: Variables): Tracing {
   const sampler = variables['OTEL_TRACES_SAMPLER'];
   const started: Tracing = tracing = { file: undefined, exporter: undefined, isSampled: samplerNamed(sampler, variables['OTEL_TRACES_SAMPLER_ARG']), sampler, resource, log };
-  context.setGlobalContextManager(new AsyncContextManager());
+  context.setGlobalContextManager(new PromiseContextManager());
   propagation.setGlobalPropagator(new TraceContextPropagator());
   trace.setGlobalTracerProvider(tracerProvider({
     isSampled: (traceId, parent) => started.isSampled(traceId, parent),

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { after, before, beforeEach, test } from 'node:test';
 import { context, propagation, trace } from '@opentelemetry/api';
 import { attribute } from '#lib/tracing/attributes.ts';
-import { AsyncContextManager } from '#lib/tracing/context-manager.ts';
+import { PromiseContextManager } from '#lib/tracing/context-manager.ts';
 import { tracerProvider, type EndedSpan } from '#lib/tracing/span.ts';
 import { TraceContextPropagator } from '#lib/tracing/trace-context.ts';
 import { startTestServer, type TestServer } from './testing/test-server.ts';
@@ -10,7 +10,7 @@ import { startTestServer, type TestServer } from './testing/test-server.ts';
 const ended: EndedSpan[] = [];
 let server: TestServer;
 before(async () => {
-  context.setGlobalContextManager(new AsyncContextManager());
+  context.setGlobalContextManager(new PromiseContextManager());
   propagation.setGlobalPropagator(new TraceContextPropagator());
   trace.setGlobalTracerProvider(tracerProvider({ onEnd: (span) => ended.push(span), isSampled: () => true }));
   server = await startTestServer();
