@@ -1,13 +1,13 @@
 // The lowest layer of every stand-in image: an empty root with the few files of /etc and /dev that programs need. The
 // machine's own /etc, /home, /root and the like never show in a container; its programs come as a second overlay, over /usr.
 import { createHash } from 'node:crypto';
-import { chmodSync, chownSync, existsSync, lstatSync, mkdirSync, readdirSync, readFileSync, readlinkSync, renameSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import { chmodSync, chownSync, existsSync, linkSync, lstatSync, mkdirSync, readdirSync, readFileSync, readlinkSync, renameSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { CommandError, runCommand } from '#lib/service/run-command.ts';
 import type { UserNamespace } from '#lib/service/user-namespace.ts';
 
 /** Raise when the layout below changes: containers keep the layer they were made with. */
-const LAYOUT = 1;
+const LAYOUT = 2;
 
 const FOLDERS = [
   'boot', 'dev/pts', 'dev/shm', 'dev/mqueue', 'etc/ssl/certs', 'etc/apt', 'home', 'media', 'mnt', 'opt', 'proc', 'root', 'run/lock', 'srv', 'sys', 'tmp', 'usr/local/bin',
@@ -18,10 +18,13 @@ const LINKS: Readonly<Record<string, string>> = {
   'dev/ptmx': 'pts/ptmx', 'dev/core': '/proc/kcore', 'etc/mtab': '/proc/mounts', 'etc/os-release': '../usr/lib/os-release', 'var/run': '/run', 'var/lock': '/run/lock',
 };
 const HOST_FILES = [
-  'etc/alternatives', 'etc/bash.bashrc', 'etc/ca-certificates.conf', 'etc/debian_version', 'etc/host.conf', 'etc/issue', 'etc/ld.so.cache', 'etc/ld.so.conf',
+  'etc/bash.bashrc', 'etc/ca-certificates.conf', 'etc/debian_version', 'etc/host.conf', 'etc/issue', 'etc/ld.so.cache', 'etc/ld.so.conf',
   'etc/ld.so.conf.d', 'etc/localtime', 'etc/login.defs', 'etc/mime.types', 'etc/networks', 'etc/profile', 'etc/protocols', 'etc/rpc', 'etc/services', 'etc/shells',
   'etc/ssl/certs/ca-certificates.crt', 'etc/ssl/openssl.cnf', 'etc/terminfo', 'etc/timezone', 'etc/lsb-release',
 ];
+const ALTERNATIVES = 'etc/alternatives';
+/** Most of the alternatives are these, and images without documentation have none of it. */
+const MANUAL_PAGE = /\.gz$/;
 /** Source: the OCI runtime specification's default devices. */
 const DEVICES = ['null', 'zero', 'full', 'random', 'urandom', 'tty'];
 /** Files that tell when the layer must be made anew. */
@@ -49,24 +52,30 @@ function accounts(file: 'passwd' | 'group', nginxId: number): string {
   return `${[...lines.map((line) => (file === 'group' ? line.replace(/:[^:]*$/, ':') : line)), own].join('\n')}\n`;
 }
 
-/** Programs of busybox that the host lacks: nslookup, wget, ping, vi ... */
+/**
+ * Programs of busybox that the host lacks: nslookup, wget, ping, vi ... They are names of one symbolic link, for new inodes are
+ * what takes time: ext4 passes over those that were deleted in the last minutes, one by one.
+ */
 async function busyboxLinks(bin: string): Promise<void> {
   const busybox = ['/usr/bin/busybox', '/bin/busybox'].find((path) => existsSync(path));
   if (!busybox) return;
   const applets = (await runCommand(busybox, ['--list'])).trim().split('\n');
   const present = new Set(['/usr/bin', '/usr/sbin'].flatMap((folder) => readdirSync(folder)));
-  for (const applet of applets) if (!present.has(applet) && applet !== 'init' && applet !== 'linuxrc') symlinkSync('/usr/bin/busybox', join(bin, applet));
+  symlinkSync('/usr/bin/busybox', join(bin, 'busybox'));
+  for (const applet of applets) if (!present.has(applet) && applet !== 'busybox' && applet !== 'init' && applet !== 'linuxrc') linkSync(join(bin, 'busybox'), join(bin, applet));
 }
 
 /** All by one process: file by file from here it took a quarter of a second of each host's first start. */
 async function copyFilesAndDevices(path: string): Promise<void> {
   const copy = (names: readonly string[]): Promise<string> => runCommand('cp', ['-a', '--parents', ...names.filter((name) => existsSync(`/${name}`)).map((name) => `/${name}`), path]);
+  const alternatives = existsSync(`/${ALTERNATIVES}`) ? readdirSync(`/${ALTERNATIVES}`).filter((name) => !MANUAL_PAGE.test(name)).map((name) => `${ALTERNATIVES}/${name}`) : [];
+  const files = [...HOST_FILES, ...alternatives];
   const devices = DEVICES.map((name) => `dev/${name}`);
   try {
-    await copy([...HOST_FILES, ...devices]);
+    await copy([...files, ...devices]);
   } catch (error) {
     if (!(error instanceof CommandError)) throw error;
-    await copy(HOST_FILES);
+    await copy(files);
     // Where devices may not be made, a plain file is what the host's device is bound over.
     for (const device of devices) if (!lstatSync(join(path, device), { throwIfNoEntry: false })?.isCharacterDevice()) writeFileSync(join(path, device), '');
   }
