@@ -98,7 +98,7 @@ export interface Component {
 }
 
 /** Metrics are the last thing that a starting cluster needs, and there is nothing to measure before. */
-export const METRICS_SERVER_DELAY_SECONDS = 4;
+export const METRICS_SERVER_DELAY_SECONDS = 6;
 
 export const COMPONENTS: readonly Component[] = [
   { name: 'etcd', processTitle: 'etcd', supervisedBy: 'static-pod', unit: 'etcd', hosts: 'control-plane', group: 61001, healthUrl: 'http://127.0.0.1:2381/health' },

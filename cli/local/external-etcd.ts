@@ -6,7 +6,7 @@ import { connect, createServer, type Server } from 'node:net';
 import { parseIpv4, parseIpv4Cidr } from '#lib/machinery/ipv4.ts';
 import { HOST_NETWORK, POD_CIDR, SERVICE_CIDR } from '../cluster-layout.ts';
 import { UserError } from '../user-error.ts';
-import type { ClusterFolder } from './cluster-folder.ts';
+import type { ClusterFolder, ProvisionedFacts } from './cluster-folder.ts';
 import { joinSockets } from '#lib/balancer/join-sockets.ts';
 import type { EtcdRelay } from './lab/lab-config.ts';
 
@@ -68,8 +68,8 @@ function endpointOf(server: string): Endpoint {
 }
 
 /** What the lab has to take connections for. */
-export function etcdRelays(folder: ClusterFolder): EtcdRelay[] {
-  return (folder.provisioned.externalEtcd ?? []).map((server, at) => {
+export function etcdRelays(folder: ClusterFolder, { externalEtcd = [] }: ProvisionedFacts): EtcdRelay[] {
+  return externalEtcd.map((server, at) => {
     const { address, port } = endpointOf(server);
     const socket = `${folder.path}/etcd-${at}.sock`;
     if (socket.length > MAX_SOCKET_PATH) throw new UserError(`the path ${folder.path} is too long for --etcd-servers; choose a shorter one with --dir`);

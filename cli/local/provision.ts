@@ -5,7 +5,7 @@ import { kubeadmPki, nodeFiles } from '#lib/pki/kubeadm-pki.ts';
 import { controlPlaneEndpoint, DEFAULT_WORKERS, hostsWith, MASTER, mastersOf, SERVICE_CIDR, GATEWAY, urlOf, type HostLayout } from '../cluster-layout.ts';
 import { HOST_TOOLS, hostFiles, type HostFile } from '../host-files.ts';
 import { UserError } from '../user-error.ts';
-import type { ClusterFolder } from './cluster-folder.ts';
+import type { ClusterFolder, ProvisionedFacts } from './cluster-folder.ts';
 import type { ExternalEtcd } from './external-etcd.ts';
 import type { LabHost } from './lab/lab-config.ts';
 import { isRootless, removeClusterFolder } from './rootless.ts';
@@ -51,13 +51,21 @@ async function removeStrayDisks(folder: ClusterFolder): Promise<void> {
   for (const name of strays) await removeClusterFolder(folder.hostFolder(name));
 }
 
-export async function provision(folder: ClusterFolder, wanted: WantedHosts, nowMs: number): Promise<void> {
+/** The facts of the cluster in the folder, or of the one that is to be made there. Throws UserError when what is there is not what is wanted. */
+export function factsOf(folder: ClusterFolder, wanted: WantedHosts): ProvisionedFacts {
   if (folder.exists) {
     checkExisting(folder, wanted);
-    return removeStrayDisks(folder);
+    return folder.provisioned;
   }
   const { masters = 1, workers = DEFAULT_WORKERS, nodeCpu: cpu, nodeMemory: memory, externalEtcd, fastFailureDetection: isFast = false } = wanted;
   const hosts = hostsWith(workers, masters).map((host) => ({ ...host, ...(cpu === undefined ? {} : { cpu }), ...(memory === undefined ? {} : { memory }), ...(externalEtcd !== undefined && host.role === 'control-plane' ? { hasExternalEtcd: true } : {}) }));
+  return { addonsApplied: false, isRootless: isRootless(), hosts, ...(externalEtcd === undefined ? {} : { externalEtcd: externalEtcd.servers }), ...(isFast ? { isFast } : {}) };
+}
+
+/** Makes the disks of a new cluster. */
+export async function provision(folder: ClusterFolder, facts: ProvisionedFacts, externalEtcd: ExternalEtcd | undefined, nowMs: number): Promise<void> {
+  if (folder.exists) return removeStrayDisks(folder);
+  const { hosts, isFast = false } = facts;
   if (isRootless()) {
     await checkRootlessHosts(folder.path);
     await makeBase(folder.baseFolder);
@@ -68,7 +76,7 @@ export async function provision(folder: ClusterFolder, wanted: WantedHosts, nowM
     serviceCidr: SERVICE_CIDR, nowMs, extraDnsNames: ['localhost'], extraIpAddresses: ['127.0.0.1'],
   });
   for (const host of hosts) provisionHost(folder, { host, hosts, pki: filesOf(host, pki.get(host.name) ?? new Map(), externalEtcd), isFast, externalEtcd: externalEtcd?.servers });
-  folder.markProvisioned({ addonsApplied: false, isRootless: isRootless(), hosts, ...(externalEtcd === undefined ? {} : { externalEtcd: externalEtcd.servers }), ...(isFast ? { isFast } : {}) });
+  folder.markProvisioned(facts);
 }
 
 /** The admin kubeconfig for the machine itself, with the address that the supervisor listens on. */

@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { joinSockets } from '#lib/balancer/join-sockets.ts';
 import { systemClock } from '#lib/environment/clock.ts';
 import { withDeadline } from '#lib/service/abort.ts';
-import { apiServersOf, GATEWAY, MASTER, SUBNET_PREFIX_LENGTH } from '../cluster-layout.ts';
+import { apiServersOf, GATEWAY, MASTER, SUBNET_PREFIX_LENGTH, type HostLayout } from '../cluster-layout.ts';
 import { removeFaultFiles } from '../faults/fault-files.ts';
 import { forgetAllFaults } from '../faults/fault-store.ts';
 import { UserError } from '../user-error.ts';
@@ -16,11 +16,12 @@ import type { ClusterFolder } from './cluster-folder.ts';
 import { etcdRelays, externalEtcdOf, relayToEtcd, type ExternalEtcdOptions } from './external-etcd.ts';
 import { checkHostRoutes, connectMachine, keepBlockRoutes } from './host-routes.ts';
 import { CGROUP_CONTROLLERS } from './lab/host-boot.ts';
-import { RELAY_SOCKET, type LabConfig } from './lab/lab-config.ts';
+import { LAB_SOCKET, RELAY_SOCKET, type EtcdRelay, type LabConfig } from './lab/lab-config.ts';
+import { askLab } from './lab-client.ts';
 import { ensureFolderIsUsable, ensureMachineIsReady } from './preflight.ts';
 import { pathWithSystemPrograms } from './find-program.ts';
 import { allProcesses } from './proc.ts';
-import { adminKubeconfig, HOST_DATA_FOLDERS, labHost, provision, type WantedHosts } from './provision.ts';
+import { adminKubeconfig, factsOf, HOST_DATA_FOLDERS, labHost, provision, type WantedHosts } from './provision.ts';
 import { isRootless, startAsClusterRoot } from './rootless.ts';
 import { waitUntilReady } from './readiness.ts';
 import { putBackManifests } from './start-stop.ts';
@@ -63,15 +64,19 @@ export async function superviseCluster(folder: ClusterFolder, { port, hostRoutes
     removeFaultFiles(folder);
     progress.waitingFor('certificates and disks of the hosts');
     const externalEtcd = externalEtcdOf(wanted);
-    await provision(folder, { ...wanted, ...(externalEtcd === undefined ? {} : { externalEtcd }) }, systemClock.nowMs());
-    etcdServers = await relayToEtcd(etcdRelays(folder));
+    const facts = factsOf(folder, { ...wanted, ...(externalEtcd === undefined ? {} : { externalEtcd }) });
+    const etcd = etcdRelays(folder, facts);
+    etcdServers = await relayToEtcd(etcd);
+    lab = await startLab(folder, facts.hosts, etcd);
+    const ended = new Promise<never>((_, reject) => lab?.once('exit', (code, killedBy) => reject(new Error(`the lab ended (${killedBy ?? `exit code ${code ?? 0}`}); see ${folder.logFile}`))));
+    ended.catch(() => undefined); // looked at below, also when it comes late
+    // While the lab lays the network. The hosts are off until their disks are there.
+    await provision(folder, facts, externalEtcd, systemClock.nowMs());
     putBackManifests(folder);
     writeFileSync(folder.kubeconfig, adminKubeconfig(readFileSync(folder.hostData(MASTER.name, '/etc/kubernetes/admin.conf'), 'utf8'), port), { mode: 0o600 });
     progress.step('certificates and disks of the hosts');
-    lab = await startLab(folder);
-    const ended = new Promise<never>((_, reject) => lab?.once('exit', (code, killedBy) => reject(new Error(`the lab ended (${killedBy ?? `exit code ${code ?? 0}`}); see ${folder.logFile}`))));
-    ended.catch(() => undefined); // looked at below, also when it comes late
     const labPid = await Promise.race([findLabPid(lab), ended]);
+    await Promise.all(facts.hosts.map(({ name }) => askLab(labPid, `on ${name}`)));
     folder.updateRunning({ labPid });
     relay(server, labPid);
     if (hostRoutes) connectMachine(folder, labPid);
@@ -111,11 +116,11 @@ function relay(server: Server, labPid: number): void {
   });
 }
 
-async function startLab(folder: ClusterFolder): Promise<ChildProcess> {
+async function startLab(folder: ClusterFolder, hosts: readonly HostLayout[], etcd: readonly EtcdRelay[]): Promise<ChildProcess> {
   const dist = dirname(fileURLToPath(import.meta.url));
   const config: LabConfig = {
-    hosts: folder.hosts.map((host) => labHost(folder, host)),
-    gateway: GATEWAY, prefixLength: SUBNET_PREFIX_LENGTH, apiServers: apiServersOf(folder.hosts), etcd: etcdRelays(folder), dataFolders: HOST_DATA_FOLDERS,
+    hosts: hosts.map((host) => labHost(folder, host)),
+    gateway: GATEWAY, prefixLength: SUBNET_PREFIX_LENGTH, apiServers: apiServersOf(hosts), etcd, dataFolders: HOST_DATA_FOLDERS,
     dist, nodeModules: nodeModulesBeside(dist), nodeExecutable: process.execPath, cgroup: folder.cgroup,
     ...(isRootless() ? { rootlessBase: folder.baseFolder } : {}),
   };
@@ -141,7 +146,7 @@ function nodeModulesBeside(dist: string): string {
 async function findLabPid(lab: ChildProcess): Promise<number> {
   for (;;) {
     const child = allProcesses().find(({ parentPid, title }) => parentPid === lab.pid && title === 'kubreak-lab');
-    if (child && existsSync(`/proc/${child.pid}/root${RELAY_SOCKET}`)) return child.pid;
+    if (child && existsSync(`/proc/${child.pid}/root${LAB_SOCKET}`)) return child.pid;
     await systemClock.sleep(STOP_POLL_MS);
   }
 }

@@ -19,10 +19,9 @@ export async function runLab(config: LabConfig, signal: AbortSignal): Promise<vo
   buildNetwork(config);
   if (config.rootlessBase === undefined) makeCgroups(config, config.hosts); // control groups belong to the machine
   mkdirSync('/run/kubreak', { recursive: true });
+  const known = new Map(config.hosts.map((host) => [host.name, host]));
   const hosts = new Map<string, PoweredHost>();
-  const added = new Map<string, LabHost>();
   const power = (host: LabHost): void => void hosts.set(host.name, powerOn(host, config));
-  config.hosts.forEach(power);
   await serveRelay(config, signal);
   takeEtcdConnections(config);
   serveLabSocket({
@@ -32,21 +31,22 @@ export async function runLab(config: LabConfig, signal: AbortSignal): Promise<vo
       sh(`ip -n ${name} link set eth0 down`); // its network card has no power either
     },
     on(name) {
-      const host = config.hosts.find((each) => each.name === name) ?? added.get(name);
-      if (host && hosts.get(name)?.isOff()) power(host);
+      const host = known.get(name);
+      if (host && hosts.get(name)?.isOff() !== false) power(host);
     },
     add(host) {
       ip(cableOf(host));
       if (config.rootlessBase === undefined) makeCgroups(config, [host]);
-      added.set(host.name, host);
+      known.set(host.name, host);
       power(host);
     },
     async remove(name) {
       await hosts.get(name)?.powerOff();
       hosts.delete(name);
+      known.delete(name);
       disconnectHost(name);
     },
-    has: (name) => hosts.has(name),
+    has: (name) => known.has(name),
   });
   process.stdout.write('lab is up\n');
   await aborted(signal);
@@ -193,7 +193,7 @@ interface LabLevers {
   has(name: string): boolean;
 }
 
-/** One line in, one out: `cycle NAME` cuts the power of a host, `off NAME` until `on NAME`, `remove NAME` for good, `add HOST` (JSON) boots one more. */
+/** One line in, one out: `on NAME` powers a host (at first none is), `cycle NAME` cuts its power, `off NAME` until the next `on NAME`, `remove NAME` for good, `add HOST` (JSON) boots one more. */
 function serveLabSocket(levers: LabLevers): void {
   const answer = async (line: string): Promise<void> => {
     const space = line.indexOf(' ');
