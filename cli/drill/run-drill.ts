@@ -13,7 +13,7 @@ import { FaultStore } from '../faults/fault-store.ts';
 import { findProgram } from '../local/find-program.ts';
 import { isRootless } from '../local/rootless.ts';
 import { clusterTimes, isFast } from './core/cluster-times.ts';
-import { describeStep, isFault, needsApiFaults, type Drill } from './core/drill.ts';
+import { describeStep, isFault, looksForOthersEvents, needsApiFaults, type Drill } from './core/drill.ts';
 import { durationMs, inSeconds } from './core/durations.ts';
 import type { DrillReport, DrillStatus, StepReport } from './core/report.ts';
 import { lackingFor } from './core/requirements.ts';
@@ -113,6 +113,7 @@ class DrillRun {
     });
     if (lacking !== undefined) return { status: 'skipped', problem: `needs ${lacking}` };
 
+    if (looksForOthersEvents(this.#drill)) await retried(() => api.noteEvents(), signal);
     await retried(() => api.makeNamespace(this.#drill.name), signal);
     const following = new AbortController();
     const followed = followCluster(api, this.#timeline, following.signal);

@@ -18,7 +18,7 @@ test('nodes, pods and leases are told in a few words', () => {
 });
 
 test('events of both forms are understood', () => {
-  const event = (rest: object) => seenEvent({ metadata: { name: 'e', creationTimestamp: '2026-01-01T00:00:00Z' }, involvedObject: { kind: 'Pod', name: 'a' }, reason: 'R', message: 'm', type: 'Normal', ...rest } as unknown as Event);
-  assert.deepEqual(event({ source: { component: 'kubelet' }, count: 3, lastTimestamp: '2026-01-01T00:00:05Z' }), { reason: 'R', object: 'pod/a', message: 'm', type: 'Normal', from: 'kubelet', count: 3, lastMs: Date.parse('2026-01-01T00:00:05Z') });
+  const event = (rest: object) => seenEvent({ metadata: { name: 'e', uid: 'u', creationTimestamp: '2026-01-01T00:00:00Z' }, involvedObject: { kind: 'Pod', name: 'a' }, reason: 'R', message: 'm', type: 'Normal', ...rest } as unknown as Event);
+  assert.deepEqual(event({ source: { component: 'kubelet' }, count: 3, lastTimestamp: '2026-01-01T00:00:05Z' }), { uid: 'u', reason: 'R', object: 'pod/a', message: 'm', type: 'Normal', from: 'kubelet', count: 3, lastMs: Date.parse('2026-01-01T00:00:05Z') });
   assert.deepEqual(event({ source: {}, reportingComponent: 'default-scheduler', series: { count: 4, lastObservedTime: '2026-01-01T00:00:07.5Z' } }).count, 4);
 });

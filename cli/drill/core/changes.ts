@@ -46,7 +46,7 @@ export function leaseState({ spec }: Lease): State {
 export function seenEvent({ reason, message, type, source, reportingComponent, involvedObject, count, series, eventTime, firstTimestamp, lastTimestamp, metadata }: Event): SeenEvent {
   const times = [series?.lastObservedTime, lastTimestamp, eventTime, firstTimestamp, metadata.creationTimestamp].map((time) => Date.parse(time ?? '')).filter((time) => !Number.isNaN(time));
   return {
-    reason: reason ?? '', message: message ?? '', type: type ?? '', from: source?.component || reportingComponent || '',
+    uid: metadata.uid ?? '', reason: reason ?? '', message: message ?? '', type: type ?? '', from: source?.component || reportingComponent || '',
     object: `${(involvedObject.kind ?? '').toLowerCase()}/${involvedObject.name ?? ''}`, count: series?.count ?? count ?? 1, lastMs: times.length === 0 ? 0 : Math.max(...times),
   };
 }

@@ -116,6 +116,9 @@ export const isFault = (step: Step): boolean => 'fault' in step || ('is-fault' i
 /** Whether the API servers have to take rules for it, which they do only when asked to. */
 export const needsApiFaults = ({ steps }: Pick<Drill, 'steps'>): boolean => steps.some((step) => 'fault' in step && /^\s*api-fault(\s|$)/.test(step.fault));
 
+/** Whether it looks for events outside its own namespace, where there may be some already. */
+export const looksForOthersEvents = ({ steps }: Pick<Drill, 'steps'>): boolean => steps.some((step) => 'expect-event' in step && step.namespace !== undefined);
+
 const quoted = (text: string): string => text.trim().split('\n')[0] ?? '';
 
 /** In one line, when the author gave it no title. */

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { outputProblem, seeEvents, seeObjects, type AnyObject, type SeenEvent } from './rules.ts';
+import { eventsSince, outputProblem, seeEvents, seeObjects, type AnyObject, type SeenEvent } from './rules.ts';
 
 const pod = (name: string, ready: string, extra: object = {}): AnyObject => ({ metadata: { name }, status: { conditions: [{ type: 'Ready', status: ready }], ...extra } }) as AnyObject;
 const PODS = [pod('a', 'True', { n: 3 }), pod('b', 'False')];
@@ -31,7 +31,7 @@ test('values at a path are compared as texts and as numbers; one that is left ou
   assert.equal(seeObjects([a], { path: '.status.n', equals: 4 }).text, 'a .status.n=3');
 });
 
-const event = (changes: Partial<SeenEvent>): SeenEvent => ({ reason: 'BackOff', object: 'pod/web-1', message: 'Back-off restarting', type: 'Warning', from: 'kubelet', count: 2, lastMs: 0, ...changes });
+const event = (changes: Partial<SeenEvent>): SeenEvent => ({ uid: 'u', reason: 'BackOff', object: 'pod/web-1', message: 'Back-off restarting', type: 'Warning', from: 'kubelet', count: 2, lastMs: 0, ...changes });
 
 test('events are told by reason, object, message, author and count', () => {
   const events = [event({}), event({ reason: 'Started', type: 'Normal' })];
@@ -40,6 +40,13 @@ test('events are told by reason, object, message, author and count', () => {
   assert.equal(seeEvents(events, 'BackOff', { of: 'pod/web' }).holds, false);
   assert.deepEqual(seeEvents(events, 'Failed', { of: 'pod/web-1' }), { holds: false, text: 'other events: BackOff, Started' });
   assert.equal(seeEvents(undefined, 'BackOff', {}, 'no answer').holds, 'unknown');
+});
+
+test('an event that stood when the drill began does not count, however late its clock says it is, until it happens again', () => {
+  const before = new Map([['ahead', 2]]);
+  const events = [event({ uid: 'ahead', lastMs: 9_000 }), event({ uid: 'old', lastMs: 1_000 }), event({ uid: 'new', lastMs: 2_000, count: 1 })];
+  assert.deepEqual(eventsSince(events, 2_000, before).map(({ uid }) => uid), ['new']);
+  assert.deepEqual(eventsSince([event({ uid: 'ahead', lastMs: 9_000, count: 3 })], 2_000, before).map(({ uid }) => uid), ['ahead']);
 });
 
 test('what is wrong with an output is told', () => {

@@ -71,6 +71,7 @@ const names = (objects: readonly AnyObject[]): string => short(objects.map(({ me
 
 /** An event in either of the API's forms. */
 export interface SeenEvent {
+  readonly uid: string;
   readonly reason: string;
   readonly object: string;
   readonly message: string;
@@ -91,6 +92,14 @@ export function seeEvents(events: readonly SeenEvent[] | undefined, reason: stri
     return { holds: false, text: others.length === 0 ? 'no event' : short(`other events: ${others.join(', ')}`) };
   }
   return { holds: seen >= (rules['min-count'] ?? 1), text: short(`${first.object}: ${first.message}${seen > 1 ? ` (x${seen})` : ''}`) };
+}
+
+/**
+ * Those of a time, without what stood already, with the same count, when the drill began: who reports by a clock that is ahead leaves
+ * events that are later than everything for as long as that.
+ */
+export function eventsSince(events: readonly SeenEvent[], sinceMs: number, countsBefore: ReadonlyMap<string, number>): SeenEvent[] {
+  return events.filter(({ uid, count, lastMs }) => lastMs >= sinceMs && count > (countsBefore.get(uid) ?? 0));
 }
 
 function isEvent(event: SeenEvent, { of, message, type, from }: EventRules): boolean {

@@ -12,7 +12,7 @@ import { loadKubeconfig } from '#lib/pki/kubeconfig.ts';
 import { UserError } from '../../user-error.ts';
 import { seenEvent } from '../core/changes.ts';
 import type { KubeletConfiguration, TimeFacts } from '../core/cluster-times.ts';
-import type { AnyObject, SeenEvent } from '../core/rules.ts';
+import { eventsSince, type AnyObject, type SeenEvent } from '../core/rules.ts';
 
 const REQUEST_TIMEOUT_MS = 3_000;
 /** What a drill makes carries it, so that what is left of a killed one is found. */
@@ -36,6 +36,7 @@ export class DrillApi {
   /** Of the drill. */
   readonly namespace: string;
   readonly #signal: AbortSignal;
+  #countsBefore: ReadonlyMap<string, number> = new Map();
 
   constructor(client: ApiClient, namespace: string, signal: AbortSignal) {
     this.client = client;
@@ -75,8 +76,13 @@ export class DrillApi {
     return found.map(({ metadata: { name } }) => `${kind.singular}/${name}`);
   }
 
-  async events(namespace = this.namespace): Promise<SeenEvent[]> {
-    return (await this.client.list(eventKind, { namespace }, this.deadline)).items.map(seenEvent);
+  /** At the beginning of the drill: what stands by now does not count. */
+  async noteEvents(): Promise<void> {
+    this.#countsBefore = new Map((await this.client.list(eventKind, {}, this.deadline)).items.map(seenEvent).map(({ uid, count }) => [uid, count]));
+  }
+
+  async eventsSince(sinceMs: number, namespace = this.namespace): Promise<SeenEvent[]> {
+    return eventsSince((await this.client.list(eventKind, { namespace }, this.deadline)).items.map(seenEvent), sinceMs, this.#countsBefore);
   }
 
   async makeNamespace(drill: string): Promise<void> {

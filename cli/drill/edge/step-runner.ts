@@ -252,7 +252,7 @@ export class StepRunner {
       let events: SeenEvent[] | undefined;
       let problem = '';
       try {
-        events = (await this.#options.api.events(step.namespace)).filter(({ lastMs }) => lastMs >= sinceMs);
+        events = await this.#options.api.eventsSince(sinceMs, step.namespace);
       } catch (error) {
         problem = noAnswer(error);
       }
