@@ -5,9 +5,10 @@ import type { ClusterAccess, CommandResult } from '../../access/cluster-access.t
 import { runCommand } from '../../access/run-command.ts';
 import { hostNamed } from '../../host-named.ts';
 import { UserError } from '../../user-error.ts';
+import type { Attempts } from '../core/attempts.ts';
 import { durationMs, type ClusterTimes } from '../core/durations.ts';
 import { describeStep, isFault, type ApplyStep, type CommandStep, type DeleteStep, type ExpectEventStep, type ExpectStep, type ExpectTrafficStep, type ExpectWritesStep, type RememberStep, type Step, type TrafficStep, type WritesStep } from '../core/drill.ts';
-import { describeFigures, figuresOf, figuresProblem, type Attempt } from '../core/figures.ts';
+import { describeFigures, figuresOf, figuresProblem } from '../core/figures.ts';
 import type { ClientReport } from '../core/report.ts';
 import { outputProblem, seeEvents, seeObjects, short, valueAt, type AnyObject, type SeenEvent } from '../core/rules.ts';
 import { Expectation, type Sight, type Window } from '../core/timing.ts';
@@ -50,7 +51,7 @@ export interface StepRunnerOptions {
 
 /** Something that a client reports about. */
 interface Client {
-  readonly attempts: readonly Attempt[];
+  readonly attempts: Attempts;
   readonly startMs: number;
   readonly what: string;
   stop(): Promise<void>;
@@ -103,7 +104,7 @@ export class StepRunner {
     await Promise.all([...this.#traffic.values(), ...this.#writes.values()].map((client) => client.stop()));
   }
   clientReports(): ClientReport[] {
-    return [...this.#traffic, ...this.#writes].map(([name, { what, attempts, startMs }]) => ({ name, what, figures: figuresOf(attempts, startMs, attempts.at(-1)?.endMs ?? startMs) }));
+    return [...this.#traffic, ...this.#writes].map(([name, { what, attempts, startMs }]) => ({ name, what, figures: figuresOf(attempts.all, startMs, attempts.all.at(-1)?.endMs ?? startMs) }));
   }
 
   /** What the drill made outside its namespace. */
@@ -311,10 +312,10 @@ export class StepRunner {
     return `${step.clients ?? 1} write`;
   }
 
-  /** Of what has been asked since the step began, or since `since`, the last that has an answer decides. */
+  /** Of what has been asked since the step began, or since `since`, and has ended, the last decides. */
   #seeClient(client: Client, passes: boolean, sinceMs: number, problem: string): Sight {
-    const last = client.attempts.findLast(({ startMs }) => startMs >= sinceMs);
-    if (last === undefined) return { holds: 'unknown', text: problem === '' ? 'nothing has been asked yet' : problem };
+    const last = client.attempts.latest;
+    if (last === undefined || last.startMs < sinceMs) return { holds: 'unknown', text: problem === '' ? 'nothing has been asked yet' : problem };
     return { holds: last.isAnswered === passes, text: last.text };
   }
 
@@ -351,7 +352,7 @@ export class StepRunner {
   }
 
   #checkFigures({ attempts }: Client, step: { readonly 'max-failed'?: number; readonly 'min-failed'?: number; readonly 'min-answered'?: number; readonly 'max-answered'?: number; readonly 'max-gap'?: string }, sinceMs: number): string {
-    const figures = figuresOf(attempts, sinceMs, Math.max(sinceMs, attempts.at(-1)?.endMs ?? sinceMs));
+    const figures = figuresOf(attempts.all, sinceMs, Math.max(sinceMs, attempts.all.at(-1)?.endMs ?? sinceMs));
     const { 'max-failed': maxFailed, 'min-failed': minFailed, 'min-answered': minAnswered, 'max-answered': maxAnswered } = step;
     const maxGapMs = this.#optionalMs(step['max-gap']);
     const problem = figuresProblem(figures, {

@@ -3,6 +3,7 @@ import { PassThrough } from 'node:stream';
 import { systemClock } from '#lib/environment/clock.ts';
 import type { ClusterAccess } from '../../access/cluster-access.ts';
 import { UserError } from '../../user-error.ts';
+import { Attempts } from '../core/attempts.ts';
 import type { Attempt } from '../core/figures.ts';
 
 /** Reads a number a line, asks, and answers: the number, curl's exit code, the HTTP status. Ends with its input. */
@@ -21,8 +22,6 @@ echo "no pod here has the address $3" >&2; exit 1`;
 /** Longest life of a client; milliseconds: a drill takes an hour at most. */
 const LONGEST_MS = 2 * 3_600_000;
 const RESTART_MS = 500;
-/** Requests that are kept; at the shortest pace those of an hour. */
-const MAX_ATTEMPTS = 200_000;
 /** A request without any answer counts as failed when its own time and this are over: who asked is gone. */
 const SLACK_MS = 1_000;
 
@@ -42,21 +41,17 @@ export class TrafficClient {
   readonly #options: TrafficOptions;
   readonly #stopping = new AbortController();
   readonly #open = new Map<number, number>();
-  readonly #attempts: Attempt[] = [];
+  readonly attempts: Attempts;
   #running: Promise<unknown> = Promise.resolve();
-  #passes: boolean | undefined;
   #lastProblem = '';
 
   constructor(cluster: ClusterAccess, options: TrafficOptions) {
     this.#cluster = cluster;
     this.#options = options;
+    this.attempts = new Attempts(options.onChange);
     this.#running = Promise.all([this.#live()]);
   }
 
-  /** In the order in which they ended. */
-  get attempts(): readonly Attempt[] {
-    return this.#attempts;
-  }
   /** Why the client itself could not run, the last time it could not. */
   get problem(): string {
     return this.#lastProblem;
@@ -120,11 +115,7 @@ export class TrafficClient {
 
   #note(number: number, attempt: Attempt, isLast = false): void {
     this.#open.delete(number);
-    if (isLast || this.#attempts.length >= MAX_ATTEMPTS) return;
-    this.#attempts.push(attempt);
-    if (this.#passes === attempt.isAnswered) return;
-    this.#passes = attempt.isAnswered;
-    this.#options.onChange(attempt.isAnswered, attempt.text);
+    if (!isLast) this.attempts.note(attempt);
   }
 }
 

@@ -2,11 +2,10 @@
 import { systemClock } from '#lib/environment/clock.ts';
 import { configMapKind } from '#lib/kinds/core/config-map.ts';
 import { isAlreadyExists, StatusError } from '#lib/machinery/status-error.ts';
-import type { Attempt } from '../core/figures.ts';
+import { Attempts } from '../core/attempts.ts';
 import type { DrillApi } from './drill-api.ts';
 import { isNoAnswer } from './drill-api.ts';
 
-const MAX_ATTEMPTS = 200_000;
 const PAGE_SIZE = 500;
 const LABEL = 'kubreak.io/writes';
 const READ_RETRY_MS = 300;
@@ -25,19 +24,16 @@ export class Writers {
   readonly #options: WritersOptions;
   readonly #stopping = new AbortController();
   readonly #acknowledged = new Set<string>();
-  readonly #attempts: Attempt[] = [];
+  readonly attempts: Attempts;
   readonly #running: Promise<unknown>;
-  #passes: boolean | undefined;
 
   constructor(api: DrillApi, options: WritersOptions) {
     this.#api = api;
     this.#options = options;
+    this.attempts = new Attempts(options.onChange);
     this.#running = Promise.all(Array.from({ length: options.clients }, (_, client) => this.#write(client)));
   }
 
-  get attempts(): readonly Attempt[] {
-    return this.#attempts;
-  }
   get acknowledged(): number {
     return this.#acknowledged.size;
   }
@@ -87,16 +83,8 @@ export class Writers {
         if (isAlreadyExists(error)) this.#acknowledged.add(name);
         else problem = error instanceof Error ? error.message : String(error);
       }
-      this.#note({ startMs, endMs: systemClock.nowMs(), isAnswered: problem === undefined, text: problem ?? 'acknowledged' });
+      this.attempts.note({ startMs, endMs: systemClock.nowMs(), isAnswered: problem === undefined, text: problem ?? 'acknowledged' });
       await systemClock.sleep(Math.max(1, this.#options.everyMs - (systemClock.nowMs() - startMs)), signal).catch(() => undefined);
     }
-  }
-
-  #note(attempt: Attempt): void {
-    if (this.#attempts.length >= MAX_ATTEMPTS) return;
-    this.#attempts.push(attempt);
-    if (this.#passes === attempt.isAnswered) return;
-    this.#passes = attempt.isAnswered;
-    this.#options.onChange(attempt.isAnswered, attempt.text);
   }
 }
