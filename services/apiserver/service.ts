@@ -47,6 +47,7 @@ import type { ApiserverFlags } from './flags.ts';
 import { NO_DESCRIPTIONS } from './openapi/descriptions.ts';
 import { registerCustomGroups } from './extensions/custom-groups.ts';
 import { CustomResources } from './extensions/custom-resources.ts';
+import { definitionChecks } from './extensions/definition-checks.ts';
 import { openApiExtension } from './openapi/routes.ts';
 import { protobufBodyDecoder } from './protobuf/body-decoder.ts';
 
@@ -112,7 +113,7 @@ export async function startApiserver(flags: ApiserverFlags, environment: Environ
   const plugins = admissionPlugins({ objects, authorizer: access.authorizer, chargeQuota: chargeQuotaWith(() => store), clock, random,
     tolerations: { notReadySeconds: flags.defaultNotReadyTolerationSeconds, unreachableSeconds: flags.defaultUnreachableTolerationSeconds }, enabled: flags.enableAdmissionPlugins, disabled: flags.disableAdmissionPlugins });
   const store: ObjectStore = new ObjectStore({
-    storage, cache, kinds, admission: chainAdmission([...plugins, access.escalationPlugin]), reservations: [serviceReservations(networking, objects)],
+    storage, cache, kinds, admission: chainAdmission([...plugins, access.escalationPlugin, definitionChecks]), reservations: [serviceReservations(networking, objects)],
     clock, random, eventTtlSeconds: Math.ceil(flags.eventTtlMs / 1000),
   });
   const hooks = { ...bootstrapHooks(), kubernetesService: { name: 'bootstrap-controller', isDone: false } };

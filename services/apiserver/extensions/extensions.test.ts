@@ -117,8 +117,13 @@ test('nonsense in definitions and objects is refused, never a failure of the ser
     const { code, text } = await server.post(CRDS, body);
     assert.ok(code >= 400 && code < 500, `${JSON.stringify(body)}: ${code} ${text}`);
   }
-  const strange = { type: 'object', properties: { spec: { type: 'array', items: [1] }, a: { type: 'what', pattern: '(', enum: [null, {}], default: [] }, __proto__: { type: 'string' }, status: { anyOf: [{}, { not: {} }] } } };
-  await establish(server, crd([version('v1', { schema: { openAPIV3Schema: strange }, additionalPrinterColumns: [{ name: 'x', type: 'nothing', jsonPath: '[[[' }] })]));
+  const withSchema = (openAPIV3Schema: object): object => crd([version('v1', { schema: { openAPIV3Schema }, additionalPrinterColumns: [{ name: 'x', type: 'nothing', jsonPath: '[[[' }] })]);
+  const properties = { spec: { type: 'array', items: [1] }, a: { type: 'what', pattern: '(', enum: [null, {}], default: [] }, status: { anyOf: [{}, { not: {} }] } };
+  for (const schemas of [properties, { a: null }, { a: { type: 'array', items: null } }, { a: { allOf: [null] } }, { a: { not: [] } }, { a: { properties: [1] } }, { a: { additionalProperties: 1 } }]) {
+    const { code, text } = await server.post(CRDS, withSchema({ type: 'object', properties: schemas }));
+    assert.ok(code >= 400 && code < 500, `${JSON.stringify(schemas)}: ${code} ${text}`);
+  }
+  await establish(server, withSchema({ type: 'object', properties: { ['__proto__']: { type: 'string' }, spec: { 'x-kubernetes-preserve-unknown-fields': true, 'not': { required: ['never'] } }, a: { type: 'string', enum: [null, {}] } } }));
   for (const body of [null, 0, [], {}, { metadata: 1 }, tab('x', [1] as object), tab('x', { a: 1 }), { metadata: { name: 'y' }, a: 'b', status: {} }, { metadata: { name: 'z' }, spec: [{}, [[]]] }]) {
     const { code, text } = await server.post(TABS, body);
     assert.ok(code < 500, `${JSON.stringify(body)}: ${code} ${text}`);

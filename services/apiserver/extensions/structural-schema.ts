@@ -15,7 +15,7 @@ export interface Definitions {
   readonly keys: Record<string, Record<string, ListKeys>>;
 }
 
-const isSchema = (value: unknown): value is JSONSchemaProps => typeof value === 'object' && value !== null && !Array.isArray(value);
+export const isSchema = (value: unknown): value is JSONSchemaProps => typeof value === 'object' && value !== null && !Array.isArray(value);
 const hasProperties = (schema: JSONSchemaProps): boolean => Object.keys(schema.properties ?? {}).length > 0;
 
 /** `name`: of the root; the others are named below it. */

@@ -25,6 +25,7 @@ import { chargeQuotaWith } from '../charge-quota.ts';
 import { cachedObjects } from '../cached-objects.ts';
 import { feedCache, waitUntilFresh } from '../cache-feed.ts';
 import { CustomResources } from '../../extensions/custom-resources.ts';
+import { definitionChecks } from '../../extensions/definition-checks.ts';
 import type { ApiserverExtension } from '../extension.ts';
 import { asServer } from '../hooks/ensure.ts';
 import { apiserverMetrics } from '../metrics.ts';
@@ -77,7 +78,7 @@ export async function startTestServer(options: TestServerOptions = {}) {
   const networking = new ServiceNetworking({ cidr: '10.96.0.0/12', nodePorts: parsePortRange('30000-32767'), random });
   const store: ObjectStore = new ObjectStore({
     storage, cache, kinds, clock, random, eventTtlSeconds: 3600, reservations: [serviceReservations(networking, objects)],
-    admission: chainAdmission(admissionPlugins({ objects, authorizer, chargeQuota: chargeQuotaWith(() => store), clock, random, tolerations: { notReadySeconds: 300, unreachableSeconds: 300 }, enabled: ['NodeRestriction'], disabled: [] })),
+    admission: chainAdmission([...admissionPlugins({ objects, authorizer, chargeQuota: chargeQuotaWith(() => store), clock, random, tolerations: { notReadySeconds: 300, unreachableSeconds: 300 }, enabled: ['NodeRestriction'], disabled: [] }), definitionChecks]),
   });
   const aggregator = options.aggregator?.(objects);
   const customResources = new CustomResources({ objects, cache, storage, clock, log });
