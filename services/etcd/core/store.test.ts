@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { checkTxn } from './check-request.ts';
-import { Store } from './store.ts';
+import type { Entry } from './key-index.ts';
+import { Store, type Write } from './store.ts';
 import { apply, compactTo, deleteRange, EVERYTHING, newStore, pairs, put, range, read, txn } from './testing.ts';
 
 test('an empty store is at revision 1, and each write takes the next one', () => {
@@ -137,6 +138,26 @@ test('a transaction that would put a key twice, or put and delete it, is refused
   assert.throws(check({ success: [{}] }), /KeyNotFound/);
   assert.throws(check({ success: [{ requestPut: { key: '' } }] }), /EmptyKey/);
   assert.throws(check({ success: Array.from({ length: 129 }, (_, at) => ({ requestPut: { key: `k${at}`, value: '' } })) }), /TooManyOps/);
+});
+
+test('a large compaction is done in steps, and a start goes on with it', () => {
+  const read = (): never => assert.fail('every value is in memory');
+  const entries = new Map<string, Entry>();
+  const save = (writes: readonly Write[]): void => writes.forEach((write) => {
+    if (write.type === 'put-entry') entries.set(`${write.entry.key}@${write.entry.modRevision}`, write.entry);
+    if (write.type === 'delete-entry') entries.delete(`${write.entry.key}@${write.entry.modRevision}`);
+  });
+  const store = new Store(read, undefined, 2);
+  for (let at = 0; at < 6; at += 1) for (const command of [put({ key: `k${at}`, value: '1' }), at === 0 ? put({ key: 'k0', value: '2' }) : deleteRange({ key: `k${at}` })]) save(store.apply(command).writes);
+  const { writes } = store.apply(compactTo(13));
+  save(writes);
+  assert.deepEqual(writes.map(({ type }) => type), ['compacted', 'delete-entry']);
+  assert.deepEqual(pairs(store.range(range(EVERYTHING), 13)), ['k0=2']);
+  assert.equal(store.hasObsolete, true);
+  const restarted = new Store(read, { entries: [...entries.values()].sort((a, b) => a.modRevision - b.modRevision), leases: [], compactRevision: 13, revision: 13 }, 2);
+  while (restarted.hasObsolete) save(restarted.removeCompacted());
+  assert.deepEqual([...entries.keys()], ['k0@3', 'k5@13']); // a deletion at the revision itself stays
+  assert.deepEqual(pairs(restarted.range(range(EVERYTHING), 13)), ['k0=2']);
 });
 
 test('a compaction keeps what is live, forgets older changes, and is told to the disk', () => {

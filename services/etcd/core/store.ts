@@ -88,6 +88,8 @@ export type ReadValue = (entry: Entry) => Uint8Array;
 const FIRST_REVISION = 1;
 /** Source: etcd, mvcc.NewStore compactMainRev. */
 const NOT_COMPACTED = -1;
+/** Changes that a compaction looks at in one step; the others are for `removeCompacted`. Source: etcd, --compaction-batch-limit. */
+export const COMPACTED_AT_ONCE = 1000;
 /** Seconds; about three lost heartbeats of the default election timeout. Source: etcd 3.6, etcdserver.NewServer minTTL. */
 const MIN_LEASE_TTL = 2;
 /** Seconds. Source: etcd, lease.MaxLeaseTTL. */
@@ -105,6 +107,9 @@ export class Store {
   private changes: Entry[] = [];
   private readonly leasesById = new Map<bigint, Lease>();
   private readonly readValue: ReadValue;
+  private readonly compactedAtOnce: number;
+  /** Changes up to the compaction whose keys may still have entries that it made obsolete, from a position on. Nobody can see those any more. */
+  private obsolete: { readonly changes: readonly Entry[]; from: number } = { changes: [], from: 0 };
   private current = FIRST_REVISION;
   private compacted = NOT_COMPACTED;
   private totalBytes = 0;
@@ -115,8 +120,9 @@ export class Store {
   /** Those of changes before `changes`. */
   private areOldestReleased = false;
 
-  constructor(readValue: ReadValue, stored?: StoredState) {
+  constructor(readValue: ReadValue, stored?: StoredState, compactedAtOnce = COMPACTED_AT_ONCE) {
     this.readValue = readValue;
+    this.compactedAtOnce = compactedAtOnce;
     this.auth = new AuthStore(stored?.records);
     this.alarms = new Alarms(stored?.records);
     this.guard = new RequestGuard(this.auth, this.leasesById);
@@ -385,18 +391,17 @@ export class Store {
 
   // Compaction
 
-  /** Keeps, of each key, the last change at or before `revision` unless that is a deletion, and all later ones. */
+  /**
+   * Keeps, of each key, the last change at or before `revision` unless that is a deletion, and all later ones. What is left of the compaction
+   * before is removed first; of this one only a part, so that a large one holds nobody up.
+   */
   private compact(revision: number, change: Change): Responses['compact'] {
     if (revision <= this.compacted) throw new StoreError('Compacted');
     if (revision > this.current) throw new StoreError('FutureRevision');
-    change.writes.push({ type: 'compacted', revision });
-    const end = firstAtOrAfter(this.changes, revision + 1);
-    const keys = new Set(this.changes.slice(0, end).map(({ key }) => key));
-    for (const key of keys) {
-      const history = this.index.get(key);
-      if (history !== undefined) for (const entry of this.trimHistory(history, revision)) change.writes.push({ type: 'delete-entry', entry });
-    }
+    change.writes.push(...this.removeCompacted(Infinity), { type: 'compacted', revision });
+    this.obsolete = { changes: this.changes.slice(0, firstAtOrAfter(this.changes, revision + 1)), from: 0 };
     this.compacted = revision;
+    for (const write of this.removeCompacted(this.compactedAtOnce)) change.writes.push(write);
     const start = firstAtOrAfter(this.changes, revision);
     this.changes = this.changes.slice(start);
     this.areOldestReleased &&= this.allReleased >= start;
@@ -405,12 +410,36 @@ export class Store {
     return { header: newHeader(this.current) };
   }
 
+  /** Whether there is something that the last compaction made obsolete. */
+  get hasObsolete(): boolean {
+    return this.obsolete.from < this.obsolete.changes.length;
+  }
+
+  /** Goes on with the last compaction, for so many of its changes. What it removes may go from the disk at any time after the compaction itself is there. */
+  removeCompacted(count = this.compactedAtOnce): Write[] {
+    const writes: Write[] = [];
+    const { changes, from } = this.obsolete;
+    const to = Math.min(changes.length, from + count);
+    for (let at = from; at < to; at += 1) {
+      const history = this.index.get((changes[at] as Entry).key);
+      if (history !== undefined) for (const entry of this.trimHistory(history, this.compacted)) writes.push({ type: 'delete-entry', entry });
+    }
+    if (to < changes.length) this.obsolete.from = to;
+    else if (changes.length > 0) {
+      this.obsolete = { changes: [], from: 0 };
+      this.areOldestReleased = false; // those of some keys are others now
+    }
+    return writes;
+  }
+
   private trimHistory(history: KeyHistory, revision: number): Entry[] {
     const kept = entryAt(history, revision);
     if (kept === undefined) return [];
     // A deletion at exactly this revision stays, as a watch may still start here.
     const isObsolete = kept.deleted && kept.modRevision < revision;
-    const removed = history.entries.splice(0, history.entries.indexOf(kept) + (isObsolete ? 1 : 0));
+    const count = history.entries.indexOf(kept) + (isObsolete ? 1 : 0);
+    if (count === 0) return [];
+    const removed = history.entries.splice(0, count);
     removed.forEach((entry) => this.forget(entry));
     if (history.entries.length === 0) this.index.remove(history.key);
     return removed;
@@ -499,6 +528,18 @@ export class Store {
       const entry = liveEntryAt(history, this.current);
       if (entry !== undefined && entry.lease !== 0n) this.leasesById.get(entry.lease)?.keys.add(history.key);
     });
+    this.obsolete = { changes: this.leftByCompaction(), from: 0 };
+  }
+
+  /** What a compaction had not removed yet when the process ended: a change of each key that has such. */
+  private leftByCompaction(): Entry[] {
+    const left: Entry[] = [];
+    if (this.compacted === NOT_COMPACTED) return left;
+    this.index.forEach({ start: '', end: '' }, ({ entries: [first, second] }) => {
+      if (first === undefined || first.modRevision > this.compacted) return;
+      if ((first.deleted && first.modRevision < this.compacted) || (second !== undefined && second.modRevision <= this.compacted)) left.push(first);
+    });
+    return left;
   }
 }
 

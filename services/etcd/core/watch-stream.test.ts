@@ -66,6 +66,22 @@ test('a watch below the compaction is cancelled with its revision; one that star
   const [cancelled, ...others] = take(stream, 5);
   assert.deepEqual([cancelled?.watchId, cancelled?.canceled, cancelled?.compactRevision], [0, true, 5]);
   assert.deepEqual(texts(others), ['1:DELETE a=@5']);
+});
+
+test('a watch that a compaction cancelled keeps its number and holds up progress until its client cancels it', () => {
+  const store = newStore();
+  for (const value of ['1', '2', '3']) apply(store, put({ key: 'a', value }));
+  apply(store, compactTo(4));
+  const stream = new WatchStream(store, 1024);
+  stream.create(watchOf({ key: 'a' }), 4);
+  stream.create(watchOf({ key: 'a', startRevision: 2, watchId: 7, progressNotify: true }), 4);
+  assert.deepEqual(take(stream, 4).map(({ watchId, canceled }) => ({ watchId, canceled })), [{ watchId: 7, canceled: true }]);
+  assert.deepEqual(take(stream, 4), []);
+  assert.equal(stream.progress(4), undefined);
+  assert.deepEqual([...stream.takeNotifications(4)], []);
+  assert.match(stream.create(watchOf({ key: 'a', watchId: 7 }), 4).cancelReason, /duplicate watch ID/);
+  assert.deepEqual(stream.cancel(7, 4)?.canceled, true);
+  assert.equal(stream.progress(4)?.watchId, -1);
   assert.equal(stream.size, 1);
 });
 

@@ -23,6 +23,8 @@ interface Watch {
   readonly isWanted: (entry: Entry) => boolean;
   /** The first revision not looked at yet. */
   next: number;
+  /** It was cancelled by a compaction; its number is taken, and nothing is told of progress, until the client cancels it, too. As etcd. */
+  isCompacted: boolean;
   /** Something was sent since the last round of progress notifications. */
   wasNotified: boolean;
 }
@@ -58,7 +60,7 @@ export class WatchStream {
   /** Watches that have not seen everything up to `revision`. */
   behind(revision: number): number {
     let count = 0;
-    for (const { next } of this.watches.values()) if (next <= revision) count += 1;
+    for (const { next, isCompacted } of this.watches.values()) if (next <= revision && !isCompacted) count += 1;
     return count;
   }
 
@@ -74,7 +76,7 @@ export class WatchStream {
     this.watches.set(id, {
       id, range, startRevision: request.startRevision, withPrevious: request.prevKv, fragment: request.fragment, progressNotify: request.progressNotify,
       isWanted: ({ deleted }) => !request.filters.includes(deleted ? 'NODELETE' : 'NOPUT'),
-      next: request.startRevision > 0 ? request.startRevision : revision + 1, wasNotified: false,
+      next: request.startRevision > 0 ? request.startRevision : revision + 1, isCompacted: false, wasNotified: false,
     });
     return response(revision, id, { created: true });
   }
@@ -92,9 +94,9 @@ export class WatchStream {
   /** What to send next to a watch that lags behind `revision`; nothing when all are up to date. */
   *takeResponses(revision: number): Generator<WatchResponse, void> {
     for (const watch of this.watches.values()) {
-      while (watch.next <= revision && this.watches.get(watch.id) === watch) {
+      while (watch.next <= revision && !watch.isCompacted && this.watches.get(watch.id) === watch) {
         if (watch.next < this.store.compactRevision) {
-          this.watches.delete(watch.id);
+          watch.isCompacted = true;
           yield response(0, watch.id, { canceled: true, compactRevision: this.store.compactRevision });
           break;
         }
@@ -138,14 +140,14 @@ export class WatchStream {
 
   /** The answer to a progress request: given only when nothing is outstanding on the whole stream. */
   progress(revision: number): WatchResponse | undefined {
-    const isSynced = [...this.watches.values()].every(({ next, startRevision }) => next > revision && startRevision <= revision);
+    const isSynced = [...this.watches.values()].every(({ next, isCompacted, startRevision }) => next > revision && !isCompacted && startRevision <= revision);
     return this.watches.size > 0 && isSynced ? response(revision, NO_WATCH) : undefined;
   }
 
   /** One round of notifications, for watches that asked for them and got nothing since the last round. */
   *takeNotifications(revision: number): Generator<WatchResponse, void> {
     for (const watch of this.watches.values()) {
-      if (!watch.progressNotify) continue;
+      if (!watch.progressNotify || watch.isCompacted) continue;
       if (!watch.wasNotified && watch.next > revision && watch.startRevision <= revision) yield response(revision, watch.id);
       watch.wasNotified = false;
     }

@@ -1,6 +1,7 @@
 // Hashes of what the database holds, not of what is in memory, so that damage on the disk shows. Read in the background, piece by piece.
 // Source: etcd v3.6, server/storage/mvcc/hash.go and kvstore_compaction.go.
 import type { Logger } from 'pino';
+import type { Clock } from '#lib/environment/clock.ts';
 import { etcdError } from '#lib/etcd-api/errors.ts';
 import { keyValue } from '#lib/etcd-api/messages.ts';
 import { keyOf } from '../core/key-range.ts';
@@ -15,10 +16,14 @@ export interface HashesOptions {
   /** Resolves when the database holds all that is applied. */
   readonly settled: () => Promise<void>;
   readonly log: Logger;
+  readonly clock: Clock;
 }
 
 /** Compactions that may come while a hash is taken, each of which makes it begin anew. */
 const MAX_ATTEMPTS = 10;
+/** Records that are hashed between two pauses. Source: etcd, --compaction-batch-limit and --compaction-sleep-interval. */
+const RECORDS_AT_ONCE = 1000;
+const PAUSE_MS = 10;
 
 export class Hashes {
   private readonly options: HashesOptions;
@@ -63,7 +68,10 @@ export class Hashes {
     }
   }
 
-  private async hashOf(view: DatabaseView, store: Store, scope: { readonly compactRevision: number; readonly revision: number }, isVoid: () => boolean): Promise<KeyValueHash | undefined> {
+  /** `pauseMs`: between pieces, for what nobody waits for. */
+  private async hashOf(view: DatabaseView, store: Store, scope: { readonly compactRevision: number; readonly revision: number; readonly pauseMs?: number }, isVoid: () => boolean): Promise<KeyValueHash | undefined> {
+    const { pauseMs = 0 } = scope;
+    let count = 0;
     const hasher = new KeyValueHasher({
       ...scope, anythingHolds: () => store.holdsAnything(scope.revision),
       holds: (revision, subRevision, record) => store.holdsChange(keyOf(keyValue.decode(record).key), { revision, subRevision, at: scope.revision }),
@@ -71,6 +79,8 @@ export class Hashes {
     for await (const [key, value] of view.entries(scope.revision)) {
       if (isVoid()) return undefined;
       hasher.add(key, value);
+      count += 1;
+      if (pauseMs > 0 && count % RECORDS_AT_ONCE === 0) await this.options.clock.sleep(pauseMs);
     }
     return isVoid() ? undefined : hasher.hash;
   }
@@ -88,7 +98,7 @@ export class Hashes {
 
   private async keepHash(view: DatabaseView, store: Store, scope: { readonly compactRevision: number; readonly revision: number }): Promise<void> {
     try {
-      const hash = await this.hashOf(view, store, scope, () => this.isStopping || this.options.store() !== store || store.compactRevision !== scope.revision);
+      const hash = await this.hashOf(view, store, { ...scope, pauseMs: PAUSE_MS }, () => this.isStopping || this.options.store() !== store || store.compactRevision !== scope.revision);
       if (hash === undefined) return;
       this.kept.keep(hash);
       this.options.log.info({ hash: hash.hash, ...scope }, 'storing new hash');

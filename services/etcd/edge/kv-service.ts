@@ -52,9 +52,11 @@ export function newKvService(options: KvOptions): GrpcService {
       admit(sizeBytes);
       return member.propose({ type: 'txn', request, by: await authenticator.identify(caller) });
     },
-    Compact: async ({ revision }, _, caller) => {
+    Compact: async ({ revision, physical }, _, caller) => {
       await authenticator.requireAdmin(caller);
-      return member.propose({ type: 'compact', request: { revision } });
+      const response = await member.propose({ type: 'compact', request: { revision } });
+      if (physical) await member.cleared();
+      return response;
     },
   }, options);
 }

@@ -60,6 +60,7 @@ export function newMaintenanceService({ member, database, authenticator, quotaBy
     },
     Defragment: async (_, __, caller) => {
       await authenticator.requireAdmin(caller);
+      await member.cleared();
       await database.defragment();
       return { header: member.header() };
     },

@@ -34,7 +34,7 @@ const PIECE_BYTES = 32 * 1024;
 
 /** Resolves when all is sent, or the client has gone. */
 export async function streamSnapshot({ member, database, dataDir, members }: SnapshotOptions, sink: ResponseSink<SnapshotResponse>): Promise<void> {
-  await member.settled();
+  await member.cleared();
   const header = member.header();
   const view = database.view();
   const version = storageVersionOf(member.cluster.clusterVersion);

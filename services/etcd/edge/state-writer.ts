@@ -37,6 +37,9 @@ interface Group {
 export class StateWriter {
   private readonly options: StateWriterOptions;
   private groups: Group[] = [];
+  /** Groups that came, and those of them that are in the database or given up. */
+  private addedGroups = 0;
+  private doneGroups = 0;
   private gathered = 0;
   private gatheredBytes = 0;
   private progress: Progress;
@@ -60,6 +63,7 @@ export class StateWriter {
     let bytes = 0;
     for (const write of writes) if (write.type === 'put-entry') bytes += write.entry.sizeBytes;
     this.groups.push({ writes, bytes, progress, before });
+    this.addedGroups += 1;
     this.gathered += writes.length;
     this.gatheredBytes += bytes;
     this.progress = progress;
@@ -83,8 +87,8 @@ export class StateWriter {
 
   /** Everything gathered so far is in the database afterwards. */
   async flush(): Promise<void> {
-    const { appliedIndex } = this.progress;
-    while (this.writtenProgress.appliedIndex < appliedIndex && !this.hasFailed) await this.start(() => this.writtenProgress.appliedIndex >= appliedIndex);
+    const target = this.addedGroups;
+    while (this.doneGroups < target && !this.hasFailed) await this.start(() => this.doneGroups >= target);
   }
 
   /** Starts anew, from what the database holds now. */
@@ -95,6 +99,7 @@ export class StateWriter {
     clearTimeout(this.timer);
     this.timer = undefined;
     await this.writing;
+    this.doneGroups = this.addedGroups;
     this.progress = this.writtenProgress = await replace();
   }
 
@@ -121,6 +126,7 @@ export class StateWriter {
       await this.options.database.write(batch.writes, batch.progress);
       this.options.onCommit((performance.now() - start) / 1000);
       this.writtenProgress = batch.progress;
+      this.doneGroups += batch.groups;
       this.options.onWritten(batch.progress);
     }
   }
