@@ -39,7 +39,8 @@ export interface ClusterAccess {
   readonly runId: string;
   /** A file on this machine. */
   kubeconfig(): Promise<string>;
-  status(): Promise<readonly InstanceReport[]>;
+  /** Of one component, or of all: that takes many times as long in containers. */
+  status(component?: string): Promise<readonly InstanceReport[]>;
   /** Throws UserError when none of the selected runs. */
   signal(selector: string, signal: NodeJS.Signals): Promise<readonly Touched[]>;
   /** Resolves when they have ended and will stay down. */

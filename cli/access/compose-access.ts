@@ -90,18 +90,19 @@ export async function selectContainers(selector: string): Promise<Selected> {
   return { component, hosts, host, states };
 }
 
-export async function reports(): Promise<InstanceReport[]> {
+export async function reports(only?: string): Promise<InstanceReport[]> {
   const states = await containerStates();
   const hosts = await hostsAmong(states);
-  const places = [...new Set(hosts.flatMap((host) => [host.name, ...COMPONENTS.filter((component) => belongsOn(component, host, hosts)).map((component) => containerOf(component, host.name))]))];
+  const components = COMPONENTS.filter(({ name }) => only === undefined || name === only);
+  // The host as well: it counts the restarts of a control plane process that runs in a container of its own.
+  const places = [...new Set(hosts.flatMap((host) => components.filter((component) => component.hosts === 'any' || belongsOn(component, host, hosts)).flatMap((component) => [host.name, containerOf(component, host.name)])))];
   const found = (await Promise.all(places.map(async (place): Promise<InstanceReport[]> =>
     (states.get(place) === 'running' ? JSON.parse(await helper(place, 'processes')) as InstanceReport[] : [])))).flat();
   const lines: InstanceReport[] = [];
-  for (const component of COMPONENTS) {
+  for (const component of components) {
     const own = found.filter(({ component: name }) => name === component.name);
     for (const layout of hosts) {
       const { name: host } = layout;
-      // The host counts the restarts of a control plane process that runs in a container of its own.
       const here = own.filter((report) => report.host === host);
       const best = here.find(({ pid }) => pid !== null) ?? here[0];
       const isExpected = belongsOn(component, layout, hosts);
@@ -135,7 +136,7 @@ async function stop(selector: string): Promise<Touched[]> {
 async function stopStaticPod(component: Component, host: string): Promise<void> {
   await helper(host, 'stop', component.name);
   const deadlineMs = systemClock.nowMs() + STOP_DEADLINE_MS;
-  while ((await reports()).some((report) => report.component === component.name && report.host === host && report.pid !== null)) {
+  while ((await reports(component.name)).some((report) => report.host === host && report.pid !== null)) {
     if (systemClock.nowMs() > deadlineMs) throw new UserError(`${component.name}@${host} did not end within ${STOP_DEADLINE_MS / 1000} s; its kubelet ends it: is that running?`);
     await systemClock.sleep(POLL_MS);
   }

@@ -43,7 +43,7 @@ export function localAccess(folder: ClusterFolder): ClusterAccess {
     folder: folder.path,
     runId: `${supervisorPid}.${supervisorStartTicks}`,
     kubeconfig: () => Promise.resolve(folder.kubeconfig),
-    status: () => reportInstances(labPid, folder.hosts),
+    status: async (component) => (await reportInstances(labPid, folder.hosts)).filter((report) => component === undefined || report.component === component),
     async signal(selector, signal) {
       const instances = select(selector);
       const reached = instances.filter(({ process: facts }) => facts !== undefined && signalProcess(facts.pid, signal));

@@ -84,7 +84,7 @@ interface Process {
 }
 
 const apiServerOf = async (cluster: ClusterAccess, host: string): Promise<Process | undefined> =>
-  (await cluster.status()).find((report) => report.component === 'apiserver' && report.host === host);
+  (await cluster.status('apiserver')).find((report) => report.host === host);
 
 async function untilRestarted(cluster: ClusterAccess, host: string, before: Process | undefined): Promise<void> {
   const deadlineMs = systemClock.nowMs() + RESTART_DEADLINE_MS;

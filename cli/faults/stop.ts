@@ -52,7 +52,7 @@ async function startAgain(cluster: ClusterAccess, plan: StopPlan): Promise<void>
 }
 
 async function isDown(cluster: ClusterAccess, { component, hosts }: StopPlan): Promise<boolean> {
-  const reports = (await cluster.status()).filter((report) => report.component === component);
+  const reports = await cluster.status(component);
   if (hosts.length === 0) return reports.every(({ pid }) => pid === null);
   return hosts.some((host) => hasHost(cluster, host) && reports.filter((report) => report.host === host).every(({ pid }) => pid === null));
 }
