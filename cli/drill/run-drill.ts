@@ -219,7 +219,7 @@ class DrillRun {
     for (;;) {
       let lacking: string;
       try {
-        lacking = await api.lacking(systemClock.nowMs());
+        lacking = await api.lacking(this.#cluster.hosts.map(({ name }) => name), systemClock.nowMs());
       } catch (error) {
         if (!isNoAnswer(error)) throw error;
         lacking = error instanceof Error ? error.message : String(error);

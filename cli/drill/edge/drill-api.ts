@@ -1,5 +1,7 @@
 // The API server as a drill asks it: by the names that people type.
 import { connectToApiserver, objectPath, TransportError, type ApiClient, type DeleteOptions } from '#lib/api-client/client.ts';
+import { daemonSetKind } from '#lib/kinds/apps/daemon-set.ts';
+import { deploymentKind } from '#lib/kinds/apps/deployment.ts';
 import type { AnyKind, KubernetesObject } from '#lib/kinds/define-kind.ts';
 import { leaseKind } from '#lib/kinds/coordination/lease.ts';
 import { eventKind } from '#lib/kinds/core/event.ts';
@@ -7,6 +9,7 @@ import { namespaceKind } from '#lib/kinds/core/namespace.ts';
 import { nodeKind } from '#lib/kinds/core/node.ts';
 import { podKind } from '#lib/kinds/core/pod.ts';
 import { allKinds } from '#lib/kinds/registry.ts';
+import type { ObjectMeta } from '#lib/kinds/types/meta-v1.ts';
 import { isAlreadyExists, isNotFound, StatusError } from '#lib/machinery/status-error.ts';
 import { loadKubeconfig } from '#lib/pki/kubeconfig.ts';
 import { UserError } from '../../user-error.ts';
@@ -97,11 +100,16 @@ export class DrillApi {
     return (await this.objects('serviceaccount/default')).length > 0;
   }
 
-  /** What is lacking for a cluster to be whole, in a few words; empty: nothing is. */
-  async lacking(nowMs: number): Promise<string> {
-    const [nodes, pods, leases] = await Promise.all([
-      this.client.list(nodeKind, {}, this.deadline), this.client.list(podKind, { namespace: 'kube-system' }, this.deadline), this.client.list(leaseKind, { namespace: 'kube-system' }, this.deadline),
+  /** What is lacking for a cluster of these hosts to be whole, in a few words; empty: nothing is. */
+  async lacking(hosts: readonly string[], nowMs: number): Promise<string> {
+    const system = { namespace: 'kube-system' };
+    const [nodes, pods, leases, daemonSets, deployments] = await Promise.all([
+      this.client.list(nodeKind, {}, this.deadline), this.client.list(podKind, system, this.deadline), this.client.list(leaseKind, system, this.deadline),
+      this.client.list(daemonSetKind, system, this.deadline), this.client.list(deploymentKind, system, this.deadline),
     ]);
+    // A cluster that has just been started lacks first what is not there at all yet.
+    const unknown = hosts.filter((host) => !nodes.items.some(({ metadata }) => metadata.name === host));
+    if (unknown.length > 0) return `hosts that are no nodes: ${unknown.join(', ')}`;
     const isReady = (conditions: readonly { type: string; status: string }[] | undefined): boolean => conditions?.some(({ type, status }) => type === 'Ready' && status === 'True') ?? false;
     const unready = nodes.items.filter(({ status }) => !isReady(status?.conditions)).map(({ metadata }) => metadata.name);
     if (unready.length > 0) return `nodes not Ready: ${unready.join(', ')}`;
@@ -109,6 +117,12 @@ export class DrillApi {
     if (closed.length > 0) return `nodes with taints: ${closed.join(', ')}`;
     const limping = pods.items.filter(({ metadata, status }) => metadata.deletionTimestamp !== undefined || (status?.phase !== 'Succeeded' && !isReady(status?.conditions))).map(({ metadata }) => metadata.name);
     if (limping.length > 0) return `pods not Ready: ${limping.join(', ')}`;
+    const isSeen = (metadata: ObjectMeta, seen: number | undefined): boolean => (seen ?? 0) >= (metadata.generation ?? 0);
+    const incomplete = [
+      ...daemonSets.items.filter(({ metadata, status }) => !isSeen(metadata, status?.observedGeneration) || (status?.numberReady ?? 0) < (status?.desiredNumberScheduled ?? 0)),
+      ...deployments.items.filter(({ metadata, spec, status }) => !isSeen(metadata, status?.observedGeneration) || (status?.readyReplicas ?? 0) < (spec?.replicas ?? 1)),
+    ].map(({ metadata }) => metadata.name);
+    if (incomplete.length > 0) return `not all pods of: ${incomplete.join(', ')}`;
     for (const leader of ['kube-controller-manager', 'kube-scheduler']) {
       const renewed = Date.parse(leases.items.find(({ metadata }) => metadata.name === leader)?.spec?.renewTime ?? '');
       if (!(nowMs - renewed < STALE_LEADER_MS)) return `${leader} does not lead`;
