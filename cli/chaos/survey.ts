@@ -87,7 +87,7 @@ export function parseSurvey(host: string, text: string): HostSurvey {
 }
 
 /** Tables that are no rest of anything. */
-const TABLES = ['ip kube-proxy', 'ip calico', 'ip calico-policy', 'ip kubreak-hostports', 'ip nat', 'ip filter'];
+const TABLES = ['ip kube-proxy', 'ip calico', 'ip calico-policy', 'ip kubreak-hostports', 'ip nat', 'ip filter', 'ip gateway'];
 /** Dead containers and sandboxes that the kubelet may keep for each of a pod beside the one that runs. */
 const KEPT = 1;
 

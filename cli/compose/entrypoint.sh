@@ -46,6 +46,23 @@ if [ ! -e /opt/kubreak/.started ]; then
 fi
 rm -f $disk/off $shared/off
 
+# The network's gateway is the machine, which sends what it does not know to its own: no router out there knows pods and services.
+away="rt ip nexthop ${K8S_SUBNET:-192.168.1}.1 ip daddr { 172.16.0.0/16, 10.96.0.0/12 } reject with icmp type net-unreachable"
+nft -f - <<END
+table ip gateway
+delete table ip gateway
+table ip gateway {
+  chain output {
+    type filter hook output priority 0
+    $away
+  }
+  chain forward {
+    type filter hook forward priority 0
+    $away
+  }
+}
+END
+
 if [ -d $shared ]; then
   # The processes of the control plane have to be in this network: they compare this with their own (agent/agent.ts).
   readlink /proc/self/ns/net >$shared/netns.new && mv $shared/netns.new $shared/netns

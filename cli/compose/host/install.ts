@@ -22,8 +22,8 @@ const RESOLV_CONF_OF_PODS = '/etc/kubreak/resolv.conf';
 /** Not on the volume: kept where it is, and put in place by entrypoint.sh. */
 const KEPT_AT: Readonly<Record<string, string>> = { '/etc/hosts': '/etc/kubreak/hosts', '/etc/machine-id': '/etc/kubreak/machine-id', '/etc/resolv.conf': RESOLV_CONF_OF_PODS };
 
-/** Docker's name service. */
-const FOREIGN_TABLES = ['ip nat'];
+/** Docker's name service, and what entrypoint.sh keeps in. */
+const FOREIGN_TABLES = ['ip nat', 'ip gateway'];
 
 export interface Installation {
   readonly name: string;
