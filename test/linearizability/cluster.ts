@@ -26,6 +26,8 @@ export interface ClusterOptions {
 const NETWORK = '10.99.0';
 const HERE = `${NETWORK}.254`;
 const FAIL_POINT_PORT = 2382;
+const LAST_WORDS_CHARACTERS = 4096;
+const SUPERVISOR_DELAY_MS = 500;
 const START_DEADLINE_MS = 30_000;
 /** The clocks of members are set back, too. */
 const CERTIFICATES_BEFORE_MS = 24 * 3_600_000;
@@ -158,14 +160,21 @@ export class Cluster {
       '--peer-client-cert-auth', `--peer-trusted-ca-file=${file('ca.crt')}`, `--peer-cert-file=${file(`m${at + 1}.crt`)}`, `--peer-key-file=${file(`m${at + 1}.key`)}`, ...flags],
     { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...this.clockEnvironment(at), ...(hasFailPoints ? { GOFAIL_HTTP: `${address}:${FAIL_POINT_PORT}`, GOFAIL_FAILPOINTS: failPoints } : {}), ...environment } });
     const log = this.logOf(at);
+    let lastWords = '';
     for (const output of [child.stdout, child.stderr]) output?.on('data', (text: Buffer) => appendFileSync(log, text));
+    child.stderr?.on('data', (text: Buffer) => { lastWords = (lastWords + text.toString()).slice(-LAST_WORDS_CHARACTERS); });
     member.child = child;
     member.incarnation += 1;
     member.isStopping = false;
     child.once('exit', (code, signal) => {
       if (member.child !== child) return;
       member.child = undefined;
-      if (!member.isStopping) this.unexpected.push(`m${at + 1} ended by itself (${signal ?? code}); see ${log}`);
+      // A new member asks others who belongs to the cluster, and ends when one tells that has not heard of it yet; so does a real one. Its supervisor starts it again.
+      if (!member.isStopping && lastWords.includes('member count is unequal')) {
+        setTimeout(() => {
+          if (member.child === undefined && !member.isStopping) this.boot(at, environment);
+        }, SUPERVISOR_DELAY_MS);
+      } else if (!member.isStopping) this.unexpected.push(`m${at + 1} ended by itself (${signal ?? code}); see ${log}`);
     });
   }
 
