@@ -222,7 +222,13 @@ export class StepRunner {
         value = stdout.trim();
         return { holds: code === 0 && value !== '', text: code === 0 ? value : short(stderr.trim()) };
       }
-      const values = (await this.#options.api.objects(step.of ?? '', selectionOf(step))).map((object) => valueAt(object, step.path ?? '')).filter((each) => each !== undefined && each !== '');
+      let objects: readonly AnyObject[];
+      try {
+        objects = await this.#options.api.objects(step.of ?? '', selectionOf(step));
+      } catch (error) {
+        return { holds: 'unknown', text: noAnswer(error) };
+      }
+      const values = objects.map((object) => valueAt(object, step.path ?? '')).filter((each) => each !== undefined && each !== '');
       value = values.join(' ');
       return { holds: values.length > 0, text: values.length === 0 ? `nothing at ${step.path ?? ''}` : value };
     };
