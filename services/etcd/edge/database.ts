@@ -56,6 +56,10 @@ type ReadFrom = { readonly snapshot?: ReturnType<Level['snapshot']> };
 export interface StoredLease { readonly id: bigint; readonly grantedTtl: number; readonly remainingTtl: number }
 const NO_PROGRESS: Progress = { appliedIndex: 0, revision: 0 };
 
+/** Records that are read at once at the start, and their bytes. */
+const LOADED_AT_ONCE = 1000;
+const LOADED_BYTES_AT_ONCE = 512 * 1024;
+
 /** Bytes of records that are written at once when the state is replaced. */
 const REPLACE_BATCH_BYTES = 1024 * 1024;
 
@@ -170,13 +174,23 @@ export class Database {
   private async loadEntries(maxValueBytes: number): Promise<Entry[]> {
     const entries: Entry[] = [];
     let bytes = 0;
-    for await (const [key, value] of this.level.iterator({ ...prefixRange(ENTRY_PREFIX), reverse: true })) {
-      const entry = entryFrom(key, value);
-      bytes += entry.value?.length ?? 0;
-      if (bytes > maxValueBytes) entry.value = undefined;
-      entries.push(entry);
+    // Under Node.js `level` is classic-level, whose options it does not pass on: more than 16 KiB between two calls of LevelDB.
+    const options = { ...prefixRange(ENTRY_PREFIX), reverse: true, fillCache: false, highWaterMarkBytes: LOADED_BYTES_AT_ONCE };
+    const iterator = this.level.iterator(options);
+    try {
+      for (;;) {
+        const records = await iterator.nextv(LOADED_AT_ONCE);
+        if (records.length === 0) return entries.reverse();
+        for (const [key, value] of records) {
+          const entry = entryFrom(key, value);
+          bytes += entry.value?.length ?? 0;
+          if (bytes > maxValueBytes) entry.value = undefined;
+          entries.push(entry);
+        }
+      }
+    } finally {
+      await iterator.close();
     }
-    return entries.reverse();
   }
 
   private async loadLeases(from: ReadFrom = {}): Promise<StoredLease[]> {
