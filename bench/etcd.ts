@@ -1,15 +1,13 @@
 // Our etcd and the real one, in turn on this machine with the same clients: `npm run bench:etcd`. Prints a table in Markdown.
 // Each load gets a new process with an empty data folder. The client runs beside it, on the same processors.
-import { execFileSync, spawn, spawnSync, type ChildProcess } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { createServer, type AddressInfo } from 'node:net';
+import { existsSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { kvService } from '#lib/etcd-api/services.ts';
 import { LeanClient } from './etcd-client.ts';
+import { OURS, Running, sleep, type Server } from './etcd-members.ts';
 
 const { values: options } = parseArgs({
   options: {
@@ -23,17 +21,12 @@ const { values: options } = parseArgs({
     'rounds': { type: 'string', default: '3' }, // of the mixed loads, the two in turn; the median of each figure counts
   },
 });
-const OURS = fileURLToPath(new URL('../dist/etcd.js', import.meta.url));
-/** As the cluster starts it (images/layers/cluster/usr/local/bin/etcd). */
-const LEAN = { NODE_OPTIONS: '--max-semi-space-size=4', MALLOC_ARENA_MAX: '1', MALLOC_TRIM_THRESHOLD_: '131072', MALLOC_MMAP_THRESHOLD_: '131072' };
-const TICKS_PER_SECOND = 100;
 const KEYS = 10_000;
 const VALUE_BYTES = 1024;
 const WARM_UP_MS = 2_000;
-const START_DEADLINE_MS = 30_000;
-const HEALTH_EVERY_MS = 100;
-/** Clients that fill the store for `bulk`. */
-const FILLERS = 64;
+/** Clients that fill the store for `bulk`, each with so many keys in a transaction (a request of the client has 16 KiB at most). */
+const FILLERS = 16;
+const KEYS_AT_ONCE = 15;
 
 interface Figures {
   readonly perSecond: number;
@@ -43,123 +36,6 @@ interface Figures {
   readonly cpuMicros: number;
   readonly rssMiB: number;
   readonly pssMiB: number;
-}
-
-interface Server {
-  readonly name: 'ours' | 'etcd';
-  readonly command: readonly string[];
-}
-
-const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
-
-async function freePort(): Promise<number> {
-  const probe = createServer().listen(0, '127.0.0.1');
-  await once(probe, 'listening');
-  const { port } = probe.address() as AddressInfo;
-  probe.close();
-  await once(probe, 'close');
-  return port;
-}
-
-interface Process {
-  readonly child: ChildProcess;
-  readonly pid: number;
-  readonly flags: readonly string[];
-}
-
-/** A member, or several that form a cluster. */
-class Running {
-  readonly ports: readonly number[];
-  private readonly server: Server;
-  private readonly folder: string;
-  private processes: readonly Process[];
-
-  private constructor(server: Server, folder: string, ports: readonly number[], processes: readonly Process[]) {
-    this.server = server;
-    this.folder = folder;
-    this.ports = ports;
-    this.processes = processes;
-  }
-
-  static async start(server: Server, members = 1): Promise<Running> {
-    const folder = mkdtempSync(join(options.dir, 'bench-etcd-'));
-    const addresses: { readonly port: number; readonly client: string; readonly peer: string }[] = [];
-    for (let member = 0; member < members; member += 1) {
-      const port = await freePort();
-      addresses.push({ port, client: `http://127.0.0.1:${port}`, peer: `http://127.0.0.1:${await freePort()}` });
-    }
-    const initialCluster = addresses.map(({ peer }, at) => `bench${at}=${peer}`).join();
-    const processes = addresses.map(({ client, peer }, at) => spawnServer(server, [
-      '--data-dir', join(folder, String(at)), '--name', `bench${at}`, '--listen-client-urls', client, '--advertise-client-urls', client,
-      '--listen-peer-urls', peer, '--initial-advertise-peer-urls', peer, '--initial-cluster', initialCluster, '--quota-backend-bytes', '8589934592',
-    ]));
-    const running = new Running(server, folder, addresses.map(({ port }) => port), processes);
-    await running.healthy();
-    return running;
-  }
-
-  get port(): number {
-    return this.ports[0] as number;
-  }
-
-  private async healthy(): Promise<void> {
-    const deadlineMs = performance.now() + START_DEADLINE_MS;
-    for (const port of this.ports) {
-      while (spawnSync('etcdctl', ['--endpoints', `http://127.0.0.1:${port}`, 'endpoint', 'health'], { env: { ...process.env, ETCDCTL_API: '3' } }).status !== 0) {
-        if (this.processes.some(({ child }) => child.exitCode !== null) || performance.now() > deadlineMs) throw new Error(`${this.server.name} does not start`);
-        await sleep(HEALTH_EVERY_MS);
-      }
-    }
-  }
-
-  /** Ends it in an orderly way, starts it on its data, and returns the seconds until it answers a read. */
-  async restart(): Promise<number> {
-    await this.end();
-    const startMs = performance.now();
-    this.processes = this.processes.map(({ flags }) => spawnServer(this.server, flags));
-    for (;;) {
-      const answered = await LeanClient.open(this.port).then(async (client) => {
-        await client.call(kvService.Range, { key: 'x' });
-        client.close();
-        return true;
-      }).catch(() => false);
-      if (answered) return (performance.now() - startMs) / 1000;
-      if (this.processes.some(({ child }) => child.exitCode !== null)) throw new Error(`${this.server.name} does not start again`);
-      await sleep(HEALTH_EVERY_MS);
-    }
-  }
-
-  /** User and system time of all threads so far. */
-  cpuMicros(): number {
-    return this.processes.reduce((sum, { pid }) => {
-      const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]?.split(' ') ?? [];
-      return sum + ((Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND) * 1e6;
-    }, 0);
-  }
-
-  memory(): { rssMiB: number; pssMiB: number } {
-    const rollups = this.processes.map(({ pid }) => readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8'));
-    const mebibytes = (name: string): number => rollups.reduce((sum, rollup) => sum + Number(new RegExp(`^${name}:\\s+(\\d+)`, 'm').exec(rollup)?.[1]) / 1024, 0);
-    return { rssMiB: mebibytes('Rss'), pssMiB: mebibytes('Pss') };
-  }
-
-  private async end(): Promise<void> {
-    await Promise.all(this.processes.map(async ({ child }) => {
-      if (child.exitCode !== null) return;
-      child.kill();
-      await once(child, 'exit');
-    }));
-  }
-
-  async stop(): Promise<void> {
-    await this.end();
-    rmSync(this.folder, { recursive: true });
-  }
-}
-
-function spawnServer({ name, command: [program = '', ...args] }: Server, flags: readonly string[]): Process {
-  const child = spawn(program, [...args, ...flags], { stdio: 'ignore', env: { ...process.env, ...(name === 'ours' ? LEAN : {}) } });
-  return { child, pid: child.pid ?? 0, flags };
 }
 
 /** As etcdctl's own verdict has it: throughput, and the slowest request in place of a percentile. */
@@ -226,21 +102,24 @@ async function bulk(running: Running): Promise<Figures> {
   await Promise.all(Array.from({ length: FILLERS }).map(async () => {
     const client = await LeanClient.open(running.port);
     while (next < keys) {
-      const key = `/bulk/${String(next++).padStart(8, '0')}`;
+      const count = Math.min(KEYS_AT_ONCE, keys - next);
+      const success = Array.from({ length: count }, (_, at) => ({ requestPut: { key: `/bulk/${String(next + at).padStart(8, '0')}`, value } }));
+      next += count;
       const callMs = performance.now();
-      await client.call(kvService.Put, { key, value });
+      await client.call(kvService.Txn, { compare: [], success, failure: [] });
       latencies.push(performance.now() - callMs);
     }
     client.close();
   }));
   const elapsedS = (performance.now() - startMs) / 1000;
-  const cpuMicros = (running.cpuMicros() - before) / keys;
+  const cpuMicros = (running.cpuMicros() - before) / latencies.length;
   const filled = running.memory();
-  const startS = await running.restart();
+  const { seconds, cpuSeconds } = await running.restart();
   latencies.sort((a, b) => a - b);
   const quantile = (fraction: number): number => latencies[Math.floor(fraction * (latencies.length - 1))] ?? NaN;
-  console.error(`${keys} keys: started again within ${startS.toFixed(1)} s; ${filled.pssMiB.toFixed(0)} MiB (PSS) when they were in, ${running.memory().pssMiB.toFixed(0)} after the start`);
-  return { perSecond: keys / elapsedS, p50Ms: quantile(0.5), p99Ms: quantile(0.99), cpuMicros, ...running.memory() };
+  const started = running.memory();
+  console.error(`${keys} keys: started again within ${seconds.toFixed(1)} s (${cpuSeconds.toFixed(1)} s of processor time); PSS ${filled.pssMiB.toFixed(0)} MiB when they were in, ${started.pssMiB.toFixed(0)} after the start, at most ${running.mostMiB().toFixed(0)} (RSS) until then`);
+  return { perSecond: latencies.length / elapsedS, p50Ms: quantile(0.5), p99Ms: quantile(0.99), cpuMicros, ...started };
 }
 
 function hasProgram(name: string): boolean {
@@ -273,7 +152,7 @@ const loads: readonly Load[] = [
 ];
 
 async function measureOn(server: Server, load: Load): Promise<Figures> {
-  const running = await Running.start(server, load.members);
+  const running = await Running.start(server, { members: load.members, dir: options.dir });
   try {
     return await load.measure(running);
   } finally {
