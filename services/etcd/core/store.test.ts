@@ -160,6 +160,18 @@ test('a large compaction is done in steps, and a start goes on with it', () => {
   assert.deepEqual(pairs(restarted.range(range(EVERYTHING), 13)), ['k0=2']);
 });
 
+test('what a compaction has left is removed before the next one, however much it is', () => {
+  const store = new Store(() => assert.fail('every value is in memory'), undefined, 0);
+  const command = put({ key: 'k', value: '' });
+  const many = 130_000; // more than a call takes arguments
+  for (let at = 0; at < many; at += 1) store.apply(put({ key: `k${at}`, value: '' }));
+  for (let at = 0; at < many; at += 1) store.apply(put({ key: `k${at}`, value: '' }));
+  store.apply(compactTo(store.revision));
+  store.apply(command);
+  const { writes } = store.apply(compactTo(store.revision));
+  assert.equal(writes.findIndex(({ type }) => type === 'compacted'), many);
+});
+
 test('a compaction keeps what is live, forgets older changes, and is told to the disk', () => {
   const store = newStore();
   apply(store, put({ key: 'a', value: '1' }));

@@ -398,7 +398,8 @@ export class Store {
   private compact(revision: number, change: Change): Responses['compact'] {
     if (revision <= this.compacted) throw new StoreError('Compacted');
     if (revision > this.current) throw new StoreError('FutureRevision');
-    change.writes.push(...this.removeCompacted(Infinity), { type: 'compacted', revision });
+    for (const write of this.removeCompacted(Infinity)) change.writes.push(write);
+    change.writes.push({ type: 'compacted', revision });
     this.obsolete = { changes: this.changes.slice(0, firstAtOrAfter(this.changes, revision + 1)), from: 0 };
     this.compacted = revision;
     for (const write of this.removeCompacted(this.compactedAtOnce)) change.writes.push(write);
