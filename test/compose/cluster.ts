@@ -14,31 +14,39 @@ const PROJECT = 'kubreak-test';
 const BUILD_TIMEOUT_MS = 400_000;
 const UP_TIMEOUT_MS = 120_000;
 
+export interface ComposeOptions {
+  readonly w3Runtime?: string;
+  /** With fast failure detection; else as the environment says. */
+  readonly isFast?: boolean;
+}
+
 export class ComposeCluster extends DrivenCluster {
   readonly port: number;
   readonly network = `${PROJECT}_k8s`;
   /** The container runtime of w3-k8s: `containerd`, or empty for that of this project. */
   w3Runtime: string;
+  readonly #isFast: boolean;
   readonly #engine: Engine;
 
-  private constructor(scratch: string, port: number, engine: Engine, w3Runtime: string) {
+  private constructor(scratch: string, port: number, engine: Engine, { w3Runtime = '', isFast = false }: ComposeOptions) {
     super(scratch);
     this.port = port;
     this.w3Runtime = w3Runtime;
+    this.#isFast = isFast;
     this.#engine = engine;
   }
 
   /** Builds the image; nothing runs yet. Throws when Docker cannot run, or a cluster in containers runs already. */
-  static async prepare({ w3Runtime = '' } = {}): Promise<ComposeCluster> {
+  static async prepare(options: ComposeOptions = {}): Promise<ComposeCluster> {
     const engine = await prepareEngine();
-    const cluster = new ComposeCluster(mkdtempSync(join(tmpdir(), 'kubreak-compose-')), await freePort(), engine, w3Runtime);
+    const cluster = new ComposeCluster(mkdtempSync(join(tmpdir(), 'kubreak-compose-')), await freePort(), engine, options);
     await cluster.composeOk(['down', '-v', '-t', '1']); // an earlier run that was cut short
-    await cluster.composeOk(['build', 'm-k8s', ...(w3Runtime === '' ? [] : ['w3-k8s'])], BUILD_TIMEOUT_MS);
+    await cluster.composeOk(['build', 'm-k8s', ...(cluster.w3Runtime === '' ? [] : ['w3-k8s'])], BUILD_TIMEOUT_MS);
     return cluster;
   }
 
   /** Starts a cluster from nothing. */
-  static async start(options: { readonly w3Runtime?: string } = {}): Promise<ComposeCluster> {
+  static async start(options: ComposeOptions = {}): Promise<ComposeCluster> {
     const cluster = await ComposeCluster.prepare(options);
     try {
       await cluster.up();
@@ -76,7 +84,7 @@ export class ComposeCluster extends DrivenCluster {
   compose(args: readonly string[], timeoutMs = UP_TIMEOUT_MS): Promise<Result> {
     const [program, ...words] = this.#engine.compose;
     return runCommand(program, [...words, '--project-directory', ROOT, '-f', join(ROOT, 'docker-compose.yml'), '-p', PROJECT, ...args],
-      { timeoutMs, env: { K8S_PORT: String(this.port), K8S_W3_RUNTIME: this.w3Runtime, BASE_IMAGE: this.#engine.baseImage, DOCKER_BUILDKIT: '0', COMPOSE_DOCKER_CLI_BUILD: '0' } });
+      { timeoutMs, env: { K8S_PORT: String(this.port), K8S_W3_RUNTIME: this.w3Runtime, ...(this.#isFast && { K8S_FAST_FAILURE_DETECTION: '1' }), BASE_IMAGE: this.#engine.baseImage, DOCKER_BUILDKIT: '0', COMPOSE_DOCKER_CLI_BUILD: '0' } });
   }
   async composeOk(args: readonly string[], timeoutMs?: number): Promise<string> {
     const { code, stdout, stderr } = await this.compose(args, timeoutMs);

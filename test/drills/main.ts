@@ -21,7 +21,7 @@ const print = (line: string): void => void process.stdout.write(`${new Date().to
 const scratch = mkdtempSync(join(tmpdir(), 'kubreak-drills-'));
 
 async function startCluster(): Promise<DrivenCluster> {
-  if (values.compose) return ComposeCluster.start();
+  if (values.compose) return ComposeCluster.start({ isFast: !values['upstream-timings'] });
   return TestCluster.start('self', ['--masters', values.masters, ...(values['upstream-timings'] ? [] : ['--fast-failure-detection'])]);
 }
 
