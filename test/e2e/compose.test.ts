@@ -91,6 +91,10 @@ describe('what docker compose does to a cluster', { timeout: 560_000 }, () => {
     await allServe();
   });
 
+  test('what is for pods that no host has is refused, not sent out by way of the machine', async () => {
+    assert.equal((await cluster.on('w1-k8s', 'curl', '-s', '-m', '5', '172.16.255.1')).code, 7);
+  });
+
   test('a network fault loses its share on a container that is restarted, and heal takes the rest away', async () => {
     const hears = async (): Promise<boolean> => (await cluster.on('w1-k8s', 'ping', '-c', '1', '-W', '1', '192.168.1.10')).code === 0;
     const state = async (): Promise<string> => (await kubreakOk('faults')).split('\n').slice(1).join('\n');
