@@ -2,13 +2,13 @@
 // Run `npm run bench` on a quiet machine; it starts a cluster of its own in a temporary folder. Prints one JSON object.
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
-import { createServer, type AddressInfo } from 'node:net';
 import { cpus } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { connectToApiserver, type ApiClient } from '#lib/api-client/client.ts';
 import { deploymentKind } from '#lib/kinds/apps/deployment.ts';
 import { podKind } from '#lib/kinds/core/pod.ts';
 import { loadKubeconfig } from '#lib/pki/kubeconfig.ts';
+import { freePort } from '#lib/testing/free-ports.ts';
 import { scratchFolder } from '#lib/testing/scratch-folder.ts';
 
 const KUBREAK = fileURLToPath(new URL('../dist/kubreak.js', import.meta.url));
@@ -90,14 +90,6 @@ function cpuSeconds(pid: number): number {
   const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
   return (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND;
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
 }
 
 const bench = new Bench(await freePort());

@@ -2,10 +2,10 @@
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { kvService } from '#lib/etcd-api/services.ts';
+import { freePort } from '#lib/testing/free-ports.ts';
 import { LeanClient } from './etcd-client.ts';
 
 export const OURS = fileURLToPath(new URL('../dist/etcd.js', import.meta.url));
@@ -22,15 +22,6 @@ export interface Server {
 }
 
 export const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
-
-async function freePort(): Promise<number> {
-  const probe = createServer().listen(0, '127.0.0.1');
-  await once(probe, 'listening');
-  const { port } = probe.address() as AddressInfo;
-  probe.close();
-  await once(probe, 'close');
-  return port;
-}
 
 interface Process {
   readonly child: ChildProcess;

@@ -1,11 +1,10 @@
 // Real etcd processes that form a cluster over mutual TLS, on ports of the loopback address.
 import { execFile } from 'node:child_process';
-import { once } from 'node:events';
 import { rmSync } from 'node:fs';
-import { createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { connectToEtcd, type EtcdClient } from '#lib/etcd-api/client.ts';
 import { EtcdError } from '#lib/etcd-api/errors.ts';
+import { freePort } from '#lib/testing/free-ports.ts';
 import { spawnEtcd, writeCertificates, type EtcdProcess } from './testing.ts';
 
 export interface TestMember {
@@ -14,15 +13,6 @@ export interface TestMember {
   readonly peerUrl: string;
   server: EtcdProcess | undefined;
   client: EtcdClient | undefined;
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
 }
 
 export class TestCluster {

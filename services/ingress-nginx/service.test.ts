@@ -3,24 +3,17 @@ import assert from 'node:assert/strict';
 import { spawn, type ChildProcess } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
-import { createServer as createTcpServer, type AddressInfo } from 'node:net';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { after, before, describe, test } from 'node:test';
 import { createCertificateAuthority, issueCertificate } from '#lib/pki/certificate.ts';
 import { runCommand } from '#lib/service/run-command.ts';
 import { eventually } from '#lib/testing/eventually.ts';
+import { freePorts } from '#lib/testing/free-ports.ts';
 import { ObjectServer } from '#lib/testing/object-server.ts';
 import { programOf } from '#lib/testing/program.ts';
 
 const INGRESSES = '/apis/networking.k8s.io/v1/namespaces/shop/ingresses';
-
-async function freePort(): Promise<number> {
-  const server = createTcpServer().listen(0, '127.0.0.1');
-  await new Promise((resolve) => server.once('listening', resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}
 
 describe('the controller', { timeout: 60_000 }, () => {
   const api = new ObjectServer();
@@ -36,7 +29,7 @@ describe('the controller', { timeout: 60_000 }, () => {
 
   before(async () => {
     backend = createServer((request, response) => response.end(`${request.headers.host} ${request.url} ${String(request.headers['x-forwarded-proto'])}`)).listen(0, '127.0.0.1');
-    [http, https, health] = [await freePort(), await freePort(), await freePort()];
+    [http = 0, https = 0, health = 0] = await freePorts(3);
     const server = await api.start();
     writeFileSync(`${folder}/kubeconfig`, `apiVersion: v1\nkind: Config\ncurrent-context: c\nclusters: [{name: c, cluster: {server: "${server}"}}]\ncontexts: [{name: c, context: {cluster: c, user: u}}]\nusers: [{name: u, user: {}}]\n`);
     api.put('/apis/networking.k8s.io/v1/ingressclasses/nginx', { spec: { controller: 'k8s.io/ingress-nginx' } });

@@ -5,7 +5,8 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { DrivenCluster, freePort, runCommand, until, type Result, type RunOptions } from '../e2e/cluster.ts';
+import { freePort } from '#lib/testing/free-ports.ts';
+import { DrivenCluster, runCommand, until, type Result, type RunOptions } from '../e2e/cluster.ts';
 import { prepareEngine, type Engine } from './engine.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));

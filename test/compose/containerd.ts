@@ -1,7 +1,8 @@
 // A worker that runs Debian's containerd and runc in place of the container runtime of this project, with the same pods.
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { freePort, until } from '../e2e/cluster.ts';
+import { freePort } from '#lib/testing/free-ports.ts';
+import { until } from '../e2e/cluster.ts';
 import { ComposeCluster } from './cluster.ts';
 
 const HOST = 'w3-k8s';

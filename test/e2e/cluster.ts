@@ -2,10 +2,10 @@
 import assert from 'node:assert/strict';
 import { execFile, spawn, type ChildProcess } from 'node:child_process';
 import { chmodSync, chownSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { freePort } from '#lib/testing/free-ports.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 export const KUBREAK = `${ROOT}dist/kubreak.js`;
@@ -30,14 +30,6 @@ export function runCommand(program: string, args: readonly string[], { timeoutMs
     });
     child.stdin?.end();
   });
-}
-
-export async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
 }
 
 const SHORTEST_PAUSE_MS = 100;

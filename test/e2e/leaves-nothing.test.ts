@@ -8,8 +8,9 @@ import { existsSync, readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
+import { freePort } from '#lib/testing/free-ports.ts';
 import { scratchFolder } from '#lib/testing/scratch-folder.ts';
-import { freePort, KUBREAK, TestCluster, until } from './cluster.ts';
+import { KUBREAK, TestCluster, until } from './cluster.ts';
 
 let machine: ChildProcess;
 /** Words before a command that is to run there. */

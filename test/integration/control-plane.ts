@@ -2,13 +2,13 @@
 // etcd and kube-apiserver from the sources, with the certificates that kubeadm makes.
 import { spawn, type ChildProcess } from 'node:child_process';
 import { createWriteStream, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { connectToApiserver, type ApiClient } from '#lib/api-client/client.ts';
 import { kubeadmPki } from '#lib/pki/kubeadm-pki.ts';
 import { loadKubeconfig } from '#lib/pki/kubeconfig.ts';
+import { freePort, freePorts } from '#lib/testing/free-ports.ts';
 import { programOf } from '#lib/testing/program.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
@@ -36,14 +36,6 @@ export interface ControlPlane {
   startControllerManager(flags?: readonly string[]): Promise<RunningProcess & { readonly port: number }>;
   readonly apiserver: { restart(): Promise<void>; kill(): Promise<void> };
   stop(): Promise<void>;
-}
-
-export async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, ADDRESS, resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
 }
 
 /** Awaits a condition; throws with the last error when it does not come in time. */
@@ -79,7 +71,7 @@ function launch(service: string, args: readonly string[], logFile: string): Runn
 
 export async function startControlPlane({ authorizationMode = 'Node,RBAC' }: { readonly authorizationMode?: string } = {}): Promise<ControlPlane> {
   const folder = mkdtempSync(join(tmpdir(), 'kubreak-test-'));
-  const [etcdPort, apiPort] = [await freePort(), await freePort()];
+  const [etcdPort = 0, apiPort = 0] = await freePorts(2);
   const pki = await kubeadmPki({
     masters: [{ name: HOST, address: ADDRESS }], workers: [], serviceCidr: '10.96.0.0/12', nowMs: Date.now(), controlPlaneEndpoint: `https://${ADDRESS}:${apiPort}`,
   });

@@ -5,7 +5,6 @@ import assert from 'node:assert/strict';
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
-import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -14,6 +13,7 @@ import { Client, credentials, status, type ClientDuplexStream, type ServiceError
 import type { Event, WatchResponse } from '#lib/etcd-api/messages.ts';
 import { kvService, leaseService, maintenanceService, watchService, type EtcdMethod } from '#lib/etcd-api/services.ts';
 import { seededRandom } from '#lib/environment/random.ts';
+import { freePorts } from '#lib/testing/free-ports.ts';
 import { RequestMaker, type RandomRequest } from './etcd-requests.ts';
 
 const WATCHES = 6;
@@ -118,14 +118,6 @@ function comparable(type: RandomRequest['type'], response: unknown): unknown {
   plain.leases?.sort((a, b) => a.ID.localeCompare(b.ID));
   plain.keys?.sort((a, b) => JSON.stringify(a).localeCompare(JSON.stringify(b)));
   return plain;
-}
-
-async function freePorts(count: number): Promise<number[]> {
-  const servers = Array.from({ length: count }, () => createServer().listen(0, '127.0.0.1'));
-  await Promise.all(servers.map((server) => once(server, 'listening')));
-  const ports = servers.map((server) => (server.address() as AddressInfo).port);
-  await Promise.all(servers.map(async (server) => { server.close(); await once(server, 'close'); }));
-  return ports;
 }
 
 async function startEtcd(command: readonly string[], folder: string): Promise<{ address: string; process: ChildProcess }> {
