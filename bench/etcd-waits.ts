@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { parseArgs } from 'node:util';
 import { kvService } from '#lib/etcd-api/services.ts';
 import { LeanClient } from './etcd-client.ts';
+import { fill } from './etcd-fill.ts';
 import { OURS, Running, sleep, type Server } from './etcd-members.ts';
 
 const { values: options } = parseArgs({
@@ -30,22 +31,6 @@ async function persistently<T>(call: () => Promise<T>): Promise<T> {
       if (!(error instanceof Error) || !/leader|timed out/.test(error.message)) throw error;
     }
   }
-}
-
-async function fill(running: Running): Promise<void> {
-  const keys = Number(options.keys);
-  const value = Buffer.alloc(Number(options.bytes), 'v');
-  let next = 0;
-  await Promise.all(Array.from({ length: FILLERS }).map(async () => {
-    const client = await LeanClient.open(running.port);
-    while (next < keys) {
-      const count = Math.min(KEYS_AT_ONCE, keys - next);
-      const success = Array.from({ length: count }, (_, at) => ({ requestPut: { key: `/bulk/${String(next + at).padStart(8, '0')}`, value } }));
-      next += count;
-      await persistently(() => client.call(kvService.Txn, { compare: [], success, failure: [] }));
-    }
-    client.close();
-  }));
 }
 
 /** Puts until `work` and what it leaves behind is over. */
@@ -75,7 +60,7 @@ async function waitsDuring(running: Running, work: () => Promise<unknown>): Prom
 async function round(server: Server): Promise<Map<string, Wait>> {
   const running = await Running.start(server, { members: Number(options.members), dir: options.dir });
   try {
-    await fill(running);
+    await fill(running.port, { keys: Number(options.keys), valueBytes: Number(options.bytes), clients: FILLERS, keysAtOnce: KEYS_AT_ONCE, around: persistently });
     const client = await LeanClient.open(running.port);
     const waits = new Map<string, Wait>();
     waits.set('nothing', await waitsDuring(running, () => Promise.resolve()));

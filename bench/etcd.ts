@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { parseArgs } from 'node:util';
 import { kvService } from '#lib/etcd-api/services.ts';
 import { LeanClient } from './etcd-client.ts';
+import { fill } from './etcd-fill.ts';
 import { OURS, Running, sleep, type Server } from './etcd-members.ts';
 
 const { values: options } = parseArgs({
@@ -24,7 +25,7 @@ const { values: options } = parseArgs({
 const KEYS = 10_000;
 const VALUE_BYTES = 1024;
 const WARM_UP_MS = 2_000;
-/** Clients that fill the store for `bulk`, each with so many keys in a transaction (a request of the client has 16 KiB at most). */
+/** Clients that fill the store for `bulk`, each with so many keys in a transaction. */
 const FILLERS = 16;
 const KEYS_AT_ONCE = 15;
 
@@ -95,22 +96,16 @@ async function mixed(running: Running, clients: number): Promise<Figures> {
 /** Fills the store, and starts it again. Calls and latencies are those of filling it, memory is that after the start, and what the start took is printed. */
 async function bulk(running: Running): Promise<Figures> {
   const keys = Number(options['bulk-keys']);
-  const value = Buffer.alloc(VALUE_BYTES, 'v');
   const latencies: number[] = [];
-  let next = 0;
   const [before, startMs] = [running.cpuMicros(), performance.now()];
-  await Promise.all(Array.from({ length: FILLERS }).map(async () => {
-    const client = await LeanClient.open(running.port);
-    while (next < keys) {
-      const count = Math.min(KEYS_AT_ONCE, keys - next);
-      const success = Array.from({ length: count }, (_, at) => ({ requestPut: { key: `/bulk/${String(next + at).padStart(8, '0')}`, value } }));
-      next += count;
+  await fill(running.port, {
+    keys, valueBytes: VALUE_BYTES, clients: FILLERS, keysAtOnce: KEYS_AT_ONCE,
+    around: async (transact) => {
       const callMs = performance.now();
-      await client.call(kvService.Txn, { compare: [], success, failure: [] });
+      await transact();
       latencies.push(performance.now() - callMs);
-    }
-    client.close();
-  }));
+    },
+  });
   const elapsedS = (performance.now() - startMs) / 1000;
   const cpuMicros = (running.cpuMicros() - before) / latencies.length;
   const filled = running.memory();
