@@ -22,6 +22,7 @@ import { StoreError } from '../core/store-error.ts';
 import { isSerializable } from '../core/txn.ts';
 import type { Database, Progress } from './database.ts';
 import type { PeerTls } from './peers/http-client.ts';
+import { CompactedRemoval } from './compacted-removal.ts';
 import { encodeRange, MAX_ENTRIES_AT_ONCE, type EncodedRange } from './encoded-range.ts';
 import { Hashes } from './hashes.ts';
 import { hexId } from './peers/identity.ts';
@@ -96,9 +97,6 @@ const FORGET_STEP = 500;
 /** Bytes in the write-ahead log after which a snapshot is noted, whatever the number of entries, so that a start has less to read. */
 const MAX_WAL_BYTES_PER_SNAPSHOT = 16 * 1024 * 1024;
 
-/** Between two steps of a compaction. Source: etcd, --compaction-sleep-interval. */
-const COMPACTION_PAUSE_MS = 10;
-
 const NO_DATA = new Uint8Array(0);
 
 interface LocalProposal {
@@ -124,6 +122,7 @@ export class Member {
   private readonly driver: RaftDriver;
   private readonly raftLog: MemoryLog;
   private readonly writer: StateWriter;
+  private readonly removal: CompactedRemoval;
   private readonly snapshots: SnapshotTransfer;
   private readonly reads: ReadIndex;
   private readonly ids: RequestIds;
@@ -146,9 +145,6 @@ export class Member {
   /** Once the database has this index a snapshot is noted, however few entries there are. */
   private snapshotDueAt = Infinity;
   private isStopping = false;
-  private isInstalling = false;
-  /** What removes, step by step, what a compaction made obsolete. */
-  private removal: Promise<void> | undefined;
 
   private constructor(options: MemberOptions, store: Store, cluster: ClusterMembers, stored: { appliedIndex: number; term?: number; revision: number }) {
     const { contents, log, clock, heartbeatMs, electionMs } = options;
@@ -177,6 +173,7 @@ export class Member {
     this.writer = new StateWriter({
       database: options.database, written: stored, onCommit: options.onCommit, onFatal: (error) => this.fail(error), onWritten: () => this.stateWritten(),
     });
+    this.removal = new CompactedRemoval({ clock, store: () => this.currentStore, remove: (writes) => this.writer.add(writes, this.progress), onFatal: (error) => this.fail(error) });
     this.hashes = new Hashes({ database: options.database, store: () => this.currentStore, settled: () => this.cleared(), log, clock });
     this.transport = new Transport({
       local: { memberId: this.memberId, clusterId: this.clusterId, peerUrls: options.peerUrls }, tls: options.peerTls, log, isRemoved: (id) => cluster.isRemoved(id),
@@ -217,7 +214,7 @@ export class Member {
     for (const { id, urls } of this.options.remotes) this.transport.addRemote(id, urls);
     this.driver.start();
     await this.driver.settled();
-    this.removeCompacted();
+    this.removal.wake();
     this.membersChanged();
     if (!this.isLoneVoter) return;
     this.driver.campaign();
@@ -433,7 +430,7 @@ export class Member {
 
   /** Resolves when the database holds all that is applied, and nothing that was compacted. */
   async cleared(): Promise<void> {
-    await this.removal;
+    await this.removal.settled();
     await this.writer.flush();
   }
 
@@ -492,25 +489,12 @@ export class Member {
       this.writer.add(writes.slice(0, at), { ...this.progress, appliedIndex: this.index - 1, term: formerTerm });
       this.writer.add(writes.slice(at), this.progress, () => this.hashes.beforeCompaction(scope));
       writes = [];
-      this.removeCompacted();
+      this.removal.wake();
     }
     this.writer.add(writes, this.progress);
     this.reads.onApplied(this.index);
     this.forgetOldEntries();
     if (this.currentStore.revision > revision) for (const listener of this.listeners) listener();
-  }
-
-  private removeCompacted(): void {
-    if (!this.currentStore.hasObsolete || this.isInstalling) return;
-    this.removal ??= this.removeInSteps().catch((error: unknown) => this.fail(error instanceof Error ? error : new Error(String(error)))).finally(() => { this.removal = undefined; });
-  }
-
-  private async removeInSteps(): Promise<void> {
-    while (this.currentStore.hasObsolete) {
-      await this.options.clock.sleep(COMPACTION_PAUSE_MS);
-      if (this.isStopping || this.isInstalling) return;
-      this.writer.add(this.currentStore.removeCompacted(), this.progress);
-    }
   }
 
   private get progress(): Progress {
@@ -633,6 +617,7 @@ export class Member {
   private fail(error: Error): void {
     if (this.isStopping) return;
     this.isStopping = true;
+    void this.removal.pause();
     this.rejectAll();
     this.options.onFatal(error);
   }
@@ -678,8 +663,7 @@ export class Member {
     const { database, maxValueBytes, log } = this.options;
     if (metadata === undefined) throw new Error('a snapshot without metadata');
     log.info({ index: metadata.index, applied: this.index }, 'applying snapshot');
-    this.isInstalling = true; // nothing of the former store goes to the database of the new one
-    await this.removal;
+    await this.removal.pause(); // nothing of the former store goes to the database of the new one
     await this.writer.reset(() => this.snapshots.install(metadata.index));
     const stored = await database.load(maxValueBytes);
     this.currentStore = new Store((entry) => database.readValue(entry), stored);
@@ -690,8 +674,7 @@ export class Member {
     this.confStates = [{ index: this.index, confState: this.cluster.confState() }];
     this.noted = { index: metadata.index, walBytes: this.options.wal.writtenBytes };
     await this.options.wal.release(metadata.index);
-    this.isInstalling = false;
-    this.removeCompacted();
+    if (!this.isStopping) this.removal.resume();
     this.membersChanged();
     this.events.onStoreReplaced?.();
     for (const listener of this.listeners) listener();
@@ -745,7 +728,7 @@ export class Member {
     await this.driver.stop();
     this.rejectAll();
     await this.hashes.stop();
-    await this.removal;
+    await this.removal.pause();
     if (!hasFailed) {
       await this.writer.flush();
       await this.options.wal.close();

@@ -1,0 +1,58 @@
+// After a compaction: what it made obsolete leaves the database step by step, so that requests are answered between the steps.
+// Source: etcd v3.6, server/storage/mvcc/kvstore_compaction.go, scheduleCompaction.
+import type { Clock } from '#lib/environment/clock.ts';
+import type { Store, Write } from '../core/store.ts';
+
+/** Between two steps. Source: etcd, --compaction-sleep-interval. */
+const PAUSE_MS = 10;
+
+export interface CompactedRemovalOptions {
+  readonly clock: Clock;
+  /** Another one after a snapshot of another member took its place. */
+  readonly store: () => Store;
+  readonly remove: (writes: readonly Write[]) => void;
+  readonly onFatal: (error: Error) => void;
+}
+
+export class CompactedRemoval {
+  private readonly options: CompactedRemovalOptions;
+  private running: Promise<void> | undefined;
+  private isPaused = false;
+
+  constructor(options: CompactedRemovalOptions) {
+    this.options = options;
+  }
+
+  /** There may be something to remove. */
+  wake(): void {
+    if (this.isPaused || !this.options.store().hasObsolete) return;
+    this.running ??= this.run().catch((error: unknown) => this.options.onFatal(error instanceof Error ? error : new Error(String(error)))).finally(() => {
+      this.running = undefined;
+      this.wake(); // for what came after the last look
+    });
+  }
+
+  private async run(): Promise<void> {
+    while (this.options.store().hasObsolete) {
+      await this.options.clock.sleep(PAUSE_MS);
+      if (this.isPaused) return;
+      this.options.remove(this.options.store().removeCompacted());
+    }
+  }
+
+  /** Resolves when nothing is left, or it was paused. */
+  async settled(): Promise<void> {
+    await this.running;
+  }
+
+  /** Removes nothing from now on; resolves when no step is under way any more. */
+  async pause(): Promise<void> {
+    this.isPaused = true;
+    await this.running;
+  }
+
+  resume(): void {
+    this.isPaused = false;
+    this.wake();
+  }
+}
