@@ -9,7 +9,6 @@ import { hostNamed } from '../host-named.ts';
 import { SELECTOR } from '../selector.ts';
 import { UserError } from '../user-error.ts';
 
-
 /** With this terminal as its own; resolves with its exit code. */
 function attached(args: readonly string[]): Promise<number> {
   const child = spawn('docker', args, { stdio: 'inherit' });
