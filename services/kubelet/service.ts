@@ -259,7 +259,7 @@ export async function startKubelet(flags: KubeletFlags, environment: Environment
   };
   const runtimeEvents = new RuntimeEvents({
     ...environment, runtime, signal,
-    onPod: (uid, at) => workers.get(uid)?.wakeForEvent(at),
+    onPod: (uid) => workers.get(uid)?.wakeForEvent(),
     onList: (list) => housekeeping.killOrphans(list),
   });
   const agent = api && events && new NodeAgent({

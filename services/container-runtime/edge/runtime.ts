@@ -395,9 +395,10 @@ export class Runtime {
         container.phase = 'starting';
         this.#records.containers.save(container);
         this.#openPump(container);
+        const startedAt = this.#now(); // before: a short run may have ended when its start is noticed
         const result = await this.shims.start({ id: container.id, terminal: container.config.tty, pidNamespace: this.#pidNamespace(container) });
         if ('process' in result) {
-          Object.assign(container, { phase: 'running', process: result.process, startedAt: this.#now() });
+          Object.assign(container, { phase: 'running', process: result.process, startedAt });
           if (this.#needsNamespaceToFindProcesses(container)) Object.assign(container, { mountNamespace: mountNamespaceOf(result.process.pid) });
           this.#records.containers.save(container);
           this.#options.log.info({ container: container.id, name: container.config.metadata?.name, pod: this.#podOf(sandbox), pid: result.process.pid }, 'started container');
@@ -628,10 +629,9 @@ export class Runtime {
     const wasOutOfMemory = cgroups.oomKills(cgroup) > 0 || (this.#memoryWatch?.takeKilled(id) ?? false);
     // The log is complete before anybody can see the end: the kubelet reads it then.
     await this.#drainOutput(container);
-    // A short run may have ended before its start was noticed.
-    const endedAt = nanosecondsOfMs(exit.atMs);
+    const agoMs = Math.max(0, this.shims.fileTimeMs() - exit.atMs);
     Object.assign(container, {
-      phase: 'exited', exitCode: exit.code, finishedAt: endedAt > container.startedAt ? endedAt : container.startedAt, reason: wasOutOfMemory ? 'OOMKilled' : exit.code === 0 ? 'Completed' : 'Error',
+      phase: 'exited', exitCode: exit.code, finishedAt: this.#now() - nanosecondsOfMs(agoMs), reason: wasOutOfMemory ? 'OOMKilled' : exit.code === 0 ? 'Completed' : 'Error',
     });
     this.#records.containers.save(container);
     this.#forgetRun(container);

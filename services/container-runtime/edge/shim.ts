@@ -150,12 +150,19 @@ export class Shims {
     if (existsSync(`/proc/${pid}/cmdline`) && readFileSync(`/proc/${pid}/cmdline`, 'utf8').startsWith('sleep\0')) signalQuietly(pid, 'SIGKILL');
   }
 
-  /** The exit code and the time (milliseconds) that the shim wrote; undefined while there is none. */
+  /** The exit code that the shim wrote, and when, by the time of files (milliseconds); undefined while there is none. */
   exitOf(id: string): { code: number; atMs: number } | undefined {
     const path = join(this.exits, id);
     const written = statSync(path, { throwIfNoEntry: false });
     const text = written ? readFileSync(path, 'utf8') : '';
     return written && text.endsWith('\n') ? { code: Number(text), atMs: written.mtimeMs } : undefined;
+  }
+
+  /** Now, by the time of files, which is the machine's own, whatever this process takes for the time. Milliseconds. */
+  fileTimeMs(): number {
+    const path = join(this.#scripts, 'now');
+    writeFileSync(path, '');
+    return statSync(path).mtimeMs;
   }
 }
 

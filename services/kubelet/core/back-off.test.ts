@@ -9,7 +9,7 @@ test('the first restart is not delayed, later ones 10 s, 20 s, 40 s up to 5 minu
   let nowMs = 1_000_000;
   const delays: number[] = [];
   for (let crash = 0; crash < 8; crash += 1) {
-    const waitMs = backOff.remainingSinceMs('k', nowMs, nowMs);
+    const waitMs = backOff.remainingSinceMs('k', nowMs, { wallMs: nowMs, steadyMs: nowMs });
     delays.push(waitMs / 1000);
     nowMs += waitMs;
     backOff.next('k', nowMs, nowMs);
@@ -23,9 +23,18 @@ test('a container that ran for more than twice the longest delay starts anew', (
   backOff.next('k', 20_000, 20_000);
   assert.equal(backOff.delayMs('k'), 20_000);
   const laterMs = 20_000 + 2 * limits.longestMs + 1;
-  assert.equal(backOff.remainingSinceMs('k', laterMs, laterMs), 0);
+  assert.equal(backOff.remainingSinceMs('k', laterMs, { wallMs: laterMs, steadyMs: laterMs }), 0);
   backOff.next('k', laterMs, laterMs);
   assert.equal(backOff.delayMs('k'), 10_000);
+});
+
+test('what happened by a clock that was set back since delays no longer than usual', () => {
+  const backOff = new BackOff(limits);
+  const hourMs = 3_600_000;
+  backOff.next('k', hourMs, hourMs);
+  assert.equal(backOff.remainingSinceMs('k', hourMs + 5_000, { wallMs: 6_000, steadyMs: 6_000 }), 10_000);
+  assert.equal(backOff.remainingSinceMs('k', hourMs + 5_000, { wallMs: 12_000, steadyMs: 12_000 }), 4_000);
+  assert.equal(backOff.remainingSinceMs('k', hourMs + 5_000, { wallMs: 16_000, steadyMs: 16_000 }), 0);
 });
 
 test('the delay of a pull counts from the last failure', () => {

@@ -9,9 +9,19 @@ export interface BackOffLimits {
   readonly forgetMs?: number;
 }
 
+/** The times of a moment. Milliseconds. */
+export interface Moment {
+  /** As the clock on the wall has it. */
+  readonly wallMs: number;
+  /** As a clock has it that nobody sets. */
+  readonly steadyMs: number;
+}
+
 interface Entry {
   delayMs: number;
   updatedMs: number;
+  /** What is waited for, and since when (by the steady clock). */
+  event?: { readonly atMs: number; readonly seenMs: number };
 }
 
 export class BackOff {
@@ -34,11 +44,15 @@ export class BackOff {
     this.#entries.set(key, { delayMs: isFresh ? this.#limits.firstMs : Math.min(entry.delayMs * 2, this.#limits.longestMs), updatedMs: nowMs });
   }
 
-  /** Milliseconds still to wait after something that happened at `eventMs`; 0: go on. */
-  remainingSinceMs(key: string, eventMs: number, nowMs: number): number {
+  /**
+   * Milliseconds still to wait after something that happened at `eventMs` (on the wall); 0: go on. It is the delay at most since it was first
+   * asked for, also when the wall's clock was ahead then: upstream waits until it has come so far again.
+   */
+  remainingSinceMs(key: string, eventMs: number, now: Moment): number {
     const entry = this.#entries.get(key);
     if (!entry || this.#isForgotten(entry, eventMs)) return 0;
-    return Math.max(0, entry.delayMs - (nowMs - eventMs));
+    if (entry.event?.atMs !== eventMs) entry.event = { atMs: eventMs, seenMs: now.steadyMs };
+    return Math.max(0, entry.delayMs - Math.max(now.wallMs - eventMs, now.steadyMs - entry.event.seenMs));
   }
 
   /** The same, counted from when the delay was last raised. */

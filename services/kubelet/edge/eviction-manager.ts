@@ -121,8 +121,8 @@ export class EvictionManager {
   /** What an ended pod frees must be seen before another one is ended. */
   async #cleanedUp(evicted: readonly PodWorker[]): Promise<void> {
     const { clock, signal } = this.#options;
-    const endMs = clock.nowMs() + CLEANUP_TIMEOUT_MS;
-    while (!signal.aborted && clock.nowMs() < endMs && evicted.some(({ stage }) => stage !== 'finished')) await clock.sleep(CLEANUP_LOOK_MS, signal).catch(() => undefined);
+    const endMs = steadily(clock).nowMs() + CLEANUP_TIMEOUT_MS;
+    while (!signal.aborted && steadily(clock).nowMs() < endMs && evicted.some(({ stage }) => stage !== 'finished')) await clock.sleep(CLEANUP_LOOK_MS, signal).catch(() => undefined);
   }
 }
 

@@ -1,5 +1,6 @@
 // Sees to it that a container's image is on the node: by policy, with back-off, one pull at a time or as many as configured.
 // Source: pkg/kubelet/images/image_manager.go.
+import { steadily } from '#lib/environment/clock.ts';
 import type { Environment } from '#lib/environment/environment.ts';
 import type { AuthConfig, Image, PodSandboxConfig, Sent } from '#lib/cri/messages.ts';
 import type { Container, Pod } from '#lib/kinds/types/core-v1.ts';
@@ -81,7 +82,8 @@ export class ImagePuller {
   }
 
   async #pull({ pod, reference, image, sandboxConfig, objects, say, signal }: PullInputs): Promise<Image> {
-    const { clock, runtime, onEvent } = this.#options;
+    const { runtime, onEvent } = this.#options;
+    const clock = steadily(this.#options.clock);
     const key = `${uidOf(pod)}_${reference}`;
     const waitMs = this.#backOff.remainingMs(key, clock.nowMs());
     if (waitMs > 0) {
@@ -145,7 +147,7 @@ export class ImagePuller {
   /** Forgets a pod that is gone. */
   forget(uid: string): void {
     for (const key of this.#lastErrors.keys()) if (key.startsWith(`${uid}_`)) this.#lastErrors.delete(key);
-    this.#backOff.collect(this.#options.clock.nowMs());
+    this.#backOff.collect(steadily(this.#options.clock).nowMs());
   }
 }
 

@@ -1,4 +1,5 @@
 // Keeps this host's Node object and Lease: registers, reports, renews. Source: pkg/kubelet/kubelet_node_status.go.
+import { steadily } from '#lib/environment/clock.ts';
 import type { Environment } from '#lib/environment/environment.ts';
 import { jitterMs } from '#lib/environment/random.ts';
 import { TransportError, type ApiClient } from '#lib/api-client/client.ts';
@@ -174,12 +175,12 @@ export class NodeAgent {
     if (!known) return false;
     const before = known.status;
     const status = await this.#status(before);
-    const isDue = clock.nowMs() - this.#reportedMs >= reportFrequencyMs;
+    const isDue = steadily(clock).nowMs() - this.#reportedMs >= reportFrequencyMs;
     if (!statusChanged(before, status) && !isDue) return true;
     this.#tellChanges(before);
     try {
       const node = await api.patch(nodeKind, undefined, name, { metadata: { uid: known.metadata.uid }, status: patchOf(before ?? {}, status) }, { type: 'strategic', subresource: 'status', signal });
-      this.#reportedMs = clock.nowMs();
+      this.#reportedMs = steadily(clock).nowMs();
       this.#node = node;
       onNode(node);
       return true;

@@ -2,6 +2,7 @@
 // Source: pkg/kubelet/kuberuntime.
 import { mkdir, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { steadily } from '#lib/environment/clock.ts';
 import type { Environment } from '#lib/environment/environment.ts';
 import { isNotFound } from '#lib/cri/client.ts';
 import type { Image, PodSandboxConfig, Sent } from '#lib/cri/messages.ts';
@@ -141,10 +142,9 @@ export class PodRunner {
 
   /** All containers in parallel, sidecars after the others in reverse order, then the sandboxes. `graceSeconds` undefined: the pod's own. */
   async killPod(pod: Pod, runtimePod: RuntimePod, graceSeconds: number | undefined, signal: AbortSignal): Promise<void> {
-    const { clock } = this.#options;
     const sidecars = sidecarsOf(pod).map(({ name }) => name);
     const live = liveContainers(runtimePod);
-    const startedMs = clock.nowMs();
+    const startedMs = this.#steadyMs();
     const stop = (container: RuntimeContainer): Promise<void> =>
       this.#stopContainer({ pod, container, message: '', graceSeconds: graceSeconds ?? graceOf(pod), signal, startedMs });
     await Promise.all(live.filter(({ name }) => !sidecars.includes(name)).map(stop));
@@ -165,27 +165,31 @@ export class PodRunner {
     for (const { id } of runtimePod.sandboxes) await cri.stopPodSandbox({ podSandboxId: id }, { signal }).catch(ignoreNotFound);
   }
 
+  #steadyMs(): number {
+    return steadily(this.#options.clock).nowMs();
+  }
+
   async #killOne(pod: Pod, runtimePod: RuntimePod, kill: ContainerKill, signal: AbortSignal): Promise<void> {
     const container = runtimePod.containers.find(({ id }) => id === kill.containerId);
     const spec = findContainer(pod, kill.name);
     if (!container || !spec) return;
     const probe = kill.reason === 'livenessProbe' ? 'liveness' : kill.reason === 'startupProbe' ? 'startup' : undefined;
     const graceSeconds = pod.metadata.deletionGracePeriodSeconds ?? (probe ? probeGraceSeconds(pod, spec, probe) : undefined) ?? graceOf(pod);
-    await this.#stopContainer({ pod, container, message: kill.message, graceSeconds, signal, startedMs: this.#options.clock.nowMs() });
+    await this.#stopContainer({ pod, container, message: kill.message, graceSeconds, signal, startedMs: this.#steadyMs() });
   }
 
   async #stopContainer({ pod, container, message, graceSeconds, signal, startedMs }: StopInputs): Promise<void> {
-    const { clock, runtime, onEvent } = this.#options;
+    const { runtime, onEvent } = this.#options;
     onEvent(pod, container.name, 'Normal', 'Killing', message === '' ? `Stopping container ${container.name}` : message);
     const spec = findContainer(pod, container.name);
     const preStop = spec?.lifecycle?.preStop;
     const deadlineMs = startedMs + graceSeconds * 1000;
     if (preStop && spec && graceSeconds > 0 && container.state === 'running') {
-      const withinMs = Math.max(0, deadlineMs - clock.nowMs());
+      const withinMs = Math.max(0, deadlineMs - this.#steadyMs());
       const problem = await this.#runHook(preStop, { runtime, container: spec, containerId: container.id, host: this.#hostOf(pod, []) }, withinMs, signal);
       if (problem !== undefined) onEvent(pod, container.name, 'Warning', 'FailedPreStopHook', 'PreStopHook failed');
     }
-    const leftSeconds = Math.max(LEAST_GRACE_SECONDS, Math.ceil((deadlineMs - clock.nowMs()) / 1000));
+    const leftSeconds = Math.max(LEAST_GRACE_SECONDS, Math.ceil((deadlineMs - this.#steadyMs()) / 1000));
     await runtime.cri.stopContainer({ containerId: container.id, timeout: leftSeconds }, { timeoutMs: leftSeconds * 1000 + STOP_MARGIN_MS, signal }).catch(ignoreNotFound);
   }
 
@@ -268,7 +272,7 @@ export class PodRunner {
     if (!last) return;
     const nowMs = this.#options.clock.nowMs();
     const key = `${pod.metadata.name}/${uidOf(pod)}/${container.name}/${containerHash(container)}`;
-    const waitMs = this.#backOff.remainingSinceMs(key, last.finishedAtMs, nowMs);
+    const waitMs = this.#backOff.remainingSinceMs(key, last.finishedAtMs, { wallMs: nowMs, steadyMs: this.#steadyMs() });
     if (waitMs > 0) {
       this.#options.onEvent(pod, container.name, 'Warning', 'BackOff', `Back-off restarting failed container ${container.name} in pod ${describePod(pod)}`);
       throw new StartFailure('CrashLoopBackOff', `back-off ${goSeconds(this.#backOff.delayMs(key))} restarting failed container=${container.name} pod=${describePod(pod)}`, { retryAfterMs: waitMs });

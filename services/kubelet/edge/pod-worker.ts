@@ -1,7 +1,7 @@
 // One pod's life on this node: synced while it should run, then terminated, then finished. Everything done for one pod
 // goes through its worker, one thing at a time. Source: pkg/kubelet/pod_workers.go and kubelet.go, syncPod and its kin.
 import { trace } from '@opentelemetry/api';
-import { LONGEST_TIMER_MS } from '#lib/environment/clock.ts';
+import { LONGEST_TIMER_MS, steadily } from '#lib/environment/clock.ts';
 import type { Environment } from '#lib/environment/environment.ts';
 import { jitterMs } from '#lib/environment/random.ts';
 import type { Pod, PodCondition, PodStatus } from '#lib/kinds/types/core-v1.ts';
@@ -91,10 +91,8 @@ export class PodWorker {
   #isWanted = false;
   #step = new AbortController();
   #timer: NodeJS.Timeout | undefined;
-  /** When the runtime was last asked; events older than that hold no news. Nanoseconds. */
-  #observedAt = 0n;
-  /** The latest event that came during the present step. */
-  #newsAt = 0n;
+  /** The runtime saw something since it was last asked. */
+  #hasNews = false;
   #volumeFailures = 0;
   #volumesWantedMs: number | undefined;
   #saidTimeout = false;
@@ -163,12 +161,11 @@ export class PodWorker {
     if (!this.#isWorking) void this.#work();
   }
 
-  /** The runtime saw something at this time (nanoseconds). */
-  wakeForEvent(at: bigint): void {
-    if (at < this.#observedAt || this.stage === 'finished') return;
-    if (!this.#isWorking) return this.wake();
-    // Most often the echo of what is being done right now, which the look at its end will have seen.
-    if (at > this.#newsAt) this.#newsAt = at;
+  /** The runtime saw something. Most often it is the echo of what is being done right now, which the look at its end will see. */
+  wakeForEvent(): void {
+    if (this.stage === 'finished') return;
+    if (this.#isWorking) this.#hasNews = true;
+    else this.wake();
   }
 
   /** Computes the status anew from what is known, without asking the runtime: a probe has a new verdict. */
@@ -206,8 +203,7 @@ export class PodWorker {
         try {
           const comeBackMs = await this.#inSpan(() => this.#stepOnce(step.signal));
           if (comeBackMs !== undefined) this.#scheduleWake(comeBackMs);
-          if (this.#newsAt >= this.#observedAt && this.#newsAt !== 0n) this.#isWanted = true;
-          this.#newsAt = 0n;
+          if (this.#hasNews) this.#isWanted = true;
         } catch (error) {
           if (signal.aborted) return;
           if (step.signal.aborted) {
@@ -251,10 +247,8 @@ export class PodWorker {
   }
 
   async #observe(): Promise<RuntimePod> {
-    const { runtime, clock } = this.#services;
-    const at = BigInt(clock.nowMs()) * 1_000_000n;
-    this.runtimePod = await runtime.pod(this.uid, namespaceOf(this.pod), this.pod.metadata.name);
-    this.#observedAt = at;
+    this.#hasNews = false;
+    this.runtimePod = await this.#services.runtime.pod(this.uid, namespaceOf(this.pod), this.pod.metadata.name);
     return this.runtimePod;
   }
 
@@ -363,7 +357,7 @@ export class PodWorker {
   async #setUpVolumes(): Promise<ReferencedObjects | undefined> {
     const { volumes, objects: read, context, clock, onEvent } = this.#services;
     const { pod } = this;
-    this.#volumesWantedMs ??= clock.nowMs();
+    this.#volumesWantedMs ??= steadily(clock).nowMs();
     try {
       await volumes.preparePod(this.uid);
     } catch (error) {
@@ -390,7 +384,7 @@ export class PodWorker {
       return objects;
     }
     this.#volumeFailures += 1;
-    if (!this.#saidTimeout && clock.nowMs() - this.#volumesWantedMs > VOLUME_TIMEOUT_MS) {
+    if (!this.#saidTimeout && steadily(clock).nowMs() - this.#volumesWantedMs > VOLUME_TIMEOUT_MS) {
       this.#saidTimeout = true;
       const names = failures.map(({ volume }) => volume).join(' ');
       onEvent(pod, undefined, 'Warning', 'FailedMount', `Unable to attach or mount volumes: unmounted volumes=[${names}], unattached volumes=[], failed to process volumes=[]: context deadline exceeded`);

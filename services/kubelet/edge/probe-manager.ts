@@ -1,6 +1,6 @@
 // Keeps one worker for each probe of each container, and the verdicts they come to.
 import { trace } from '@opentelemetry/api';
-import { LONGEST_TIMER_MS } from '#lib/environment/clock.ts';
+import { LONGEST_TIMER_MS, steadily } from '#lib/environment/clock.ts';
 import type { Environment } from '#lib/environment/environment.ts';
 import type { Container, ContainerStatus, Pod, PodStatus, Probe } from '#lib/kinds/types/core-v1.ts';
 import { parseTimeOrUndefined } from '#lib/machinery/time.ts';
@@ -55,7 +55,7 @@ export class ProbeManager {
 
   constructor(options: ProbeManagerOptions) {
     this.#options = options;
-    this.#startedMs = options.clock.nowMs();
+    this.#startedMs = steadily(options.clock).nowMs();
     options.signal.addEventListener('abort', () => {
       for (const uid of [...this.#workers.keys()]) this.removePod(uid);
     }, { once: true });
@@ -83,7 +83,7 @@ export class ProbeManager {
   #firstDelayMs(probe: Probe): number {
     const periodMs = (probe.periodSeconds ?? 10) * 1000;
     const { clock, random } = this.#options;
-    return clock.nowMs() - this.#startedMs < periodMs && this.#workers.size > 10 ? random.fraction() * periodMs : 0;
+    return steadily(clock).nowMs() - this.#startedMs < periodMs && this.#workers.size > 10 ? random.fraction() * periodMs : 0;
   }
 
   verdict(uid: string, container: string, type: ProbeType, containerId: string): ProbeVerdict | undefined {
@@ -134,7 +134,8 @@ export class ProbeManager {
   async #run(worker: Worker): Promise<void> {
     if (worker.isBusy || worker.isStopped) return;
     worker.isBusy = true;
-    const startedMs = this.#options.clock.nowMs();
+    const clock = steadily(this.#options.clock);
+    const startedMs = clock.nowMs();
     let isTooEarly = false;
     try {
       isTooEarly = await this.#probeOnce(worker);
@@ -143,7 +144,7 @@ export class ProbeManager {
     } finally {
       worker.isBusy = false;
       const periodMs = isTooEarly ? LISTEN_WAIT_MS : (worker.probe.periodSeconds ?? 10) * 1000;
-      this.#schedule(worker, Math.max(0, periodMs - (this.#options.clock.nowMs() - startedMs)));
+      this.#schedule(worker, Math.max(0, periodMs - (clock.nowMs() - startedMs)));
     }
   }
 
@@ -160,10 +161,13 @@ export class ProbeManager {
     if (worker.state.containerId !== containerId) worker.state = initialProbeState(type, containerId);
     const startedAt = own.state?.running?.startedAt;
     if (startedAt === undefined && type === 'readiness' && worker.state.verdict !== 'failure') worker.state = { ...worker.state, verdict: 'failure' };
+    const sinceStartMs = startedAt === undefined ? 0 : clock.nowMs() - (parseTimeOrUndefined(startedAt) ?? 0);
+    // It started when the clock was ahead: nothing is known of how long ago. Upstream does not probe until the clock is there again.
+    const runningMs = sinceStartMs < 0 ? Infinity : sinceStartMs;
     const situation = {
       type, probe,
       isRunning: own.state?.running !== undefined,
-      runningSeconds: startedAt === undefined ? 0 : Math.floor((clock.nowMs() - (parseTimeOrUndefined(startedAt) ?? 0)) / 1000),
+      runningSeconds: startedAt === undefined ? 0 : Math.floor(runningMs / 1000),
       isStarted: own.started === true,
       isTerminating: pod.metadata.deletionTimestamp !== undefined,
     };
@@ -171,7 +175,7 @@ export class ProbeManager {
     const host = usesHostNetwork(pod) ? this.#options.hostIPs()[0] : status.podIP;
     const outcome = await this.#tries(worker, containerId, host ?? '127.0.0.1');
     if (!outcome || worker.isStopped || worker.state.containerId !== containerId) return false;
-    if (type === 'startup' && outcome.isRefused === true && startedAt !== undefined && clock.nowMs() - (parseTimeOrUndefined(startedAt) ?? 0) < LISTEN_LIMIT_MS) return true;
+    if (type === 'startup' && outcome.isRefused === true && startedAt !== undefined && runningMs < LISTEN_LIMIT_MS) return true;
     if (outcome.isWarning === true) onEvent(pod, container.name, 'ProbeWarning', `${TITLES[type]} probe warning: ${outcome.output}`);
     if (outcome.result === 'failure') onEvent(pod, container.name, 'Unhealthy', `${TITLES[type]} probe failed: ${outcome.output}`);
     const before = worker.state.verdict;

@@ -15,8 +15,8 @@ const RECONNECT_MS = 200;
 
 export interface RuntimeEventsOptions extends Environment {
   readonly runtime: Runtime;
-  /** Something happened to a pod at this time (nanoseconds). */
-  readonly onPod: (uid: string, at: bigint) => void;
+  /** Something happened to a pod. */
+  readonly onPod: (uid: string) => void;
   /** All that the runtime has, after each look at everything. */
   readonly onList: (pods: ReadonlyMap<string, PodListing>) => void;
   readonly signal: AbortSignal;
@@ -60,7 +60,7 @@ export class RuntimeEvents {
           if (uid === undefined) continue;
           if (event.containerEventType === 'CONTAINER_DELETED_EVENT') podOfContainer.delete(event.containerId);
           else podOfContainer.set(event.containerId, uid);
-          onPod(uid, event.createdAt);
+          onPod(uid);
         }
       } catch (error) {
         if (signal.aborted) return;
@@ -87,11 +87,10 @@ export class RuntimeEvents {
     const { runtime, clock, log, onPod, onList, signal } = this.#options;
     while (!signal.aborted) {
       try {
-        const at = BigInt(clock.nowMs()) * 1_000_000n;
         const pods = await runtime.list();
         this.#listedMs = steadily(clock).nowMs();
-        for (const [uid, { fingerprint }] of pods) if (this.#fingerprints.get(uid) !== fingerprint) onPod(uid, at);
-        for (const uid of this.#fingerprints.keys()) if (!pods.has(uid)) onPod(uid, at);
+        for (const [uid, { fingerprint }] of pods) if (this.#fingerprints.get(uid) !== fingerprint) onPod(uid);
+        for (const uid of this.#fingerprints.keys()) if (!pods.has(uid)) onPod(uid);
         this.#fingerprints = new Map([...pods].map(([uid, { fingerprint }]) => [uid, fingerprint]));
         onList(pods);
       } catch (error) {
