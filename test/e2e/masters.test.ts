@@ -2,11 +2,13 @@
 // back catches up by itself. Without two of them nothing is written, and nothing that was acknowledged is lost.
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { connectToApiserver, TransportError } from '#lib/api-client/client.ts';
 import { configMapKind } from '#lib/kinds/core/config-map.ts';
 import { StatusError } from '#lib/machinery/status-error.ts';
 import { loadKubeconfig, type ClusterAccess } from '#lib/pki/kubeconfig.ts';
+import { runDrill, shippedDrills } from '../drills/run-drill.ts';
 import { runCommand, TestCluster, until } from './cluster.ts';
 import { Traffic } from './traffic.ts';
 
@@ -171,7 +173,9 @@ const FAULTS: readonly Fault[] = [
   },
 ];
 
-describe('three masters', { timeout: 400_000 }, () => {
+const drills = (await shippedDrills()).filter(({ requires }) => requires?.masters === MASTERS.length);
+
+describe('three masters', { timeout: 700_000 }, () => {
   let traffic: Traffic;
   before(async () => {
     cluster = await TestCluster.start('self', ['--masters', '3']);
@@ -273,4 +277,13 @@ describe('three masters', { timeout: 400_000 }, () => {
     assert.deepEqual([...acknowledged].filter((name) => !present.has(name)), [], 'acknowledged writes are lost');
     assert.ok(acknowledged.size > 100, `only ${acknowledged.size} writes were acknowledged`);
   });
+
+  test('there are drills for them', () => assert.notEqual(drills.length, 0));
+
+  for (const { name } of drills) {
+    test(`the drill ${name} passes`, async () => {
+      const { report, printed } = await runDrill(cluster, name, { folder: join(cluster.folder, 'drills', name) });
+      assert.equal(report.status, 'passed', `${report.problem ?? ''}\n${printed}`);
+    });
+  }
 });
