@@ -1,7 +1,7 @@
 // Sandboxes and containers of this node: made, started, stopped, removed, and taken up again after a restart. Every step is
 // on disk before it has effects, and every effect can be taken back knowing only the id.
 import { randomBytes } from 'node:crypto';
-import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, watch, writeFileSync, type FSWatcher } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, watch, writeFileSync, type FSWatcher } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import type { Logger } from 'pino';
 import { nanosecondsOfMs } from '#lib/cri/codec.ts';
@@ -10,12 +10,10 @@ import type { Clock } from '#lib/environment/clock.ts';
 import { hostInterfaceName } from '#lib/pod-network/wiring.ts';
 import { accountOf, availableAccount } from '../core/accounts.ts';
 import { planContainer, userStep, environmentOf, type ResolvedMount } from '../core/container-plan.ts';
-import { resolvConf } from '../core/dns.ts';
 import { encodeSteps, type Step } from '../core/steps.ts';
 import type { BaseLayer } from './base-layer.ts';
 import type { Cgroups } from './cgroups.ts';
 import { beforeSync, beforeWrite } from '#lib/service/disk-fault.ts';
-import { runCommand } from '#lib/service/run-command.ts';
 import { CLOCK_FILE, CLOCK_FOLDER, clockVariables, faketimeLibrary } from '#lib/service/shifted-clock.ts';
 import type { UserNamespace } from '#lib/service/user-namespace.ts';
 import { mountNamespaceOf, processesIn } from './container-processes.ts';
@@ -24,7 +22,8 @@ import { ImageError, type ImageStore, type StoredImage } from './images.ts';
 import { KeyedMutex } from './keyed-mutex.ts';
 import { LogPump } from './log-pump.ts';
 import { MemoryWatch } from './memory-watch.ts';
-import { netnsName, netnsPath, type PodNetwork } from './network.ts';
+import { netnsName, type PodNetwork } from './network.ts';
+import { hostnameOf, PodNamespaces } from './pod-namespaces.ts';
 import { openRecords, type Container, type Records, type Sandbox } from './records.ts';
 import { RootFilesystem } from './root-filesystem.ts';
 import { isAlive, Shims, signalQuietly } from './shim.ts';
@@ -40,9 +39,6 @@ const LIVENESS_CHECK_MS = 5_000;
 const DRAIN_TIMEOUT_MS = 1_000;
 /** How long a process may take to die of SIGKILL before stopping it counts as failed. Milliseconds. */
 const KILL_TIMEOUT_MS = 30_000;
-
-/** Sleeps for ever; a shell reaps while it waits. */
-const POD_INIT = 'trap "exit 0" TERM; while :; do sleep 2147483647 & wait $!; done';
 
 /** While it is there, containers called so do not start. Written by `kubreak stop`. */
 const holdOf = (containerName: string): string => `/run/kubreak/hold-${containerName}`;
@@ -73,6 +69,7 @@ export class Runtime {
   readonly containers = new Map<string, Container>();
   readonly events = new EventHub();
   readonly shims: Shims;
+  readonly #namespaces: PodNamespaces;
   readonly #options: RuntimeOptions;
   readonly #records: Records;
   readonly #mutex = new KeyedMutex();
@@ -86,6 +83,7 @@ export class Runtime {
     this.#options = options;
     this.#records = openRecords(options.root);
     this.shims = new Shims(options.state);
+    this.#namespaces = new PodNamespaces(options.state, this.shims);
   }
 
   // ---- life of the runtime itself
@@ -100,7 +98,7 @@ export class Runtime {
     this.#watcher.on('error', (error) => log.error({ err: error }, 'cannot watch for ended containers'));
     for (const container of [...this.containers.values()]) await this.#recoverContainer(container);
     for (const sandbox of [...this.sandboxes.values()]) await this.#recoverSandbox(sandbox);
-    for (const id of readdirSync(this.shims.containersFolder)) if (!this.containers.has(id) && !this.#isPodInit(id)) this.#discardState(id);
+    for (const id of readdirSync(this.shims.containersFolder)) if (!this.containers.has(id) && !this.#namespaces.isInit(id, this.sandboxes.values())) this.shims.discard(id);
     for (const id of readdirSync(this.shims.exits)) if (!this.containers.has(id)) rmSync(join(this.shims.exits, id), { force: true });
     await network.sweep([...this.sandboxes.values()].filter(({ phase }) => phase === 'ready'));
     cgroups.sweep(new Set([...this.containers.values()].filter(({ phase }) => phase === 'running').map(({ id }) => id)));
@@ -147,7 +145,7 @@ export class Runtime {
       return;
     }
     if (sandbox.phase !== 'ready') return;
-    if (network.isConnected(sandbox) && existsSync(this.#sandboxState(sandbox.id))) {
+    if (network.isConnected(sandbox) && this.#namespaces.exist(sandbox.id)) {
       network.markTaken(sandbox.address);
       return;
     }
@@ -198,9 +196,10 @@ export class Runtime {
         await this.#takeRoom('failed to start sandbox', id);
         if (!onHost) sandbox.address = network.takeAddress();
         this.#records.sandboxes.save(sandbox);
-        await Promise.all([onHost ? undefined : network.connect(sandbox), this.#makePodNamespaces(sandbox)]);
-        this.#writePodFiles(sandbox);
-        if (config.linux?.securityContext?.namespaceOptions?.pid === 'POD') await this.#startPodInit(sandbox);
+        await Promise.all([onHost ? undefined : network.connect(sandbox), this.#namespaces.make(sandbox)]);
+        this.#namespaces.writeFiles(this.#records.sandboxes.folder(id), config);
+        if (config.logDirectory !== '') mkdirSync(config.logDirectory, { recursive: true });
+        if (config.linux?.securityContext?.namespaceOptions?.pid === 'POD') await this.#namespaces.startInit(sandbox);
         sandbox.phase = 'ready';
         if (config.portMappings.some(({ hostPort }) => hostPort > 0)) await this.#publishHostPorts();
         this.#records.sandboxes.save(sandbox);
@@ -254,74 +253,9 @@ export class Runtime {
     return found;
   }
 
-  /** The file of one of the pod's namespaces. */
-  #podNamespace(id: string, kind: 'ipc' | 'uts'): string {
-    return join(this.#sandboxState(id), kind);
-  }
-
-  #sandboxState(id: string): string {
-    return join(this.#options.state, 'sandboxes', id);
-  }
-
-  /** IPC and UTS namespaces, held by files as `ip netns` holds the network's: no process has to live for them. */
-  async #makePodNamespaces({ id, config, netns }: Sandbox): Promise<void> {
-    mkdirSync(join(this.#sandboxState(id), 'shm'), { recursive: true, mode: 0o1777 });
-    chmodSync(join(this.#sandboxState(id), 'shm'), 0o1777); // whatever the umask
-    for (const kind of ['ipc', 'uts'] as const) writeFileSync(this.#podNamespace(id, kind), '');
-    const options = config.linux?.securityContext?.namespaceOptions;
-    const ipc = options?.ipc === 'NODE' ? [] : [`--ipc=${this.#podNamespace(id, 'ipc')}`];
-    const uts = netns === '' ? [] : [`--uts=${this.#podNamespace(id, 'uts')}`];
-    if (ipc.length + uts.length > 0) await runCommand('unshare', [...ipc, ...uts, ...(uts.length > 0 ? ['hostname', this.#hostname(config)] : ['true'])]);
-    const sysctls = Object.entries(config.linux?.sysctls ?? {}).filter(([name]) => !name.startsWith('net.'));
-    if (sysctls.length > 0) {
-      await runCommand('nsenter', [`--ipc=${this.#podNamespace(id, 'ipc')}`, 'sysctl', '-q', '-w', ...sysctls.map(([name, value]) => `${name}=${value}`)]);
-    }
-  }
-
-  /** PID 1 of a PID namespace that the whole pod shares: it reaps what its containers leave behind, as a pause container does. */
-  async #startPodInit({ id }: Sandbox): Promise<void> {
-    const name = initName(id);
-    await this.shims.prepare(name, false);
-    const steps: Step[] = [
-      { do: 'report', paths: [this.shims.path(name, 'ready'), this.shims.path(name, 'report')] },
-      { do: 'session', terminal: false },
-      { do: 'environment', variables: ['PATH=/usr/sbin:/usr/bin:/sbin:/bin'] },
-      { do: 'program', argv: ['sh', '-c', POD_INIT] },
-    ];
-    writeFileSync(this.shims.path(name, 'steps'), encodeSteps(steps), { mode: 0o600 });
-    const result = await this.shims.start({ id: name, terminal: false, pidNamespace: 'own' });
-    if ('error' in result) throw new Error(`cannot make a PID namespace for the pod: ${result.error}`);
-  }
-
-  #endPodInit(id: string): void {
-    const init = this.shims.reported(initName(id));
-    if (init && 'process' in init && isAlive(init.process)) signalQuietly(init.process.pid, 'SIGKILL');
-    this.#discardState(initName(id));
-    rmSync(join(this.shims.exits, initName(id)), { force: true });
-  }
-
-  #hostname(config: PodSandboxConfig): string {
-    return config.hostname || readFileSync('/proc/sys/kernel/hostname', 'utf8').trim();
-  }
-
-  #writePodFiles({ id, config }: Sandbox): void {
-    const folder = this.#records.sandboxes.folder(id);
-    const dns = config.dnsConfig;
-    const hasDns = dns !== undefined && dns.servers.length + dns.searches.length + dns.options.length > 0;
-    const readHost = (path: string): string => (existsSync(path) ? readFileSync(path, 'utf8') : '');
-    writeFileSync(join(folder, 'resolv.conf'), hasDns ? resolvConf(dns) : readHost('/etc/resolv.conf'));
-    writeFileSync(join(folder, 'hostname'), `${this.#hostname(config)}\n`);
-    writeFileSync(join(folder, 'hosts'), readHost('/etc/hosts'));
-    if (config.logDirectory !== '') mkdirSync(config.logDirectory, { recursive: true });
-  }
-
   async #takeDown(sandbox: Sandbox): Promise<void> {
-    this.#endPodInit(sandbox.id);
     await this.#options.network.disconnect(sandbox);
-    const state = this.#sandboxState(sandbox.id);
-    const mounted = ['ipc', 'uts'].map((kind) => join(state, kind)).filter((path) => readFileSync('/proc/self/mountinfo', 'utf8').includes(` ${path} `));
-    if (mounted.length > 0) await runCommand('umount', ['--lazy', ...mounted]);
-    rmSync(state, { recursive: true, force: true });
+    await this.#namespaces.release(sandbox.id);
   }
 
   #publishHostPorts(): Promise<void> {
@@ -494,7 +428,7 @@ export class Runtime {
       ...(tty ? [{ do: 'session', terminal: true } as const] : []),
       { do: 'directory', path: config.workingDir || image.config.workingDirectory || '/' },
       userStep(config, account),
-      { do: 'environment', variables: environmentOf({ config, image: image.config, account, hostname: this.#hostname(sandbox.config), clock: clockOfExec(main.pid) }) },
+      { do: 'environment', variables: environmentOf({ config, image: image.config, account, hostname: hostnameOf(sandbox.config), clock: clockOfExec(main.pid) }) },
       { do: 'program', argv },
     ];
   }
@@ -531,11 +465,11 @@ export class Runtime {
       ...(clock === undefined ? {} : { clock }),
       config, image: image.config, account: this.#accountOf(container, image), overlays: root.overlays, root: this.shims.path(id, 'rootfs'),
       mounts: this.#mountsOf(container, sandbox, root, { bundleFolder: image.usesBundles ? bundleFolder : '', showsClock: clock !== undefined }),
-      namespaces: this.#namespacesOf(sandbox),
+      namespaces: this.#namespaces.entered(sandbox),
       cgroups: cgroups.folders(this.#cgroupOf(container)),
-      hostname: this.#hostname(sandbox.config),
+      hostname: hostnameOf(sandbox.config),
       reportPaths: [this.shims.path(id, 'ready'), this.shims.path(id, 'report')],
-      sharedMemory: sandbox.config.linux?.securityContext?.namespaceOptions?.ipc === 'NODE' ? '/dev/shm' : join(this.#sandboxState(sandbox.id), 'shm'),
+      sharedMemory: this.#namespaces.sharedMemory(sandbox),
       bindDevices: base.bindDevices,
       ...(users.isNested ? { overlayOptions: ',userxattr' } : {}),
     });
@@ -549,11 +483,6 @@ export class Runtime {
     return clockVariables(library);
   }
 
-  #namespacesOf({ id, netns, config }: Sandbox): string[] {
-    const ipcOnHost = config.linux?.securityContext?.namespaceOptions?.ipc === 'NODE';
-    return [...(netns === '' ? [] : [netnsPath(netns), this.#podNamespace(id, 'uts')]), ...(ipcOnHost ? [] : [this.#podNamespace(id, 'ipc')])];
-  }
-
   #pidNamespace({ config, sandboxId }: Container): string {
     const { pid, targetId } = config.linux?.securityContext?.namespaceOptions ?? { pid: 'CONTAINER', targetId: '' };
     if (pid === 'NODE') return 'host';
@@ -563,9 +492,9 @@ export class Runtime {
       return `/proc/${target.process.pid}/ns/pid`;
     }
     if (pid !== 'POD') return 'own';
-    const init = this.shims.reported(initName(sandboxId));
-    if (!init || !('process' in init) || !isAlive(init.process)) throw new FailedPrecondition(`the process that holds the PID namespace of sandbox "${sandboxId}" has ended`);
-    return `/proc/${init.process.pid}/ns/pid`;
+    const shared = this.#namespaces.pidNamespace(sandboxId);
+    if (shared === undefined) throw new FailedPrecondition(`the process that holds the PID namespace of sandbox "${sandboxId}" has ended`);
+    return shared;
   }
 
   #mountsOf({ config }: Container, sandbox: Sandbox, root: RootFilesystem, { bundleFolder, showsClock }: { bundleFolder: string; showsClock: boolean }): ResolvedMount[] {
@@ -673,7 +602,7 @@ export class Runtime {
   #forgetRun({ id }: Container): void {
     this.#pumps.delete(id);
     rmSync(join(this.shims.exits, id), { force: true });
-    this.#discardState(id);
+    this.shims.discard(id);
   }
 
   #waitForExit(container: Container, timeoutMs: number): Promise<boolean> {
@@ -700,19 +629,10 @@ export class Runtime {
     this.#pumps.set(id, new LogPump({ fifos, logPath: this.logPath(container), log: log.child({ container: id }), now: () => clock.nowMs() }));
   }
 
-  #isPodInit(name: string): boolean {
-    return [...this.sandboxes.values()].some(({ id, phase }) => phase === 'ready' && initName(id) === name);
-  }
-
-  #discardState(id: string): void {
-    this.shims.end(id);
-    rmSync(this.shims.folder(id), { recursive: true, force: true });
-  }
-
   #forgetContainer({ id }: Container): void {
     this.#pumps.get(id)?.detach();
     this.#pumps.delete(id);
-    this.#discardState(id);
+    this.shims.discard(id);
     this.#records.containers.delete(id);
     this.containers.delete(id);
   }
@@ -779,9 +699,6 @@ export class Runtime {
     return nanosecondsOfMs(this.#options.clock.nowMs());
   }
 }
-
-/** The state of a sandbox's own process lies among the containers'. */
-const initName = (sandboxId: string): string => `init-${sandboxId}`;
 
 const sharesPidNamespace = ({ config }: Container): boolean => config.linux?.securityContext?.namespaceOptions?.pid !== 'CONTAINER';
 

@@ -2,7 +2,7 @@
 // runtime process, so containers outlive the runtime. Its first child is PID 1 of the container's own PID namespace; when
 // that ends no other process can be made in it, hence the shell uses only what is built in.
 import { spawn, type ChildProcess } from 'node:child_process';
-import { chmodSync, closeSync, constants, existsSync, mkdirSync, openSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, closeSync, constants, existsSync, mkdirSync, openSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { Socket } from 'node:net';
 import { join } from 'node:path';
 import { runCommand } from '#lib/service/run-command.ts';
@@ -140,6 +140,12 @@ export class Shims {
   end(id: string): void {
     this.endStdin(id);
     if (this.shimIsAlive(id)) signalQuietly(-Number(readFileSync(this.path(id, 'shim'), 'utf8')), 'SIGKILL');
+  }
+
+  /** Ends it, and leaves nothing of it but the exit code. */
+  discard(id: string): void {
+    this.end(id);
+    rmSync(this.folder(id), { recursive: true, force: true });
   }
 
   /** The container reads the end of its standard input. */
