@@ -22,9 +22,9 @@ suite('faults of hosts', { skip: isRoot ? false : 'needs root' }, () => {
     return stdout;
   };
   const faults = async (): Promise<{ id: string; kind: string; state: string }[]> => (JSON.parse(await kubreak('faults', '-o', 'json')) as { faults: { id: string; kind: string; state: string }[] }).faults;
-  const pidOf = async (component: string): Promise<number | null> => {
-    const { processes } = JSON.parse(await kubreak('status', '-o', 'json')) as { processes: { component: string; pid: number | null }[] };
-    return processes.find((each) => each.component === component)?.pid ?? null;
+  const pidOf = async (component: string, on?: string): Promise<number | null> => {
+    const { processes } = JSON.parse(await kubreak('status', '-o', 'json')) as { processes: { component: string; host: string; pid: number | null }[] };
+    return processes.find((each) => each.component === component && (on === undefined || each.host === on))?.pid ?? null;
   };
   const data = (host: string, path: string): string => join(cluster.folder, 'hosts', host, 'data', path);
   const refused = ({ code, stderr }: Result, reason: RegExp): void => {
@@ -95,7 +95,12 @@ suite('faults of hosts', { skip: isRoot ? false : 'needs root' }, () => {
     assert.ok(Math.abs((await skewSeconds()) - 7200) < 5);
     assert.ok(Math.abs(Number(await cluster.kubectlOk('exec', 'waits', '--', 'date', '+%s')) - Date.now() / 1000 - 7200) < 10, 'what is run in a pod sees it, too');
     await until('the kubelet writes the wrong time into its lease', async () => (await renewed()) > 7_000_000);
+    const before = await pidOf('kube-proxy', 'w1-k8s');
+    await kubreak('kill', 'kube-proxy@w1-k8s');
+    await until('kube-proxy runs again', async () => ![before, null].includes(await pidOf('kube-proxy', 'w1-k8s')));
+    await kubreak('kill', 'kube-proxy@w1-k8s'); // in its back-off, which ends hours from now if that is told by the clock on the wall
     await kubreak('heal');
+    await until('it runs again', async () => (await pidOf('kube-proxy', 'w1-k8s')) !== null);
     assert.ok(Math.abs(await skewSeconds()) < 5);
     await until('the kubelet writes the right time again', async () => (await renewed()) < 1_000);
   });
