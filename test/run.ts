@@ -1,5 +1,5 @@
 // `npm test`: makes sure that the machine has what the tests need, builds, runs all tests, and ends with one summary.
-// Arguments: paths of test files, to run only those.
+// Arguments: paths of test files, to run only those; --all: what the usual run leaves out as well.
 import { spawnSync } from 'node:child_process';
 import { readdirSync } from 'node:fs';
 import { basename, join } from 'node:path';
@@ -7,6 +7,7 @@ import { Readable } from 'node:stream';
 import { run } from 'node:test';
 import { spec } from 'node:test/reporters';
 import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
 import { BUILT_PROGRAMS } from '#lib/testing/program.ts';
 import { findProgram } from '../cli/local/find-program.ts';
 import { installPackages, missingRequirements } from '../cli/local/preflight.ts';
@@ -49,9 +50,11 @@ function testFiles(folder: string): string[] {
 
 /** Those that take longest, first: nothing long is left for the end, when the others have ended. */
 const LONGEST = [
-  'compose', 'kubectl-commands', 'chaos', 'rootless', 'kill', 'experiments', 'images', 'api-fault', 'network-faults', 'host-faults', 'network', 'command-line',
+  'drills', 'compose', 'kubectl-commands', 'chaos', 'rootless', 'kill', 'experiments', 'images', 'api-fault', 'network-faults', 'host-faults', 'network', 'command-line',
   'crash-points', 'linearizability', 'controller-manager', 'raft.sim', 'cluster', 'on-hosts', 'workloads', 'streaming', 'membership.sim', 'runtime', 'client', 'snapshot', 'durability',
 ];
+/** Minutes in which most is waiting: the suite of every day goes without. */
+const ONLY_WITH_ALL: readonly string[] = ['drills'];
 /** How many files at a time: two keep two processors busy, a third makes use of them while clusters wait for leases, grace periods and reboots. */
 const PLACES = 3;
 
@@ -59,7 +62,8 @@ const nameOf = (file: string): string => basename(file).replace(/\.test\.m?[tj]s
 const rank = (file: string): number => (LONGEST.indexOf(nameOf(file)) + LONGEST.length + 1) % (LONGEST.length + 1);
 /** One has six hosts, and what it promises is a time: it runs alone, after all others. */
 const isAlone = (file: string): boolean => nameOf(file) === 'masters';
-const placesOf = (file: string): number => (isAlone(file) ? PLACES : 1);
+/** Drills have three clusters of their own. */
+const placesOf = (file: string): number => (isAlone(file) ? PLACES : nameOf(file) === 'drills' ? 2 : 1);
 const startsClusters = (file: string): boolean => file.includes('/test/e2e/');
 const longestFirst = (files: readonly string[]): string[] => files.toSorted((a, b) => Number(isAlone(a)) - Number(isAlone(b)) || rank(a) - rank(b));
 
@@ -131,13 +135,15 @@ async function* eventsOf(outcomes: AsyncIterable<Outcome>): AsyncGenerator<TestE
   for (const message of summary) yield { type: 'test:diagnostic', data: { nesting: 0, message } };
 }
 
+const { values, positionals } = parseArgs({ allowPositionals: true, options: { all: { type: 'boolean', default: false } } });
 prepareMachine();
 build();
+if (positionals.length === 0 && !values.all) process.stdout.write(`npm test: without ${ONLY_WITH_ALL.join(', ')}, which take minutes more: npm test -- --all\n`);
 process.env[BUILT_PROGRAMS] = JSON.stringify(Object.fromEntries(Object.entries(entryPointsOf(root)).map(([name, main]) => [main, join(root, 'dist', `${name}.js`)])));
-const chosen = process.argv.slice(2).map((path) => join(process.cwd(), path));
-let files = chosen;
-if (chosen.length === 0) {
-  files = await bundleTests(['lib', 'services', 'cli', 'images', 'test'].flatMap(testFiles), { root, folder: BUNDLES });
+let files = positionals.map((path) => join(process.cwd(), path));
+if (files.length === 0) {
+  const wanted = ['lib', 'services', 'cli', 'images', 'test'].flatMap(testFiles).filter((file) => values.all || !ONLY_WITH_ALL.includes(nameOf(file)));
+  files = await bundleTests(wanted, { root, folder: BUNDLES });
   process.execArgv.splice(0, process.execArgv.length, '--enable-source-maps'); // of the processes of the tests: bundles need no loader
 }
 Readable.from(eventsOf(runFiles(longestFirst(files.filter(startsClusters)), longestFirst(files.filter((file) => !startsClusters(file)))))).compose(new spec()).pipe(process.stdout);
