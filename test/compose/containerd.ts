@@ -140,9 +140,10 @@ export function defineContainerdTests(name: string): void {
         const { code, stderr } = await cluster.kubreak(args);
         assert.equal(code, 0, stderr);
       };
-      const describePods = (): Promise<string> => cluster.kubectlOk('get', 'pods', '-n', 'kube-system', '-l', 'k8s-app=kube-proxy', '--field-selector', `spec.nodeName=${HOST}`, '-o', 'jsonpath={.items[*].status.containerStatuses[*].state}');
+      const describePods = (): Promise<string> => cluster.kubectlOk('get', 'pods', '-n', 'kube-system', '-l', 'k8s-app=kube-proxy', '--field-selector', `spec.nodeName=${HOST}`, '-o', 'jsonpath={.items[*].status.containerStatuses[*].state} {.items[*].status.containerStatuses[*].lastState}');
       await kubreak('stop', `kube-proxy@${HOST}`);
-      await until('the kubelet is refused', async () => (await describePods()).includes('container \\"kube-proxy\\" is held down on this host'));
+      // The state says so for less than a second, until the kubelet waits for its next attempt.
+      await until('the kubelet is refused', async () => /^\{"waiting":.*container \\"kube-proxy\\" is held down on this host/.test(await describePods()));
       await kubreak('start', `kube-proxy@${HOST}`);
       await until('it runs', async () => (await describePods()).startsWith('{"running"'));
     });
