@@ -16,7 +16,6 @@ const BUILD_TIMEOUT_MS = 400_000;
 const UP_TIMEOUT_MS = 120_000;
 
 export interface ComposeOptions {
-  readonly w3Runtime?: string;
   /** With fast failure detection; else as the environment says. */
   readonly isFast?: boolean;
 }
@@ -25,14 +24,13 @@ export class ComposeCluster extends DrivenCluster {
   readonly port: number;
   readonly network = `${PROJECT}_k8s`;
   /** The container runtime of w3-k8s: `containerd`, or empty for that of this project. */
-  w3Runtime: string;
+  #w3Runtime = '';
   readonly #isFast: boolean;
   readonly #engine: Engine;
 
-  private constructor(scratch: string, port: number, engine: Engine, { w3Runtime = '', isFast = false }: ComposeOptions) {
+  private constructor(scratch: string, port: number, engine: Engine, { isFast = false }: ComposeOptions) {
     super(scratch);
     this.port = port;
-    this.w3Runtime = w3Runtime;
     this.#isFast = isFast;
     this.#engine = engine;
   }
@@ -42,7 +40,7 @@ export class ComposeCluster extends DrivenCluster {
     const engine = await prepareEngine();
     const cluster = new ComposeCluster(mkdtempSync(join(tmpdir(), 'kubreak-compose-')), await freePort(), engine, options);
     await cluster.composeOk(['down', '-v', '-t', '1']); // an earlier run that was cut short
-    await cluster.composeOk(['build', 'm-k8s', ...(cluster.w3Runtime === '' ? [] : ['w3-k8s'])], BUILD_TIMEOUT_MS);
+    await cluster.composeOk(['build', 'm-k8s'], BUILD_TIMEOUT_MS);
     return cluster;
   }
 
@@ -67,6 +65,12 @@ export class ComposeCluster extends DrivenCluster {
       return code === 0 && stdout;
     }));
   }
+  /** Empty: that of this project. Only w3-k8s is made anew. */
+  async setRuntimeOfW3(runtime: string): Promise<void> {
+    this.#w3Runtime = runtime;
+    if (runtime !== '') await this.composeOk(['build', 'w3-k8s'], BUILD_TIMEOUT_MS);
+    await this.up();
+  }
   async down(): Promise<void> {
     await this.composeOk(['down', '-v', '-t', '1']);
     await this.#engine.stop();
@@ -85,7 +89,7 @@ export class ComposeCluster extends DrivenCluster {
   compose(args: readonly string[], timeoutMs = UP_TIMEOUT_MS): Promise<Result> {
     const [program, ...words] = this.#engine.compose;
     return runCommand(program, [...words, '--project-directory', ROOT, '-f', join(ROOT, 'docker-compose.yml'), '-p', PROJECT, ...args],
-      { timeoutMs, env: { K8S_PORT: String(this.port), K8S_W3_RUNTIME: this.w3Runtime, ...(this.#isFast && { K8S_FAST_FAILURE_DETECTION: '1' }), BASE_IMAGE: this.#engine.baseImage, DOCKER_BUILDKIT: '0', COMPOSE_DOCKER_CLI_BUILD: '0' } });
+      { timeoutMs, env: { K8S_PORT: String(this.port), K8S_W3_RUNTIME: this.#w3Runtime, ...(this.#isFast && { K8S_FAST_FAILURE_DETECTION: '1' }), BASE_IMAGE: this.#engine.baseImage, DOCKER_BUILDKIT: '0', COMPOSE_DOCKER_CLI_BUILD: '0' } });
   }
   async composeOk(args: readonly string[], timeoutMs?: number): Promise<string> {
     const { code, stdout, stderr } = await this.compose(args, timeoutMs);

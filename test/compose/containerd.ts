@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { freePort } from '#lib/testing/free-ports.ts';
 import { until } from '../e2e/cluster.ts';
-import { ComposeCluster } from './cluster.ts';
+import type { ComposeCluster } from './cluster.ts';
 
 const HOST = 'w3-k8s';
 const WEB = `apiVersion: apps/v1
@@ -49,7 +49,8 @@ const UNFORTUNATE: Readonly<Record<string, { container: string; restartPolicy?: 
   unknown: { container: 'image: "nginx:9.9.9"', shows: /"reason":"(?:ErrImagePull|ImagePullBackOff)"/ },
 };
 
-export function defineContainerdTests(name: string): void {
+/** Defines the tests, on a cluster that they end. */
+export function defineContainerdTests(name: string, start: () => Promise<ComposeCluster>): void {
   describe(name, { timeout: 560_000 }, () => {
     let cluster: ComposeCluster;
     const runtimeIs = (version: RegExp): Promise<boolean> => until(`${HOST} is Ready with ${String(version)}`, async () => {
@@ -66,7 +67,8 @@ export function defineContainerdTests(name: string): void {
     });
 
     before(async () => {
-      cluster = await ComposeCluster.start({ w3Runtime: 'containerd' });
+      cluster = await start();
+      await cluster.setRuntimeOfW3('containerd');
       await runtimeIs(/^containerd:\/\/1\./);
       await cluster.kubectlOk('apply', '-f', cluster.writeFile('web.yaml', WEB));
       await cluster.kubectlOk('rollout', 'status', 'deployment/web', '--timeout=60s');
@@ -166,8 +168,7 @@ export function defineContainerdTests(name: string): void {
     test('the variable decides: back to the runtime of this project, and nothing but that host is touched', async () => {
       const started = (): Promise<string> => cluster.docker('inspect', '-f', '{{.Name}} {{.State.StartedAt}}', 'm-k8s', 'apiserver', 'w1-k8s');
       const before = await started();
-      cluster.w3Runtime = '';
-      await cluster.up();
+      await cluster.setRuntimeOfW3('');
       await runtimeIs(/-kubreak /);
       await cluster.whole();
       await allServe();

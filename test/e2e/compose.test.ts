@@ -6,9 +6,21 @@ import { defineContainerdTests } from '../compose/containerd.ts';
 import { runCommand, until } from './cluster.ts';
 import { defineExperiments } from './experiments.ts';
 
-defineExperiments('the experiments in containers', () => ComposeCluster.start());
+/** One for each lever, among those that take seconds with fast failure detection; the first two stay in their own namespaces. */
+const DRILLS = [
+  'out-of-memory', 'crash-loop',
+  'apiserver-killed', 'etcd-paused', 'kubelet-stopped', 'slow-network', 'dns-down', 'etcd-disk-slow', 'clock-past-certificates', 'api-server-refuses',
+];
+const DRILLS_TIMEOUT_MS = 420_000;
 
-describe('what docker compose does to a cluster', { timeout: 560_000 }, () => {
+// One cluster in containers can run on a machine at a time: all their tests are in this file. Those with upstream's timings share one, for a
+// start and an end take most of a minute.
+let shared: ComposeCluster | undefined;
+const sharedCluster = async (): Promise<ComposeCluster> => (shared ??= await ComposeCluster.start());
+defineExperiments('the experiments in containers', sharedCluster, { isKept: true });
+defineContainerdTests('a worker with the real containerd', sharedCluster);
+
+describe('what docker compose does to a cluster', { timeout: 700_000 }, () => {
   let cluster: ComposeCluster;
   const kubreakOk = async (...args: string[]): Promise<string> => {
     const { code, stdout, stderr } = await cluster.kubreak(args);
@@ -19,7 +31,7 @@ describe('what docker compose does to a cluster', { timeout: 560_000 }, () => {
   const nodeIs = (node: string, status: RegExp): Promise<boolean> => until(`${node} is ${String(status)}`, async () => status.test(await cluster.kubectlOk('get', 'node', node, '--no-headers')), 120_000);
 
   before(async () => {
-    cluster = await ComposeCluster.start();
+    cluster = await ComposeCluster.start({ isFast: true });
     await cluster.whole();
     await cluster.kubectlOk('create', 'deployment', 'web', '--image=nginx', '--replicas=3');
     await cluster.kubectlOk('rollout', 'status', 'deployment/web', '--timeout=60s');
@@ -83,6 +95,7 @@ describe('what docker compose does to a cluster', { timeout: 560_000 }, () => {
   });
 
   test('restarted and killed hosts come back, with the control plane in the network of the new m-k8s', async () => {
+    await kubreakOk('api-fault', 'enable'); // written to m-k8s's disk, like all that is changed there; a drill needs it
     await cluster.composeOk(['restart', '-t', '1', 'm-k8s', 'w2-k8s']);
     await cluster.whole();
     await cluster.composeOk(['kill', 'm-k8s', 'w3-k8s', 'apiserver']);
@@ -110,6 +123,12 @@ describe('what docker compose does to a cluster', { timeout: 560_000 }, () => {
     await cluster.whole();
   });
 
+  test('drills pass as on a local cluster', { timeout: DRILLS_TIMEOUT_MS }, async (context) => {
+    const { code, stdout, stderr } = await cluster.kubreak(['drill', 'run', '--parallel', ...DRILLS], { timeoutMs: DRILLS_TIMEOUT_MS });
+    for (const [outcome] of stdout.matchAll(/^\S+: passed after .*$/gm)) context.diagnostic(outcome);
+    assert.equal(code, 0, `${stdout}${stderr}`);
+  });
+
   test('`down` and `up` keep the data, and leave no control groups behind', async () => {
     await cluster.composeOk(['down', '-t', '1']);
     assert.equal((await runCommand('find', ['/sys/fs/cgroup', '-type', 'd', '-path', '*/docker/*/kubepods*'])).stdout, '');
@@ -118,6 +137,3 @@ describe('what docker compose does to a cluster', { timeout: 560_000 }, () => {
     await allServe();
   });
 });
-
-// In this file, for one cluster in containers can run on a machine at a time.
-defineContainerdTests('a worker with the real containerd');

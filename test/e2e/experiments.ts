@@ -37,14 +37,20 @@ async function traced(object: string): Promise<{ steps: readonly TracedStep[] }>
   return JSON.parse(stdout) as { steps: readonly TracedStep[] };
 }
 
-/** Defines the tests, on a cluster of their own. */
-export function defineExperiments(title: string, start: () => Promise<DrivenCluster>, skip: string | false = false): void {
+export interface ExperimentOptions {
+  readonly skip?: string | false;
+  /** Others use it afterwards. */
+  readonly isKept?: boolean;
+}
+
+/** Defines the tests, on a new cluster. */
+export function defineExperiments(title: string, start: () => Promise<DrivenCluster>, { skip = false, isKept = false }: ExperimentOptions = {}): void {
 describe(title, { timeout: 560_000, skip }, () => {
   before(async () => {
     cluster = await start();
   });
   after(async () => {
-    await cluster.down();
+    if (!isKept) await cluster.down();
   });
 
   test('E1: fifteen pods run in kube-system, all Running and 1/1', async () => {

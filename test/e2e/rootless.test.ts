@@ -6,7 +6,7 @@ import { defineExperiments } from './experiments.ts';
 
 const skip = (await ordinaryUserProblem()) ?? false;
 
-defineExperiments('the experiments of the study notes, as an ordinary user, with fast failure detection', () => TestCluster.start('ordinary', ['--fast-failure-detection']), skip);
+defineExperiments('the experiments of the study notes, as an ordinary user, with fast failure detection', () => TestCluster.start('ordinary', ['--fast-failure-detection']), { skip });
 
 describe('an ordinary user with one id', { timeout: 300_000, skip }, () => {
   let cluster: TestCluster;
