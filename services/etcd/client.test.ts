@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
 import { connectToEtcd, prefixEnd, type EtcdClient } from '#lib/etcd-api/client.ts';
 import { WatchCompactedError } from '#lib/etcd-api/errors.ts';
+import { freePort } from '#lib/testing/free-ports.ts';
 import type { WatchUpdate } from '#lib/etcd-api/watch.ts';
 import { spawnEtcd, temporaryFolder, until, writeCertificates, type EtcdProcess } from './testing.ts';
 
@@ -89,6 +90,34 @@ test('a watch whose events were compacted ends with the revision of the compacti
   const error = await follow(etcd.watch({ key: 'k', startRevision: 2 })).ended;
   assert.ok(error instanceof WatchCompactedError);
   assert.equal(error.compactRevision, 4);
+  etcd.close();
+  await server.end('SIGTERM');
+});
+
+test('a watch that is up to date is told of changes that are applied together with a compaction of them', async () => {
+  const failPoints = `127.0.0.1:${await freePort()}`;
+  const server = await spawnEtcd([`--data-dir=${folder.path}/together`], 'http', { GOFAIL_HTTP: failPoints });
+  const etcd = connectToEtcd({ endpoints: [server.urls[0]] });
+  const stopping = new AbortController();
+  const { seen, events, ended } = follow(etcd.watch({ key: 'k', signal: stopping.signal }));
+  await until('the watch is there', () => seen.length > 0);
+  const pending = (count: number) => until(`${count} are pending`, async () => (await (await fetch(`${server.urls[1]}/metrics`)).text()).includes(`\netcd_server_proposals_pending ${count}\n`));
+  // The first put holds up the others, and the compaction, until all of them are there: they are applied together.
+  await fetch(`http://${failPoints}/raftBeforeSave`, { method: 'PUT', body: '1*sleep(2s)' });
+  const calls: Promise<unknown>[] = [etcd.put({ key: 'k', value: '1' })];
+  await pending(1);
+  calls.push(etcd.put({ key: 'k', value: '2' }));
+  await pending(2);
+  calls.push(etcd.put({ key: 'k', value: '3' }));
+  await pending(3);
+  calls.push(etcd.compact({ revision: 4 }));
+  await pending(4);
+  await Promise.all(calls);
+  await etcd.put({ key: 'k', value: '4' });
+  await until('all is told', () => events().length === 4);
+  assert.deepEqual(events(), ['PUT k=1', 'PUT k=2', 'PUT k=3', 'PUT k=4']);
+  stopping.abort();
+  assert.equal(await ended, undefined);
   etcd.close();
   await server.end('SIGTERM');
 });

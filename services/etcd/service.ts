@@ -103,7 +103,7 @@ export async function startEtcd(flags: EtcdFlags, environment: Environment, sign
   const lessor = new Lessor(() => member.store.leases);
   Object.assign(member.events, {
     onPromoted: () => lessor.promote(steadyClock.nowMs(), member.cluster.list().length > 1 ? electionMs : 0), onDemoted: () => lessor.demote(),
-    onLeaseGranted: (id) => lessor.start(id, steadyClock.nowMs()), onStoreReplaced: () => watch.useStore(), onVersionSet: () => clusterVersion.wake(),
+    onLeaseGranted: (id) => lessor.start(id, steadyClock.nowMs()), onCompacting: () => watch.catchUp(), onStoreReplaced: () => watch.useStore(), onVersionSet: () => clusterVersion.wake(),
   } satisfies MemberEvents);
   const leases = new LeaderLeases({ member, membership, lessor, clock: steadyClock, metrics: () => metrics });
   const metrics = newEtcdMetrics(registry, {

@@ -73,6 +73,8 @@ export interface MemberEvents {
   onPromoted?: () => void;
   onDemoted?: () => void;
   onLeaseGranted?: (id: bigint) => void;
+  /** What watches have not been told of yet may be gone from the history after this. */
+  onCompacting?: () => void;
   /** A snapshot of another member took the place of the store. */
   onStoreReplaced?: () => void;
   /** That of the cluster, or whether it is being downgraded. */
@@ -524,6 +526,7 @@ export class Member {
       writes.push(...this.applyClusterCommand(command));
       return waiter?.resolve({ response: { header: this.header() } });
     }
+    if (command.type === 'compact') this.events.onCompacting?.();
     const applied = this.currentStore.apply(command, entry.index);
     for (const write of applied.writes) writes.push(write);
     if (command.type === 'leaseGrant' && 'response' in applied.result) this.events.onLeaseGranted?.(command.request.ID);

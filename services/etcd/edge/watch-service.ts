@@ -57,6 +57,14 @@ export class WatchService {
     for (const { stream } of this.feeders) stream.useStore(this.options.member.store);
   }
 
+  /**
+   * Brings all watches whose client keeps up to the newest revision, at once: etcd tells those that are up to date of a change before the next
+   * command is applied, so a compaction cannot cancel them.
+   */
+  catchUp(): void {
+    for (const feeder of this.feeders) feeder.feed();
+  }
+
   /** Runs until the service's signal aborts, and ends all streams then. */
   async run(): Promise<void> {
     const { clock, random, member, progressIntervalMs, signal } = this.options;
