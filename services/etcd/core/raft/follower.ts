@@ -70,8 +70,22 @@ function takeEntries(state: RaftState, { from, index, logTerm, entries, commit, 
   while (known < entries.length && log.isTermAt((entries[known] as Entry).index, (entries[known] as Entry).term)) known += 1;
   log.append(entries, known);
   const last = index + entries.length;
+  const committed = log.committed;
   log.commitTo(Math.min(commit, last)); // what follows `last` is not known to agree
-  state.send('MsgAppResp', from, { index: last });
+  // The leader knows already what the answer to a mere commit index would tell it, unless the last answer was lost.
+  if (entries.length === 0 && last <= state.acknowledgedIndex && log.committed > committed) state.answerIsDue = true;
+  else acknowledge(state, last);
+}
+
+function acknowledge(state: RaftState, index: number): void {
+  state.acknowledgedIndex = Math.max(state.acknowledgedIndex, index);
+  state.answerIsDue = false;
+  state.send('MsgAppResp', state.lead, { index });
+}
+
+/** What was left unanswered, if that is so. */
+export function answerLate(state: RaftState): void {
+  if (state.answerIsDue && state.lead !== NO_MEMBER) acknowledge(state, state.acknowledgedIndex);
 }
 
 function checkSequence(entries: readonly Entry[], index: number, term: number): void {

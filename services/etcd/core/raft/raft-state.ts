@@ -55,6 +55,11 @@ export class RaftState {
   /** The term of a leader that told this follower to take over, which it could not at once; 0 otherwise. */
   takesOverInTerm = 0;
 
+  /** Of a follower: up to here it has acknowledged the log of the leader of this term. */
+  acknowledgedIndex = 0;
+  /** An append that brought nothing but a commit index is answered with the next one, or with the next tick. */
+  answerIsDue = false;
+
   /** Of the leader: */
   leadTransferee = NO_MEMBER;
   /** A change of membership may be proposed once everything up to here is applied. */
@@ -124,6 +129,8 @@ export class RaftState {
       this.vote = NO_MEMBER;
     }
     this.lead = NO_MEMBER;
+    this.acknowledgedIndex = 0;
+    this.answerIsDue = false;
     this.electionElapsed = 0;
     this.heartbeatElapsed = 0;
     this.campaignTicks = this.electionTicks + integerBelow(this.random, this.electionTicks);

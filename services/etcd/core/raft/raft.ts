@@ -3,7 +3,7 @@
 import type { ConfChange, ConfState, Entry, HardState, MessageType, RaftMessage, Snapshot } from '#lib/etcd-api/raft-messages.ts';
 import { MessageRefused, ProposalDropped, type PeerStatus, type RaftOptions, type RaftStatus, type Ready, type Role, type SoftState } from './driver-contract.ts';
 import { answerVote, countVote, isProtectingLeader, isTransfer, stand, takeOver, tickElection } from './election.ts';
-import { stepCandidate, stepFollower } from './follower.ts';
+import { answerLate, stepCandidate, stepFollower } from './follower.ts';
 import {
   hasPendingMembershipChange, membershipChanged, membershipProposal, ownEntriesPersisted, propose, readIndex, reportSnapshot, reportUnreachable, stepLeader, tickLeader,
   transferLeader, type Proposal,
@@ -47,7 +47,10 @@ export class Raft {
 
   tick(): void {
     if (this.state.role === 'leader') tickLeader(this.state);
-    else tickElection(this.state);
+    else {
+      answerLate(this.state);
+      tickElection(this.state);
+    }
   }
 
   /** Takes a message from a peer. Throws ProposalDropped, MessageRefused (nothing was changed), LogLost (end the process). */

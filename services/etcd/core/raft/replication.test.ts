@@ -249,3 +249,27 @@ test('nobody installs a snapshot of a cluster it does not belong to', () => {
   member.raft.step(message('MsgSnap', { from: 1n, to: 9n, term: 1, snapshot }));
   assert.equal(member.raft.ready().snapshot, undefined);
 });
+
+test('an append with nothing but a commit index is answered with the next one, or with the next tick', () => {
+  const member = memberWith(2n, [], 1);
+  const append = (fields: Partial<RaftMessage>): RaftMessage[] => {
+    member.raft.step(message('MsgApp', { from: 1n, to: 2n, term: 1, ...fields }));
+    return member.work();
+  };
+  const indexes = (messages: readonly RaftMessage[]): number[] => messages.filter(({ type }) => type === 'MsgAppResp').map(({ index }) => index);
+  assert.deepEqual(indexes(append({ entries: [entry(1, 1)] })), [1]);
+  assert.deepEqual(indexes(append({ index: 1, logTerm: 1, commit: 1 })), []);
+  assert.deepEqual(indexes(append({ index: 1, logTerm: 1, commit: 1, entries: [entry(2, 1)] })), [2]);
+  member.ticks(1);
+  assert.deepEqual(indexes(member.work()), []); // that one was the answer to both
+  assert.deepEqual(indexes(append({ index: 2, logTerm: 1, commit: 2 })), []);
+  member.ticks(1);
+  assert.deepEqual(indexes(member.work()), [2]);
+  assert.deepEqual(indexes(append({ index: 2, logTerm: 1, commit: 2 })), [2]); // tells of no commit: the leader wants to know
+});
+
+test('a follower that has not acknowledged anything to this leader answers every append', () => {
+  const member = memberWith(2n, [1], 1);
+  member.raft.step(message('MsgApp', { from: 1n, to: 2n, term: 2, index: 1, logTerm: 1, commit: 1 }));
+  assert.deepEqual(member.work().filter(({ type }) => type === 'MsgAppResp').map(({ index }) => index), [1]);
+});
