@@ -81,7 +81,9 @@ export class Peer {
 
   attach(kind: StreamKind, response: ServerResponse): void {
     this.writers.get(kind)?.close();
-    const writer = new StreamWriter(response, kind === 'message' ? messageEncoder() : appendEncoder(), (closed) => {
+    const { socket } = response;
+    if (socket === null) return; // the peer is gone already, and dials again
+    const writer = new StreamWriter(response, socket, kind === 'message' ? messageEncoder() : appendEncoder(), (closed) => {
       if (this.writers.get(kind) !== closed) return;
       this.writers.delete(kind);
       if (this.isStopped) return;

@@ -184,7 +184,7 @@ export class Transport {
     const peer = this.peers.get(id);
     if (peer === undefined) return refuse(response, 404, 'error sender not found');
     if (header(request.headers, 'X-Raft-To') !== hexId(local.memberId)) return refuse(response, 412, 'to field mismatch');
-    response.writeHead(200);
+    response.writeHead(200, { 'transfer-encoding': 'chunked' }); // what follows is StreamWriter's business
     response.flushHeaders();
     peer.attach(kind as StreamKind, response);
   }
