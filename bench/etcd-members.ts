@@ -92,6 +92,11 @@ export class Running {
     }
   }
 
+  /** One member, at once. */
+  kill(member: number): void {
+    this.processes[member]?.child.kill('SIGKILL');
+  }
+
   /** User and system time of all threads so far. */
   cpuMicros(): number {
     return this.processes.reduce((sum, { pid }) => {
@@ -113,7 +118,7 @@ export class Running {
 
   private async end(): Promise<void> {
     await Promise.all(this.processes.map(async ({ child }) => {
-      if (child.exitCode !== null) return;
+      if (child.exitCode !== null || child.signalCode !== null) return;
       child.kill();
       await once(child, 'exit');
     }));
