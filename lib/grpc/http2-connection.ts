@@ -35,7 +35,7 @@ const IDLE_PING_INTERVAL_MS = 2 * 60 * 60_000;
  * much is on its way: while much is, there is something sent next. With 500 clients that each wait for their put, answers on their own take a
  * tenth of the server's time. Milliseconds.
  */
-const PING_ANSWER_MS = 100;
+const PING_ANSWER_MS = 250;
 /** For the peer to read why it is sent away. Milliseconds. */
 const FAREWELL_MS = 1_000;
 /** Source: grpc-go, goAwayPing. */
