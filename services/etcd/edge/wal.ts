@@ -1,7 +1,7 @@
 // The write-ahead log: what a member has promised is on disk here before anybody hears of it. Files and records are etcd's own:
 // segments <sequence>-<index of the first entry>.wal, each starting with the checksum so far, who the member is, and the hard state.
 // Source: etcd v3.6, server/storage/wal/wal.go.
-import { close, constants, fsync, ftruncateSync, openSync, write } from 'node:fs';
+import { close, constants, fsync, ftruncate, ftruncateSync, open, openSync, write } from 'node:fs';
 import { mkdir, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
@@ -109,8 +109,11 @@ function diskBelow(folder: string): WalDisk {
     },
   };
 }
+// While there is traffic, by other threads: the file system may keep any of these waiting for its journal.
 const syncFolder = promisify(fsync);
 const closeFile = promisify(close);
+const openFile = promisify<string, number, number, number>(open);
+const truncateFile = promisify<number, number>(ftruncate);
 
 export class Wal {
   readonly folder: string;
@@ -291,7 +294,7 @@ export class Wal {
 
   private async closeSegment(): Promise<void> {
     await this.allocating;
-    ftruncateSync(this.fd, this.position);
+    await truncateFile(this.fd, this.position);
     await closeFile(this.fd);
   }
 
@@ -306,7 +309,7 @@ export class Wal {
     await this.closeSegment();
     const path = join(this.folder, segment.name);
     await failPoint('walBeforeCut');
-    this.fd = openSync(`${path}.tmp`, O_RDWR | O_CREAT | O_TRUNC | O_DSYNC, 0o600);
+    this.fd = await openFile(`${path}.tmp`, O_RDWR | O_CREAT | O_TRUNC | O_DSYNC, 0o600);
     const head = this.writer.take();
     this.position = head.length;
     this.written += head.length;
