@@ -30,12 +30,8 @@ const COPY_LIMIT = 64 * 1024;
 /** Source: grpc-go, maxPingStrikes and defaultPingTimeout. */
 const MAX_PING_STRIKES = 2;
 const IDLE_PING_INTERVAL_MS = 2 * 60 * 60_000;
-/**
- * The answer to a PING leaves with what is sent next, or alone after this time. A grpc-go client sends one after every answer, to measure how
- * much is on its way: while much is, there is something sent next. With 500 clients that each wait for their put, answers on their own take a
- * tenth of the server's time. Milliseconds.
- */
-const PING_ANSWER_MS = 250;
+/** The answer to a PING leaves with what is sent next, or alone after this time. A grpc-go client sends one with every call. Milliseconds. */
+const PING_ANSWER_MS = 2;
 /** For the peer to read why it is sent away. Milliseconds. */
 const FAREWELL_MS = 1_000;
 /** Source: grpc-go, goAwayPing. */
