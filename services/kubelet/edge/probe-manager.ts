@@ -167,7 +167,7 @@ export class ProbeManager {
     const situation = {
       type, probe,
       isRunning: own.state?.running !== undefined,
-      runningSeconds: startedAt === undefined ? 0 : Math.floor(runningMs / 1000),
+      runningSeconds: Math.floor(runningMs / 1000),
       isStarted: own.started === true,
       isTerminating: pod.metadata.deletionTimestamp !== undefined,
     };
