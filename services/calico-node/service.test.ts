@@ -1,6 +1,6 @@
 // The whole agent on two hosts of a small network.
 import assert from 'node:assert/strict';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { after, before, test } from 'node:test';
 import { eventually } from '#lib/testing/eventually.ts';
 import { inOwnNetwork, NetworkLab } from '#lib/testing/network-lab.ts';
@@ -25,7 +25,8 @@ inOwnNetwork(import.meta.url, () => {
   };
   const putNode = (name: string, address: string): void => api.put(`/api/v1/nodes/${name}`, { kind: 'Node', status: { addresses: [{ type: 'InternalIP', address }, { type: 'Hostname', address: name }] } });
   const routes = (host: string): string => lab.run(host, ['ip', 'route', 'show', 'proto', 'bird']).stdout;
-  const blocksOf = (node: string): string[] => (JSON.parse(readFileSync(`${folder}/${node}/10-calico.conflist`, 'utf8')) as { plugins: { ipam: { blocks: string[] } }[] }).plugins[0]?.ipam.blocks ?? [];
+  const cniFile = (node: string): string => `${folder}/${node}/10-calico.conflist`;
+  const blocksOf = (node: string): string[] => (JSON.parse(readFileSync(cniFile(node), 'utf8')) as { plugins: { ipam: { blocks: string[] } }[] }).plugins[0]?.ipam.blocks ?? [];
 
   before(async () => {
     const server = await api.start(lab.gateway);
@@ -46,6 +47,8 @@ inOwnNetwork(import.meta.url, () => {
   test('each node claims the block of its name, tells the runtime and routes to the other', async () => {
     await eventually(() => routes('w1-k8s').includes(`${W2_BLOCK} via 192.168.1.102 dev eth0`) && routes('w2-k8s').includes(`${W1_BLOCK} via 192.168.1.101 dev eth0`), { what: 'routes between the hosts' });
     await eventually(() => routes('w1-k8s').includes(`blackhole ${W1_BLOCK}`), { what: 'the blackhole for the block itself' });
+    // Each agent writes its file in its own time: the routes above may be there before.
+    await eventually(() => ['w1-k8s', 'w2-k8s'].every((node) => existsSync(cniFile(node))), { what: 'the CNI configuration of both nodes' });
     assert.deepEqual(blocksOf('w1-k8s'), [W1_BLOCK]);
     assert.deepEqual(blocksOf('w2-k8s'), [W2_BLOCK]);
     const written = () => agents.get('w1-k8s')?.output().match(/wrote the CNI configuration/g)?.length;
