@@ -65,6 +65,8 @@ export interface WatchOptions {
   readonly resourceVersion: string;
   readonly timeoutSeconds?: number | undefined;
   readonly signal: AbortSignal;
+  /** The server has accepted the watch; events may come much later. */
+  readonly onOpen?: (() => void) | undefined;
 }
 export interface DeleteOptions {
   readonly gracePeriodSeconds?: number | undefined;
@@ -215,10 +217,11 @@ export class ApiClient {
    * Events after `resourceVersion`, until the server ends the watch (the iteration just ends) or the signal aborts.
    * Throws StatusError for an ERROR event or a refusal (410 when the version is too old), TransportError when cut off.
    */
-  async *watch<T extends KubernetesObject>(kind: Kind<T>, { namespace, signal, ...selection }: WatchOptions): AsyncGenerator<WatchEvent<T>> {
+  async *watch<T extends KubernetesObject>(kind: Kind<T>, { namespace, signal, onOpen, ...selection }: WatchOptions): AsyncGenerator<WatchEvent<T>> {
     const path = objectPath(kind, namespace) + queryOf({ ...selection, watch: true, allowWatchBookmarks: true });
     const response = await this.#send('GET', path, undefined, undefined, signal);
     if (response.statusCode >= 300) throw await statusErrorOf(response);
+    onOpen?.();
     try {
       yield* readWatchEvents<T>(response.body);
     } catch (error) {

@@ -1,7 +1,7 @@
 // A local copy of a selection of objects, kept up to date by list and watch. Handlers only learn that something
 // changed; the store is what to act on. Source of the behaviour: client-go tools/cache (Reflector, SharedInformer).
 import type { Logger } from 'pino';
-import type { Clock } from '#lib/environment/clock.ts';
+import { steadily, type Clock } from '#lib/environment/clock.ts';
 import { jitterMs, type Random } from '#lib/environment/random.ts';
 import type { Kind, KubernetesObject } from '#lib/kinds/define-kind.ts';
 import { isExpired, StatusError } from '#lib/machinery/status-error.ts';
@@ -29,9 +29,10 @@ export interface InformerOptions<T extends KubernetesObject> {
 /** First and longest wait between failed attempts; milliseconds. Source: client-go reflector.go. */
 const BACKOFF_FIRST_MS = 800;
 const BACKOFF_LONGEST_MS = 30_000;
-/** Time of undisturbed watching after which the back-off starts anew; milliseconds. */
-const BACKOFF_FORGET_MS = 120_000;
-/** A watch that held for so long counts as one that worked; milliseconds. */
+/**
+ * A watch that held for so long counts as one that worked, and the back-off starts anew; milliseconds. client-go forgets after two minutes
+ * without a failure: there, who kills API servers every few seconds waits up to a minute for a component to come back.
+ */
 const LONG_ENOUGH_MS = 1_000;
 const PAGE_SIZE = 500;
 
@@ -116,29 +117,33 @@ export class Informer<T extends KubernetesObject> {
   /** Lists and watches until the signal aborts; retries for ever with back-off. */
   async run(signal: AbortSignal): Promise<void> {
     const { clock, random, log } = this.#options;
+    const steady = steadily(clock);
     let backoffMs = BACKOFF_FIRST_MS;
     let needsList = true;
     while (!signal.aborted) {
-      const startedMs = clock.nowMs();
+      let openedMs: number | undefined;
+      const hasHeld = (): boolean => openedMs !== undefined && steady.nowMs() - openedMs > LONG_ENOUGH_MS;
       try {
         if (needsList) {
           await this.#list(signal);
           needsList = false;
         }
-        await this.#watch(signal);
+        await this.#watch(signal, () => {
+          openedMs = steady.nowMs();
+        });
         backoffMs = BACKOFF_FIRST_MS;
-        if (clock.nowMs() - startedMs > LONG_ENOUGH_MS) continue; // the server ended a watch in good order: go on at once
+        if (hasHeld()) continue; // the server ended a watch in good order: go on at once
       } catch (error) {
         if (signal.aborted) return;
         if (isExpired(error)) {
           log.debug({ kind: this.kind.kind }, 'watch position is too old, listing again');
           needsList = true;
-          if (clock.nowMs() - startedMs > LONG_ENOUGH_MS) continue;
+          if (hasHeld()) continue;
           // A server that finds everything too old at once is not asked without end.
         } else if (!(error instanceof StatusError) && !(error instanceof TransportError)) throw error;
         if (error instanceof StatusError && error.code < 500) needsList = true;
         log.debug({ kind: this.kind.kind, err: error }, 'list or watch failed, trying again');
-        if (clock.nowMs() - startedMs > BACKOFF_FORGET_MS) backoffMs = BACKOFF_FIRST_MS;
+        if (hasHeld()) backoffMs = BACKOFF_FIRST_MS;
       }
       await clock.sleep(jitterMs(random, backoffMs, 1), signal).catch(() => undefined);
       backoffMs = Math.min(backoffMs * 2, BACKOFF_LONGEST_MS);
@@ -166,10 +171,10 @@ export class Informer<T extends KubernetesObject> {
     for (const wake of this.#waiters.splice(0)) wake();
   }
 
-  async #watch(signal: AbortSignal): Promise<void> {
+  async #watch(signal: AbortSignal, onOpen: () => void): Promise<void> {
     const { api, kind, namespace, labelSelector, fieldSelector, random } = this.#options;
     const timeoutSeconds = Math.floor(jitterMs(random, 300, 1)); // Source: client-go: 5 to 10 minutes
-    for await (const { type, object } of api.watch(kind, { namespace, labelSelector, fieldSelector, resourceVersion: this.#resourceVersion, timeoutSeconds, signal })) {
+    for await (const { type, object } of api.watch(kind, { namespace, labelSelector, fieldSelector, resourceVersion: this.#resourceVersion, timeoutSeconds, signal, onOpen })) {
       if (type === 'DELETED') this.#remove(keyOf(object), this.#prepared(object));
       else if (type !== 'BOOKMARK') this.#put(keyOf(object), this.#prepared(object));
       this.#resourceVersion = object.metadata.resourceVersion ?? this.#resourceVersion;
