@@ -66,6 +66,8 @@ const QOS_UPDATE_MS = 60_000;
 const IMAGE_FOLDER = '/var/lib/containerd';
 /** Everything is written again so often, in case the server's copy went astray. Milliseconds. Source: syncPeriod of the status manager. */
 const STATUS_SYNC_MS = 10_000;
+/** Mirrors whose static pods are gone are looked for this often. Milliseconds. Source: kubelet.go, housekeepingPeriod. */
+const MIRROR_LOOK_MS = 2_000;
 /** How often the API server is asked at first whether it is ready. Milliseconds, and number of times. */
 const READY_FAST_MS = 150;
 const READY_FAST_LOOKS = 400;
@@ -189,6 +191,7 @@ export async function startKubelet(flags: KubeletFlags, environment: Environment
     apiPod: (namespace, podName) => pods?.get(namespace, podName),
     isSynced: () => pods?.hasSynced === true,
     node: () => agent?.node,
+    retry: (pod) => workers.get(uidOf(pod))?.wake(),
   });
   const workerServices: WorkerServices = {
     ...environment, runtime, runner, volumes, probes, statuses, context, onEvent, signal,
@@ -287,8 +290,8 @@ export async function startKubelet(flags: KubeletFlags, environment: Environment
     if (owner) {
       mirrors?.keep(owner.pod);
       statuses.wake(owner.uid);
-    } else if (isStaticSourceRead) {
-      void mirrors?.delete(mirror).catch((error: unknown) => log.warn({ err: error, pod: fullNameOf(mirror) }, 'cannot delete mirror pod of a static pod that is gone'));
+    } else {
+      void deleteOrphanMirrors();
     }
   };
   const podChanged = (pod: Pod): void => {
@@ -309,15 +312,19 @@ export async function startKubelet(flags: KubeletFlags, environment: Environment
   if (api && nodes) keepCsiNode({ ...environment, api, nodes, signal });
 
   let staticPods: readonly Pod[] = [];
+  const deleteOrphanMirrors = async (): Promise<void> => {
+    if (!isStaticSourceRead) return;
+    const orphans = pods?.list().filter((pod) => isMirrorPod(pod) && !staticPods.some((one) => fullNameOf(one) === fullNameOf(pod))) ?? [];
+    for (const mirror of orphans) {
+      await mirrors?.delete(mirror).catch((error: unknown) => log.warn({ err: error, pod: fullNameOf(mirror) }, 'cannot delete mirror pod of a static pod that is gone, trying again'));
+    }
+  };
   const takeStaticPods = (next: readonly Pod[]): void => {
     const gone = staticPods.filter((pod) => !next.some((one) => uidOf(one) === uidOf(pod)));
     staticPods = next;
     isStaticSourceRead = true;
-    for (const pod of gone) {
-      workers.remove(pod);
-      const mirror = pods?.get(namespaceOf(pod), pod.metadata.name);
-      if (mirror && isMirrorPod(mirror) && !next.some((one) => fullNameOf(one) === fullNameOf(pod))) void mirrors?.delete(mirror).catch((error: unknown) => log.warn({ err: error, pod: fullNameOf(pod) }, 'cannot delete mirror pod'));
-    }
+    for (const pod of gone) workers.remove(pod);
+    void deleteOrphanMirrors();
     for (const pod of next) workers.apply(pod);
   };
 
@@ -347,7 +354,7 @@ export async function startKubelet(flags: KubeletFlags, environment: Environment
         await pods?.run(signal);
       };
       work.push(untilReady(api, clock, signal).then(() => Promise.all([
-        nodes?.run(signal), services?.run(signal), runPods(), agent?.run(), every(STATUS_SYNC_MS, () => statuses.wakeAll()),
+        nodes?.run(signal), services?.run(signal), runPods(), agent?.run(), every(STATUS_SYNC_MS, () => statuses.wakeAll()), every(MIRROR_LOOK_MS, deleteOrphanMirrors),
       ])));
     }
     void pods?.synced(signal).then(async () => {
