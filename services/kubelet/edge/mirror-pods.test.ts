@@ -1,5 +1,4 @@
 // Mirror pods while the API server comes and goes.
-import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { pino } from 'pino';
 import { connectToApiserver } from '#lib/api-client/client.ts';
