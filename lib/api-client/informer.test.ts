@@ -8,19 +8,21 @@ import { connectToApiserver } from './client.ts';
 import { Informer } from './informer.ts';
 import type { TransportRequest, TransportResponse } from './transport.ts';
 
+const answer = (body: Readable): TransportResponse => ({ statusCode: 200, headers: { 'content-type': 'application/json' }, body });
+const emptyList = (): Readable => Readable.from([Buffer.from('{"metadata":{"resourceVersion":"1"},"items":[]}')]);
+
 /** What becomes of the watches, one after the other: how long each one holds (undefined: nobody listens), in simulated milliseconds. */
 async function waitsAfter(...watches: readonly (number | undefined)[]): Promise<number[]> {
   const stop = new AbortController();
   const waits: number[] = [];
   let nowMs = 0;
   let watched = 0;
-  const answer = (body: Readable): TransportResponse => ({ statusCode: 200, headers: { 'content-type': 'application/json' }, body });
   const transport = {
     bytesRead: 0,
     drop: () => undefined,
     close: async () => undefined,
     async send({ path }: TransportRequest): Promise<TransportResponse> {
-      if (!path.includes('watch=true')) return answer(Readable.from([Buffer.from('{"metadata":{"resourceVersion":"1"},"items":[]}')]));
+      if (!path.includes('watch=true')) return answer(emptyList());
       const holdsMs = watches[watched];
       watched += 1;
       if (holdsMs === undefined) throw new Error('connect ECONNREFUSED');
@@ -46,6 +48,27 @@ async function waitsAfter(...watches: readonly (number | undefined)[]): Promise<
   await informer.run(stop.signal);
   return waits;
 }
+
+test('the first list may be an old one, a later one may not', async () => {
+  const stop = new AbortController();
+  const lists: string[] = [];
+  const transport = {
+    bytesRead: 0,
+    drop: () => undefined,
+    close: async () => undefined,
+    async send({ path }: TransportRequest): Promise<TransportResponse> {
+      if (path.includes('watch=true')) return answer(Readable.from([Buffer.from('{"type":"ERROR","object":{"kind":"Status","status":"Failure","reason":"Expired","code":410}}\n')]));
+      lists.push(path);
+      if (lists.length === 3) stop.abort();
+      return answer(emptyList());
+    },
+  };
+  const informer = new Informer({
+    api: connectToApiserver({ server: 'https://192.0.2.1:6443' }, 'test', transport), kind: configMapKind, clock: { nowMs: () => 0, sleep: async () => undefined }, random: { fraction: () => 0 }, log: pino({ level: 'silent' }),
+  });
+  await informer.run(stop.signal);
+  assert.deepEqual(lists, ['/api/v1/configmaps?resourceVersion=0', '/api/v1/configmaps', '/api/v1/configmaps']);
+});
 
 test('a server that is away is asked less and less often, at least every 30 s', async () => {
   assert.deepEqual(await waitsAfter(...Array<undefined>(8).fill(undefined)), [800, 1600, 3200, 6400, 12_800, 25_600, 30_000, 30_000]);

@@ -158,7 +158,8 @@ export class Informer<T extends KubernetesObject> {
     do {
       const page = await api.list(kind, {
         namespace, labelSelector, fieldSelector,
-        ...(position === undefined ? { resourceVersion: '0' } : { limit: PAGE_SIZE, continue: position }),
+        // At first whatever the server has in memory will do. Later nothing may go back in time: a server that lags behind has to catch up.
+        ...(position !== undefined ? { limit: PAGE_SIZE, continue: position } : this.#hasSynced ? {} : { resourceVersion: '0' }),
       }, { signal });
       for (const object of page.items) listed.set(keyOf(object), this.#prepared(object));
       ({ resourceVersion } = page);
