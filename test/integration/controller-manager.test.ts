@@ -31,7 +31,7 @@ describe('kube-controller-manager', { timeout: 240_000 }, () => {
   /** Nodes whose kubelets, played by the test, are alive. */
   const beating = new Set<string>();
   let heart: NodeJS.Timeout | undefined;
-  const startManager = async (): Promise<RunningProcess> => cluster.startControllerManager(['--leader-elect-lease-duration=3s', '--leader-elect-renew-deadline=2s', '--leader-elect-retry-period=500ms', '--node-monitor-grace-period=6s', '--node-monitor-period=1s']);
+  const startManager = async (): Promise<RunningProcess> => cluster.startControllerManager(['--leader-elect-lease-duration=8s', '--leader-elect-renew-deadline=7s', '--leader-elect-retry-period=500ms', '--node-monitor-grace-period=6s', '--node-monitor-period=1s']);
   before(async () => {
     cluster = await startControlPlane();
     manager = await startManager();

@@ -15,7 +15,7 @@ const template = (app: string): PodTemplateSpec => ({ metadata: { name: '', labe
 describe('workloads', { timeout: 240_000 }, () => {
   let cluster: ControlPlane;
   let manager: RunningProcess;
-  const startManager = (): Promise<RunningProcess> => cluster.startControllerManager(['--leader-elect-lease-duration=3s', '--leader-elect-renew-deadline=2s', '--leader-elect-retry-period=500ms']);
+  const startManager = (): Promise<RunningProcess> => cluster.startControllerManager(['--leader-elect-lease-duration=8s', '--leader-elect-renew-deadline=7s', '--leader-elect-retry-period=500ms']);
   before(async () => {
     cluster = await startControlPlane();
     manager = await startManager();
