@@ -22,6 +22,7 @@ import { StoreError } from '../core/store-error.ts';
 import { isSerializable } from '../core/txn.ts';
 import type { Database, Progress } from './database.ts';
 import type { PeerTls } from './peers/http-client.ts';
+import { BusyCode } from './busy-code.ts';
 import { CompactedRemoval } from './compacted-removal.ts';
 import { encodeRange, MAX_ENTRIES_AT_ONCE, type EncodedRange } from './encoded-range.ts';
 import { Hashes } from './hashes.ts';
@@ -133,6 +134,7 @@ export class Member {
   /** What was proposed here need not be decoded when it comes back. */
   private readonly local = new Map<Uint8Array, LocalProposal>();
   private readonly listeners = new Set<() => void>();
+  private readonly busyCode = new BusyCode();
   private currentStore: Store;
   private index: number;
   private indexTerm: number;
@@ -406,6 +408,7 @@ export class Member {
 
   /** As `range`; a long answer is made piece by piece. Throws EtcdError. */
   async encodedRange(request: RangeRequest): Promise<RangeResponse | EncodedRange> {
+    this.busyCode.add(1);
     if (!request.serializable && !this.readsAlone) await this.linearizable();
     const selection = this.answer(() => this.currentStore.select(request, this.revision));
     if (selection.entries.length > MAX_ENTRIES_AT_ONCE) return encodeRange({ selection, keysOnly: request.keysOnly, view: () => this.options.database.view() });
@@ -494,6 +497,7 @@ export class Member {
       this.removal.wake();
     }
     this.writer.add(writes, this.progress);
+    this.busyCode.add(entries.length);
     this.reads.onApplied(this.index);
     this.forgetOldEntries();
     if (this.currentStore.revision > revision) for (const listener of this.listeners) listener();
