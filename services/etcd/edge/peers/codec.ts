@@ -9,6 +9,8 @@ const MAX_ENTRIES = 1_000_000;
 const LINK_HEARTBEAT = 0;
 const APP_ENTRIES = 1;
 const APP = 2;
+const APP_ENTRIES_TYPE = Buffer.from([APP_ENTRIES]);
+const APP_TYPE = Buffer.from([APP]);
 
 export class StreamError extends Error {
   override readonly name = 'StreamError';
@@ -24,21 +26,35 @@ function uint64(value: number): Buffer {
 }
 
 /** A message with its length before it. */
-export function frame(message: RaftMessage): Buffer {
+function frame(message: RaftMessage): [Buffer, Buffer] {
   const bytes = encodeRaftMessage(message);
-  return Buffer.concat([uint64(bytes.length), bytes]);
+  return [uint64(bytes.length), bytes];
 }
 
 export interface StreamEncoder {
-  readonly encode: (message: RaftMessage) => Buffer;
+  /** In pieces, which belong to nobody: they must stay as they are. */
+  readonly encode: (message: RaftMessage) => readonly Buffer[];
   /** Keeps the connection from looking dead. */
   readonly heartbeat: () => Buffer;
 }
 
 export const messageEncoder = (): StreamEncoder => {
-  const heartbeat = frame(raftMessage.decode(raftMessage.encode({ type: 'MsgHeartbeat' })));
+  const heartbeat = Buffer.concat(frame(raftMessage.decode(raftMessage.encode({ type: 'MsgHeartbeat' }))));
   return { encode: frame, heartbeat: () => heartbeat };
 };
+
+/** Each with its length before it. What goes to one member goes to the others as well, most often: it is encoded once for all of them. */
+function encodeEntries(entries: readonly Entry[]): Buffer {
+  if (entries.length === lastEncoded.entries.length && entries.every((one, at) => one === lastEncoded.entries[at])) return lastEncoded.bytes;
+  const parts: Buffer[] = [];
+  for (const one of entries) {
+    const bytes = entryMessage.encode(one as Parameters<typeof entryMessage.encode>[0]);
+    parts.push(uint64(bytes.length), bytes);
+  }
+  lastEncoded = { entries, bytes: Buffer.concat(parts) };
+  return lastEncoded.bytes;
+}
+let lastEncoded: { readonly entries: readonly Entry[]; readonly bytes: Buffer } = { entries: [], bytes: Buffer.alloc(0) };
 
 export function appendEncoder(): StreamEncoder {
   let term = 0;
@@ -47,18 +63,13 @@ export function appendEncoder(): StreamEncoder {
     heartbeat: () => Buffer.from([LINK_HEARTBEAT]),
     encode: (message) => {
       if (index === message.index && term === message.logTerm && message.logTerm === message.term) {
-        const parts = [Buffer.from([APP_ENTRIES]), uint64(message.entries.length)];
-        for (const one of message.entries) {
-          const bytes = entryMessage.encode(one as Parameters<typeof entryMessage.encode>[0]);
-          parts.push(uint64(bytes.length), bytes);
-        }
         index += message.entries.length;
-        parts.push(uint64(message.commit));
-        return Buffer.concat(parts);
+        const head = [APP_ENTRIES_TYPE, uint64(message.entries.length)];
+        return message.entries.length === 0 ? [...head, uint64(message.commit)] : [...head, encodeEntries(message.entries), uint64(message.commit)];
       }
       term = message.term;
       index = message.entries.at(-1)?.index ?? message.index;
-      return Buffer.concat([Buffer.from([APP]), frame(message)]);
+      return [APP_TYPE, ...frame(message)];
     },
   };
 }

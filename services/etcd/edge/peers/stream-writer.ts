@@ -48,15 +48,17 @@ export class StreamWriter {
 
   private heartbeat(): void {
     if (this.blockedSinceMs !== undefined && performance.now() - this.blockedSinceMs > WRITE_TIMEOUT_MS) this.close();
-    else if (this.blockedSinceMs === undefined) this.write(this.encoder.heartbeat());
+    else if (this.blockedSinceMs === undefined) this.write([this.encoder.heartbeat()]);
   }
 
   /** What is sent in one turn goes out together. */
-  private write(bytes: Buffer): void {
+  private write(pieces: readonly Buffer[]): void {
     if (!this.isOpen) return;
-    this.waiting.push(bytes);
-    this.waitingBytes += bytes.length;
-    if (this.waiting.length === 1) process.nextTick(flushWriter, this);
+    if (this.waiting.length === 0) process.nextTick(flushWriter, this);
+    for (const bytes of pieces) {
+      this.waiting.push(bytes);
+      this.waitingBytes += bytes.length;
+    }
   }
 
   flush(): void {
