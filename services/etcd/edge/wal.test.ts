@@ -1,6 +1,6 @@
 // The log on a real disk: what was saved is there after a crash at any point, and damage is told from a crash.
 import assert from 'node:assert/strict';
-import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { appendFileSync, cpSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import pino from 'pino';
@@ -139,6 +139,25 @@ test('segments are cut when full, go on from one another, and are removed when a
   assert.deepEqual([contents.snapshot.index, contents.snapshot.confState?.voters, contents.hardState.commit], [25, [7n], 30]);
   rmSync(join(path, segmentsIn(path)[0] as string));
   await assert.rejects(read(path));
+});
+
+test('a crash around a cut leaves all that was synced: with room set aside behind an older segment, and a file prepared for the next', async () => {
+  const path = newPath();
+  const wal = await create(path, { segmentBytes: 2000 });
+  for (let index = 1; index <= 30; index += 1) {
+    await wal.save([entryOf(index, 1, 'z'.repeat(200))], { term: 1, vote: 7n, commit: index }, true);
+    const crashed = copyOf(path);
+    for (const name of segmentsIn(crashed)) appendFileSync(join(crashed, name), Buffer.alloc(300_000));
+    writeFileSync(join(crashed, '0.tmp'), Buffer.alloc(300_000));
+    writeFileSync(join(crashed, '1.tmp'), readFileSync(join(crashed, segmentsIn(crashed).at(-1) as string)));
+    const { wal: again, contents } = await Wal.open(crashed, { log, segmentBytes: 2000 });
+    assert.equal(contents.entries.length, index);
+    for (let more = 1; more <= 12; more += 1) await again.save([entryOf(index + more, 2, 'z'.repeat(200))], undefined, true);
+    await again.close();
+    assert.equal((await read(crashed)).entries.length, index + 12);
+    assert.ok(readdirSync(crashed).every((name) => name.endsWith('.wal')), 'nothing else is left behind');
+  }
+  await wal.close();
 });
 
 test('a snapshot from elsewhere counts once it is committed, and what was there before until then', async () => {

@@ -73,6 +73,12 @@ export class WalError extends Error {
   override readonly name = 'WalError';
 }
 
+/** A file for the next segment, with room set aside. It takes the segment's name once its head is durable. */
+interface PreparedFile {
+  readonly fd: number;
+  readonly path: string;
+}
+
 interface Segment {
   readonly name: string;
   readonly sequence: number;
@@ -119,6 +125,7 @@ export class Wal {
   readonly folder: string;
   private readonly options: WalOptions;
   private readonly disk: WalDisk;
+  private readonly segmentBytes: number;
   private readonly metadata: Buffer;
   private readonly writer: RecordWriter;
   /** Oldest first; the last one is written to. */
@@ -130,6 +137,11 @@ export class Wal {
   private allocated: number;
   /** On its way from `allocated` on. */
   private allocating: Promise<void> | undefined;
+  /** Made ready while there is time for it; undefined when that has failed: the cut tries again. */
+  private prepared: Promise<PreparedFile | undefined> | undefined;
+  private preparedCount = 0;
+  /** The segment before is brought to its size. */
+  private ending: Promise<void> = Promise.resolve();
   /** Writes happen one after the other. */
   private queue: Promise<void> = Promise.resolve();
   private writesUnderWay = 0;
@@ -140,6 +152,7 @@ export class Wal {
     this.folder = folder;
     this.options = options;
     this.disk = options.disk ?? failingDisk() ?? (options.dataDir === undefined ? systemDisk : diskBelow(options.dataDir));
+    this.segmentBytes = options.segmentBytes ?? SEGMENT_BYTES;
     this.metadata = state.metadata;
     this.writer = new RecordWriter(state.crc);
     this.segments = state.segments;
@@ -203,6 +216,7 @@ export class Wal {
       this.hardState = hardState;
       this.writer.hardState(hardState);
     }
+    if (this.position > Math.min(this.segmentBytes, CUT_AT_SNAPSHOT_BYTES) / 2) this.prepared ??= this.prepare();
     // What needs no sync can wait for what does: it is only lost together with the process, and then known from elsewhere.
     return sync || this.writer.length > MAX_IDLE_BUFFER_BYTES ? this.flush() : Promise.resolve();
   }
@@ -239,7 +253,13 @@ export class Wal {
 
   async close(): Promise<void> {
     await this.flush();
-    await this.closeSegment();
+    const prepared = await this.prepared;
+    if (prepared !== undefined) {
+      await closeFile(prepared.fd);
+      await rm(prepared.path, { force: true });
+    }
+    await this.ending;
+    await this.endSegment();
   }
 
   private flush(): Promise<void> {
@@ -256,7 +276,7 @@ export class Wal {
     const start = this.position;
     this.position += bytes.length;
     this.written += bytes.length;
-    const isFull = this.cutAtNextWrite || this.position >= (this.options.segmentBytes ?? SEGMENT_BYTES);
+    const isFull = this.cutAtNextWrite || this.position >= this.segmentBytes;
     this.cutAtNextWrite = false;
     // What is kept from here on belongs to the next segment: its head goes first.
     if (isFull) this.writeHead();
@@ -270,11 +290,10 @@ export class Wal {
     const end = start + bytes.length;
     const isLarge = bytes.length >= LARGE_WRITE_BYTES;
     if (end > this.allocated && this.allocating !== undefined) await this.allocating;
-    while (end > this.allocated && !isLarge) await this.allocate();
     const startMs = performance.now();
     const appended = this.disk.append(this.fd, bytes, start);
-    if (isLarge) this.allocated = Math.max(this.allocated, end);
-    else if (this.allocated - end < ALLOCATION_BYTES / 2) void this.allocate();
+    this.allocated = Math.max(this.allocated, end);
+    if (!isLarge && this.allocated - end < ALLOCATION_BYTES / 2) void this.allocate();
     await appended;
     this.writer.reuse(bytes, MAX_IDLE_BUFFER_BYTES);
     const tookMs = performance.now() - startMs;
@@ -284,7 +303,9 @@ export class Wal {
 
   /** When it fails so does the next write that needs the room. */
   private allocate(): Promise<void> {
-    this.allocating ??= this.disk.append(this.fd, ZEROES, this.allocated).then(() => {
+    const { fd } = this;
+    this.allocating ??= this.disk.append(fd, ZEROES, this.allocated).then(() => {
+      if (fd !== this.fd) return; // the segment has ended meanwhile
       this.allocated += ZEROES.length;
       this.allocating = undefined;
     });
@@ -292,10 +313,32 @@ export class Wal {
     return this.allocating;
   }
 
-  private async closeSegment(): Promise<void> {
-    await this.allocating;
-    await truncateFile(this.fd, this.position);
-    await closeFile(this.fd);
+  /** Closes the file once it ends where its records do. */
+  private async endSegment(): Promise<void> {
+    const { fd, position, allocating } = this;
+    await allocating;
+    await truncateFile(fd, position);
+    await closeFile(fd);
+  }
+
+  /** Two names take turns, as in etcd's file pipeline: one may be prepared while the other is put in its place. */
+  private async prepareFile(): Promise<PreparedFile> {
+    const path = join(this.folder, `${this.preparedCount++ % 2}.tmp`);
+    const fd = await openFile(path, O_RDWR | O_CREAT | O_TRUNC | O_DSYNC, 0o600);
+    try {
+      await this.disk.append(fd, ZEROES, 0);
+    } catch (error) {
+      await closeFile(fd);
+      throw error;
+    }
+    return { fd, path };
+  }
+
+  private prepare(): Promise<PreparedFile | undefined> {
+    return this.prepareFile().catch((error: unknown) => {
+      this.options.log.warn({ err: error }, 'failed to prepare the file of the next WAL segment');
+      return undefined;
+    });
   }
 
   private writeHead(): void {
@@ -306,16 +349,22 @@ export class Wal {
 
   private async cut(nextIndex: number): Promise<void> {
     const segment = segmentOf((this.segments.at(-1)?.sequence ?? 0) + 1, nextIndex);
-    await this.closeSegment();
     const path = join(this.folder, segment.name);
     await failPoint('walBeforeCut');
-    this.fd = await openFile(`${path}.tmp`, O_RDWR | O_CREAT | O_TRUNC | O_DSYNC, 0o600);
+    await this.ending;
+    const prepared = await this.prepared ?? await this.prepareFile();
+    this.prepared = undefined;
+    // A start takes no harm from what is set aside behind the records, so nobody waits until that is cut off.
+    this.ending = this.endSegment();
+    this.ending.catch(() => undefined); // told to the next cut
     const head = this.writer.take();
+    this.fd = prepared.fd;
     this.position = head.length;
     this.written += head.length;
-    this.allocated = 0;
+    this.allocated = ZEROES.length;
+    this.allocating = undefined;
     await this.append(head, 0);
-    await rename(`${path}.tmp`, path);
+    await rename(prepared.path, path);
     await syncPath(this.folder);
     await failPoint('walAfterCut');
     this.segments.push(segment);
