@@ -41,8 +41,8 @@ export class KeyIndex {
     return this.histories.get(key);
   }
 
-  append(entry: Entry): void {
-    const history = this.histories.get(entry.key);
+  /** `history`: of its key, as `get` has it. */
+  append(entry: Entry, history: KeyHistory | undefined): void {
     if (history !== undefined) history.entries.push(entry);
     else this.insert({ key: entry.key, entries: [entry] });
   }

@@ -337,7 +337,8 @@ export class Store {
 
   private put(request: PutRequest, change: Change): PutResponse {
     const key = keyOf(request.key);
-    const previous = this.live(key, change.writeRevision);
+    const history = this.index.get(key);
+    const previous = history && liveEntryAt(history, change.writeRevision);
     const value = request.ignoreValue && previous !== undefined ? this.valueOf(previous) : ownCopy(request.value);
     const lease = request.ignoreLease ? previous?.lease ?? 0n : request.lease;
     const prevKv = request.prevKv && previous !== undefined ? this.keyValue(previous) : undefined;
@@ -345,7 +346,7 @@ export class Store {
       key, modRevision: change.writeRevision, subRevision: change.entries.length, deleted: false,
       createRevision: previous?.createRevision ?? change.writeRevision, version: (previous?.version ?? 0) + 1, lease,
       sizeBytes: key.length + value.length, value,
-    }, change);
+    }, history, change);
     if (previous !== undefined && previous.lease !== lease) this.leasesById.get(previous.lease)?.keys.delete(key);
     if (lease !== 0n) this.leasesById.get(lease)?.keys.add(key);
     return { header: newHeader(change.writeRevision), prevKv };
@@ -366,20 +367,20 @@ export class Store {
     this.record({
       key, modRevision: change.writeRevision, subRevision: change.entries.length, deleted: true,
       createRevision: 0, version: 0, lease: 0n, sizeBytes: key.length, value: undefined,
-    }, change);
+    }, this.index.get(key), change);
     this.leasesById.get(lease)?.keys.delete(key);
   }
 
-  private record(entry: Entry, change: Change): void {
-    this.add(entry);
+  private record(entry: Entry, history: KeyHistory | undefined, change: Change): void {
+    this.add(entry, history);
     this.changes.push(entry);
     this.current = change.writeRevision;
     change.entries.push(entry);
     change.writes.push({ type: 'put-entry', entry });
   }
 
-  private add(entry: Entry): void {
-    this.index.append(entry);
+  private add(entry: Entry, history: KeyHistory | undefined): void {
+    this.index.append(entry, history);
     this.totalBytes += entry.sizeBytes;
     this.bytesInMemory += entry.value?.length ?? 0;
   }
@@ -519,7 +520,7 @@ export class Store {
   private restore({ entries, leases, compactRevision, revision }: StoredState): void {
     for (const lease of leases) this.leasesById.set(lease.id, { ...lease, keys: new Set() });
     for (const entry of entries) {
-      this.add(entry);
+      this.add(entry, this.index.get(entry.key));
       if (entry.modRevision >= compactRevision) this.changes.push(entry);
       this.current = Math.max(this.current, entry.modRevision);
     }

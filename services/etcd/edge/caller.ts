@@ -2,7 +2,7 @@
 
 export interface Caller {
   /** First value of a header; names in lower case. */
-  readonly header: (name: string) => string | undefined;
+  header(name: string): string | undefined;
   /** Of the client's certificate, when it showed one that was verified. */
   readonly commonName: string | undefined;
   /** Aborts when the caller goes, or its time is over; the reason is a GrpcError. */

@@ -5,6 +5,7 @@ import { mkdir, readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Level } from 'level';
 import { keyValue } from '#lib/etcd-api/messages.ts';
+import { WireWriter } from '#lib/etcd-api/wire.ts';
 import type { Entry } from '../core/key-index.ts';
 import { bytesOf, keyOf } from '../core/key-range.ts';
 import type { Bucket, BucketRecord } from '../core/bucket-record.ts';
@@ -293,18 +294,29 @@ function operationFor(write: Write): Operation {
 export function entryKey({ modRevision, subRevision, deleted }: Entry): Buffer {
   const key = Buffer.allocUnsafe(deleted ? 19 : 18);
   key[0] = ENTRY_PREFIX;
-  key.writeBigUInt64BE(BigInt(modRevision), 1);
+  writeUint64(key, modRevision, 1);
   key[9] = UNDERSCORE;
-  key.writeBigUInt64BE(BigInt(subRevision), 10);
+  writeUint64(key, subRevision, 10);
   if (deleted) key[18] = TOMBSTONE;
   return key;
 }
+
+/** Without a BigInt, which would have to be made first. */
+function writeUint64(buffer: Buffer, value: number, at: number): void {
+  buffer.writeUInt32BE(Math.floor(value / 2 ** 32), at);
+  buffer.writeUInt32BE(value % 2 ** 32, at + 4);
+}
+
+/** Tags, lengths and numbers of a record. */
+const MAX_RECORD_OVERHEAD_BYTES = 80;
 
 export function encodeEntry(entry: Entry, value: Uint8Array | undefined = entry.value): Buffer {
   const key = bytesOf(entry.key);
   if (entry.deleted) return keyValue.encode({ key });
   const { createRevision, modRevision, version, lease } = entry;
-  return keyValue.encode({ key, createRevision, modRevision, version, lease, value });
+  const writer = new WireWriter(key.length + (value?.length ?? 0) + MAX_RECORD_OVERHEAD_BYTES);
+  keyValue.write(writer, { key, createRevision, modRevision, version, lease, value });
+  return writer.finish();
 }
 
 function entryFrom(key: Buffer, record: Buffer): Entry {

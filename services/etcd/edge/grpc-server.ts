@@ -139,17 +139,28 @@ async function counted(running: Promise<void>, call: GrpcCall, path: string, fin
 }
 
 /** Of any kind of call. */
-export function callerOf(call: GrpcCall): Caller {
-  return {
-    header: (name) => call.metadata(name),
-    get signal() {
-      return call.signal;
-    },
-    get commonName() {
-      const { CN } = call.peer.certificate?.subject ?? {};
-      return Array.isArray(CN) ? CN[0] : CN; // Node's types do not know that a name may stand there twice
-    },
-  };
+export const callerOf = (call: GrpcCall): Caller => new CallerOf(call);
+
+/** A class, for V8 makes an object with getters of its own for each call in microseconds. */
+class CallerOf implements Caller {
+  private readonly call: GrpcCall;
+
+  constructor(call: GrpcCall) {
+    this.call = call;
+  }
+
+  header(name: string): string | undefined {
+    return this.call.metadata(name);
+  }
+
+  get signal(): AbortSignal {
+    return this.call.signal;
+  }
+
+  get commonName(): string | undefined {
+    const { CN } = this.call.peer.certificate?.subject ?? {};
+    return Array.isArray(CN) ? CN[0] : CN; // Node's types do not know that a name may stand there twice
+  }
 }
 
 /** What is no error for a client is a defect: it is logged, and the client learns no more than that. */
