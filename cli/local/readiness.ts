@@ -8,7 +8,7 @@ import { podKind } from '#lib/kinds/core/pod.ts';
 import type { Kind, KubernetesObject } from '#lib/kinds/define-kind.ts';
 import type { Node, Pod } from '#lib/kinds/types/core-v1.ts';
 import { loadKubeconfig } from '#lib/pki/kubeconfig.ts';
-import { StatusError } from '#lib/machinery/status-error.ts';
+import { isForbidden, StatusError } from '#lib/machinery/status-error.ts';
 import { applyAddons, bindClusterAdmins, markControlPlane } from '../bootstrap-objects.ts';
 import { MASTER, type HostLayout } from '../cluster-layout.ts';
 import { UserError } from '../user-error.ts';
@@ -61,8 +61,11 @@ export async function waitUntilReady(folder: ClusterFolder, progress: Progress, 
 }
 
 const isOfServer = (error: unknown): boolean => error instanceof TransportError || error instanceof StatusError;
-/** An API server that goes away, or loses its etcd for a moment. What it refuses, it will refuse again. */
-const mayPass = (error: unknown): boolean => error instanceof TransportError || (error instanceof StatusError && error.code >= 500);
+/**
+ * An API server that goes away, loses its etcd for a moment, or has not heard yet of the rights that the admins were given a moment ago: its
+ * authorizer learns of them from a watch, which the answer to the write does not wait for. What it refuses for another reason, it will refuse again.
+ */
+const mayPass = (error: unknown): boolean => error instanceof TransportError || (error instanceof StatusError && (error.code >= 500 || isForbidden(error)));
 
 /** Tries until `attempt` says true; an API server that is not there yet is no error. */
 async function until(what: string, progress: Progress, signal: AbortSignal, attempt: () => Promise<boolean>, isNoError = isOfServer): Promise<void> {
