@@ -10,7 +10,7 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { BUILT_PROGRAMS } from '#lib/testing/program.ts';
 import { findProgram } from '../cli/local/find-program.ts';
-import { installPackages, missingRequirements } from '../cli/local/preflight.ts';
+import { installPackages, missingForFaults, missingRequirements } from '../cli/local/preflight.ts';
 import { entryPointsOf } from '../scripts/entry-points.ts';
 import { bundleTests, sourceOf, type Place } from './tools/bundle-tests.ts';
 
@@ -21,7 +21,7 @@ const FILE_TIMEOUT_MS = 900_000;
 
 function prepareMachine(): void {
   const forTests = [{ program: 'etcdctl', debianPackage: 'etcd-client' }, { program: 'openssl', debianPackage: 'openssl' }, { program: 'newuidmap', debianPackage: 'uidmap' }].filter(({ program }) => findProgram(program) === undefined);
-  const missing = [...missingRequirements(), ...forTests];
+  const missing = [...missingRequirements(), ...missingForFaults(), ...forTests];
   if (process.getuid?.() !== 0) {
     process.stderr.write('npm test: the tests make network namespaces and mounts and need root: run them with sudo\n');
     process.exit(1);

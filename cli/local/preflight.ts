@@ -1,6 +1,7 @@
 // What the machine must have before a cluster can start: rights, and a few programs.
 import { execFileSync, spawnSync, type ExecFileSyncOptions } from 'node:child_process';
 import { existsSync, readFileSync, statfsSync } from 'node:fs';
+import { faketimeLibrary } from '#lib/service/shifted-clock.ts';
 import { UserError } from '../user-error.ts';
 import { findProgram } from './find-program.ts';
 import { isRootless } from './rootless.ts';
@@ -34,6 +35,9 @@ export function missingRequirements(): readonly Requirement[] {
   return REQUIREMENTS.filter(({ program }) => (program.startsWith('/') ? !existsSync(program) : findProgram(program) === undefined));
 }
 
+/** A cluster runs without it, but for `kubreak clock`: installed together with what is missing. */
+export const missingForFaults = (): readonly Requirement[] => (faketimeLibrary() === undefined ? [{ program: 'libfaketime.so.1', debianPackage: 'libfaketime' }] : []);
+
 function isDebian(): boolean {
   return existsSync('/etc/debian_version') && findProgram('apt-get') !== undefined;
 }
@@ -45,7 +49,7 @@ function isDebian(): boolean {
 export function ensureMachineIsReady(say: (line: string) => void): void {
   const missing = missingRequirements();
   if (missing.length > 0) {
-    const packages = [...new Set(missing.map(({ debianPackage }) => debianPackage))];
+    const packages = [...new Set([...missing, ...missingForFaults()].map(({ debianPackage }) => debianPackage))];
     const programs = missing.map(({ program }) => program).join(', ');
     if (isRootless()) throw new UserError(`missing programs: ${programs}. Let an administrator install them: ${isDebian() ? 'apt-get install -y --no-install-recommends' : 'Debian package names:'} ${packages.join(' ')}`);
     if (!isDebian()) throw new UserError(`missing programs: ${programs}. Install them first (Debian package names: ${packages.join(' ')})`);
