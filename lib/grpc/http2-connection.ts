@@ -30,7 +30,10 @@ const COPY_LIMIT = 64 * 1024;
 /** Source: grpc-go, maxPingStrikes and defaultPingTimeout. */
 const MAX_PING_STRIKES = 2;
 const IDLE_PING_INTERVAL_MS = 2 * 60 * 60_000;
-/** The answer to a PING leaves with what is sent next, or alone after this time. A grpc-go client sends one with every call. Milliseconds. */
+/**
+ * A grpc-go client sends a PING with every call. The answer leaves with what is sent next, or alone after this time; at once where PINGs come more
+ * seldom, so that nothing else is to be expected soon. Milliseconds.
+ */
 const PING_ANSWER_MS = 2;
 /** For the peer to read why it is sent away. Milliseconds. */
 const FAREWELL_MS = 1_000;
@@ -284,9 +287,10 @@ export class Http2Connection {
     process.nextTick(flushConnection, this);
   }
 
-  private answerPing(payload: Buffer): void {
+  private answerPing(payload: Buffer, sinceLastMs: number): void {
     if (this.state === 'closed') return;
     const answer = frame(frameType.PING, frameFlag.ACK, 0, payload);
+    if (sinceLastMs > PING_ANSWER_MS) return this.emit(answer);
     this.out.push(answer);
     this.outBytes += answer.length;
     if (this.isFlushDue || this.isPingAnswerDue) return;
@@ -628,21 +632,21 @@ export class Http2Connection {
       if (payload.equals(DRAIN_PING)) this.leave();
       return;
     }
-    this.answerPing(payload);
-    this.countPing();
+    const nowMs = performance.now();
+    const sinceLastMs = nowMs - this.lastPingMs;
+    this.lastPingMs = nowMs;
+    this.answerPing(payload, sinceLastMs);
+    this.countPing(sinceLastMs);
   }
 
   /** Pings right after an answer measure the bandwidth; others are keep-alives, which must be rare. Source: grpc-go, handlePing. */
-  private countPing(): void {
-    const nowMs = performance.now();
-    const sinceMs = nowMs - this.lastPingMs;
-    this.lastPingMs = nowMs;
+  private countPing(sinceLastMs: number): void {
     if (this.hasSentSincePing) {
       this.hasSentSincePing = false;
       this.pingStrikes = 0;
       return;
     }
-    if (sinceMs < (this.streams.size > 0 ? this.options.minPingIntervalMs : IDLE_PING_INTERVAL_MS)) this.pingStrikes += 1;
+    if (sinceLastMs < (this.streams.size > 0 ? this.options.minPingIntervalMs : IDLE_PING_INTERVAL_MS)) this.pingStrikes += 1;
     if (this.pingStrikes > MAX_PING_STRIKES) throw new ConnectionError(errorCode.ENHANCE_YOUR_CALM, 'too_many_pings');
   }
 
