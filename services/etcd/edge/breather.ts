@@ -4,11 +4,16 @@
 const TURN_MS = 5;
 
 export class Breather {
+  private readonly turnMs: number;
   private sinceMs = performance.now();
+
+  constructor(turnMs = TURN_MS) {
+    this.turnMs = turnMs;
+  }
 
   /** To be awaited between pieces. */
   breathe(): Promise<void> | undefined {
-    if (performance.now() - this.sinceMs < TURN_MS) return undefined;
+    if (performance.now() - this.sinceMs < this.turnMs) return undefined;
     return new Promise((resolve) => {
       setImmediate(() => {
         this.sinceMs = performance.now();

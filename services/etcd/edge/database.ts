@@ -50,8 +50,9 @@ const LEVEL_OPTIONS = {
   cacheSize: 1024 * 1024, writeBufferSize: 2 * 1024 * 1024, maxOpenFiles: 64,
 } as const;
 
-/** Between two looks at the time. */
-const WRITES_AT_ONCE = 200;
+/** Between two looks at the time, and how long others may wait for a batch in the making: it takes a millisecond for some 300 changes. */
+const WRITES_AT_ONCE = 20;
+const WRITES_TURN_MS = 0.3;
 
 type ReadFrom = { readonly snapshot?: ReturnType<Level['snapshot']> };
 export interface StoredLease { readonly id: bigint; readonly grantedTtl: number; readonly remainingTtl: number }
@@ -116,7 +117,7 @@ export class Database {
   async write(writes: readonly Write[], progress?: Progress): Promise<void> {
     // Chained: an array of operations would cost the main thread several times as much.
     const batch = this.level.batch();
-    const breather = new Breather();
+    const breather = new Breather(WRITES_TURN_MS);
     for (let at = 0; at < writes.length; at += 1) {
       if (at % WRITES_AT_ONCE === WRITES_AT_ONCE - 1) await breather.breathe();
       const operation = operationFor(writes[at] as Write);

@@ -25,10 +25,10 @@ test('each batch holds whole groups, in order, with the index of the last one', 
     return Promise.resolve();
   });
   let revision = 1;
-  for (let index = 1; index <= 10; index += 1) writer.add(Array.from({ length: 100 }, () => putOf((revision += 1))), { appliedIndex: index, revision });
+  for (let index = 1; index <= 7; index += 1) writer.add(Array.from({ length: 600 }, () => putOf((revision += 1))), { appliedIndex: index, revision });
   await writer.flush();
-  assert.deepEqual(batches, [{ count: 300, index: 3 }, { count: 300, index: 6 }, { count: 300, index: 9 }, { count: 100, index: 10 }]);
-  assert.deepEqual(writer.written, { appliedIndex: 10, revision: 1001 });
+  assert.deepEqual(batches, [{ count: 1800, index: 3 }, { count: 1800, index: 6 }, { count: 600, index: 7 }]);
+  assert.deepEqual(writer.written, { appliedIndex: 7, revision: 4201 });
 });
 
 test('who wants to see the database before a group is called when all others before it are there', async () => {

@@ -8,9 +8,12 @@ const GATHER_MS = 250;
 /** Changes that are written at once when there are more, and bytes of keys and values: they stay in memory until then. */
 const MAX_GATHERED = 5_000;
 const MAX_GATHERED_BYTES = 4 * 1024 * 1024;
-/** Preparing a batch holds up everything else, so it is not larger than this, unless the disk does not keep up: then a part of what waits. */
-const MAX_BATCH = 300;
-const MAX_BATCH_BYTES = 512 * 1024;
+/**
+ * The log's own writes wait for the disk while a batch is synced, so batches are few. They are not larger than this, unless the disk does not
+ * keep up: then a part of what waits.
+ */
+const MAX_BATCH = 2_000;
+const MAX_BATCH_BYTES = 2 * 1024 * 1024;
 const MAX_CROWDED_BATCH_SHARE = 1 / 4;
 /** Beyond it no more is taken from clients. */
 const MAX_WAITING_BYTES = 256 * 1024 * 1024;
