@@ -2,8 +2,9 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
+import { faketimeLibrary } from '#lib/service/shifted-clock.ts';
 import { TestCluster, until, type Result } from './cluster.ts';
 
 const isRoot = process.getuid?.() === 0;
@@ -81,6 +82,13 @@ suite('faults of hosts', { skip: isRoot ? false : 'needs root' }, () => {
     await kubreak('heal');
     await until('writes go on', async () => (await cluster.kubectl(['create', 'configmap', 'after'])).code === 0);
     await cluster.kubectlOk('get', 'configmap', 'slow');
+  });
+
+  test('a clock that nothing can shift is refused, with what to install', async () => {
+    const folder = dirname(faketimeLibrary() ?? '');
+    await cluster.onOk('w1-k8s', 'mount', '-t', 'tmpfs', 'hidden', folder);
+    refused(await cluster.kubreak(['clock', 'w1-k8s', '--skew', '+2h']), /apt-get install libfaketime/);
+    await cluster.onOk('w1-k8s', 'umount', folder);
   });
 
   test('the clock of a host is shifted while its processes run', async () => {
