@@ -66,10 +66,7 @@ const LOADED_BYTES_AT_ONCE = 512 * 1024;
 const REPLACE_BATCH_BYTES = 1024 * 1024;
 
 /** Where a state comes from: a database, or a snapshot of one. */
-export type StateSource = Omit<DatabaseView, 'close' | 'values'> & {
-  /** Beyond `compactRevision` when a compaction was under way. */
-  readonly scheduledCompactRevision?: () => Promise<number>;
-};
+export type StateSource = Omit<DatabaseView, 'close' | 'values'>;
 
 export interface DatabaseView {
   /** Key and value as in etcd's bucket, in order; up to a revision when one is given. */

@@ -4,11 +4,11 @@
 import { createHash } from 'node:crypto';
 import { open, readdir, type FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
-import { keyValue } from '#lib/etcd-api/messages.ts';
 import { encodeMember } from '../core/cluster-members.ts';
 import type { BucketRecord } from '../core/bucket-record.ts';
 import { initialMembers, type InitialClusterOptions } from './bootstrap.ts';
 import { Database, type StateSource } from './database.ts';
+import { compactedAt, revisionOf } from './finished-compaction.ts';
 import { clusterIdOf } from './membership.ts';
 import { hexId } from './peers/identity.ts';
 import { readSnapshotFile } from './snapshot-source.ts';
@@ -54,7 +54,7 @@ export async function restoreSnapshot(options: RestoreOptions): Promise<void> {
     try {
       const others = (await source.records()).filter(({ bucket }) => bucket !== 'members' && bucket !== 'members_removed');
       const own = members.map((member): BucketRecord => ({ bucket: 'members', key: Buffer.from(hexId(member.id)), value: encodeMember(member) }));
-      const state = await (bumpRevision > 0 ? bumped(source, bumpRevision) : withoutUnfinishedCompaction(source));
+      const state = bumpRevision > 0 ? await bumped(source, bumpRevision) : source;
       await database.replace({ ...state, records: async () => [...others, ...own], progress: async () => ({ appliedIndex: snapshot.index, term: FIRST_TERM, revision: 0 }) });
     } finally {
       await database.close();
@@ -98,31 +98,9 @@ async function checkHash(file: FileHandle, skip: boolean): Promise<void> {
   if (!actual.equals(expected)) throw new RestoreError(`expected sha256 [${[...expected].join(' ')}], got [${[...actual].join(' ')}]`);
 }
 
-/** A snapshot may have been taken while a compaction was under way: it is finished here, as nobody may read what it had begun to remove. */
-async function withoutUnfinishedCompaction(source: StateSource): Promise<StateSource> {
-  const [finished, scheduled] = await Promise.all([source.compactRevision(), source.scheduledCompactRevision?.() ?? 0]);
-  return scheduled <= finished ? source : compactedAt(source, scheduled);
-}
-
 /** Source: etcdutl snapshot restore --bump-revision --mark-compacted. */
 async function bumped(source: StateSource, amount: number): Promise<StateSource> {
-  let latest = Math.max(await source.compactRevision(), await source.scheduledCompactRevision?.() ?? 0);
+  let latest = await source.compactRevision();
   for await (const [key] of source.entries()) latest = Math.max(latest, revisionOf(key));
   return compactedAt(source, latest + amount);
 }
-
-async function compactedAt(source: StateSource, scheduled: number): Promise<StateSource> {
-  const newest = new Map<string, string>();
-  for await (const [key, value] of source.entries()) if (revisionOf(key) <= scheduled) newest.set(keyValue.decode(value).key.toString('latin1'), key.toString('latin1'));
-  async function* kept(): AsyncGenerator<readonly [Buffer, Buffer]> {
-    for await (const [key, value] of source.entries()) {
-      const isNewest = newest.get(keyValue.decode(value).key.toString('latin1')) === key.toString('latin1');
-      const isObsoleteDeletion = isDeletion(key) && revisionOf(key) < scheduled;
-      if (revisionOf(key) > scheduled || (isNewest && !isObsoleteDeletion)) yield [key, value];
-    }
-  }
-  return { ...source, entries: kept, compactRevision: async () => scheduled };
-}
-
-const revisionOf = (key: Buffer): number => Number(key.readBigUInt64BE());
-const isDeletion = (key: Buffer): boolean => key.length > 17;
