@@ -20,6 +20,8 @@ export interface EtcdClientOptions {
   readonly caFile?: string;
   readonly certFile?: string;
   readonly keyFile?: string;
+  /** Take any certificate of the server. */
+  readonly insecureSkipTlsVerify?: boolean;
   /** For a call that names no deadline. */
   readonly timeoutMs?: number;
   readonly clock?: Clock;
@@ -171,10 +173,10 @@ function targetOf(endpoints: readonly string[]): string {
 const serverNameOptions = (endpoints: readonly string[]): { 'grpc.ssl_target_name_override'?: string } =>
   (endpoints.some((endpoint) => isIP(parseEndpoint(endpoint).host) !== 0) ? { 'grpc.ssl_target_name_override': 'etcd' } : {});
 
-function credentialsOf({ endpoints, caFile, certFile, keyFile }: EtcdClientOptions): ChannelCredentials {
+function credentialsOf({ endpoints, caFile, certFile, keyFile, insecureSkipTlsVerify = false }: EtcdClientOptions): ChannelCredentials {
   if (!endpoints.some((endpoint) => endpoint.startsWith('https:'))) return credentials.createInsecure();
   const file = (path: string | undefined): Buffer | null => (path === undefined || path === '' ? null : readFileSync(path));
-  return credentials.createSsl(file(caFile), file(keyFile), file(certFile), { checkServerIdentity: (_name, certificate) => checkIdentity(endpoints, certificate) });
+  return credentials.createSsl(file(caFile), file(keyFile), file(certFile), insecureSkipTlsVerify ? { rejectUnauthorized: false } : { checkServerIdentity: (_name, certificate) => checkIdentity(endpoints, certificate) });
 }
 
 /** The certificate must name one of the endpoints. */

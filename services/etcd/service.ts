@@ -14,6 +14,8 @@ import { exportSpans } from '#lib/tracing/start-tracing.ts';
 import { AutoCompactor, type AutoCompaction } from './core/auto-compaction.ts';
 import { shortVersion } from './core/versions.ts';
 import { Lessor } from './core/lessor.ts';
+import { COMPACTED_AT_ONCE } from './core/store.ts';
+import { withAccessControl } from './edge/access-control.ts';
 import { Authenticator } from './edge/authenticator.ts';
 import { newAuthService } from './edge/auth-service.ts';
 import { bootstrap } from './edge/bootstrap.ts';
@@ -21,9 +23,11 @@ import { ClusterVersion } from './edge/cluster-version.ts';
 import { newClusterService } from './edge/cluster-service.ts';
 import { CorruptionChecker } from './edge/corruption-checker.ts';
 import { Database } from './edge/database.ts';
+import { discoveryOf } from './edge/discovery/discovery-flags.ts';
 import { newElectionService } from './edge/election-service.ts';
 import { newGateway } from './edge/gateway.ts';
 import { Gate } from './edge/gate.ts';
+import { newHealthService, ServingStatus } from './edge/health-service.ts';
 import { newHttpHandler } from './edge/http.ts';
 import { tokenSignerFor } from './edge/jwt.ts';
 import { newKvService } from './edge/kv-service.ts';
@@ -31,7 +35,7 @@ import { LeaderLeases } from './edge/leader-leases.ts';
 import { newLeaseService, revokeExpiredLeases } from './edge/lease-service.ts';
 import { newLockService } from './edge/lock-service.ts';
 import { listen, type Listening, type Tls } from './edge/listen.ts';
-import { newHealthService, newMaintenanceService } from './edge/maintenance-service.ts';
+import { newMaintenanceService } from './edge/maintenance-service.ts';
 import { Member, type MemberEvents } from './edge/member.ts';
 import { Membership } from './edge/membership.ts';
 import { newEtcdMetrics, type EtcdMetrics } from './edge/metrics.ts';
@@ -42,13 +46,16 @@ import { publish } from './edge/publisher.ts';
 import { Quota } from './edge/quota.ts';
 import { ETCD_VERSION } from './edge/version.ts';
 import { WatchService } from './edge/watch-service.ts';
-import { featuresOf } from './feature-gates.ts';
-import type { EtcdFlags } from './flags.ts';
+import { checkFlags } from './command-line/check-flags.ts';
+import { featuresOf } from './command-line/feature-gates.ts';
+import type { EtcdFlags } from './command-line/flags.ts';
 
 /** Source: etcd, storage.DefaultQuotaBytes. */
 const DEFAULT_QUOTA_BYTES = 2 * 1024 ** 3;
 /** What a message may be larger than a request, for gRPC to pass it on and etcd to refuse it. Source: etcd, grpcOverheadBytes. */
 const GRPC_OVERHEAD_BYTES = 512 * 1024;
+/** Between two batches of a compaction. Source: etcd, minimumBatchInterval. */
+const COMPACTION_PAUSE_MS = 10;
 /** How long clients wait outside until the cluster is ready; then they are let in whatever its state. Source: etcd --wait-cluster-ready-timeout. */
 const READY_TIMEOUT_MS = 5_000;
 /** A member that was removed goes on for so long, so that the answer to its removal gets out. Source: etcd, EtcdServer.stopWithDelay. */
@@ -59,7 +66,7 @@ const DRAIN_MS = 500;
 /** Runs until the signal aborts. `onListening` gets the URLs that clients can use. */
 export async function startEtcd(flags: EtcdFlags, environment: Environment, signal: AbortSignal, onListening?: (urls: readonly string[]) => void): Promise<void> {
   const { clock, random, log } = environment;
-  checkTimes(flags);
+  checkFlags(flags);
   const autoCompaction = autoCompactionOf(flags);
   const features = featuresOf(flags);
   const signer = tokenSignerFor(flags.authToken);
@@ -78,22 +85,24 @@ export async function startEtcd(flags: EtcdFlags, environment: Environment, sign
   const stopping = AbortSignal.any([signal, failing.signal, ending.signal]);
   const observer: { metrics?: EtcdMetrics } = {};
   const registry = newMetrics();
-  const { name, initialCluster, initialClusterState, initialClusterToken, initialAdvertisePeerUrls: peerUrls, advertiseClientUrls: clientUrls, walDir } = flags;
+  const { name, initialCluster, initialClusterState, initialAdvertisePeerUrls: peerUrls, advertiseClientUrls: clientUrls, walDir } = flags;
+  const initialClusterToken = flags.discoveryToken || flags.initialClusterToken;
   const { heartbeatInterval: heartbeatMs, electionTimeout: electionMs } = flags;
   const bootstrapped = await bootstrap({
     name, dataDir, walDir, initialCluster, initialClusterState, initialClusterToken, forceNewCluster: flags.forceNewCluster, peerUrls, clientUrls, peerTls: peerTls?.client, database, log,
-    walOptions: { log, dataDir, onSync: (seconds) => observer.metrics?.observeFsync(seconds) },
+    discover: discoveryOf(flags, log, signal),
+    walOptions: { log, dataDir, unsafeNoFsync: flags.unsafeNoFsync, onSync: (seconds) => observer.metrics?.observeFsync(seconds) },
   });
   const member: Member = await Member.open({
-    ...bootstrapped, database, dataDir, peerUrls, peerTls: peerTls?.client, heartbeatMs, electionMs, preVote: flags.preVote, snapshotCount: flags.snapshotCount, catchUpEntries: flags.experimentalSnapshotCatchupEntries || flags.snapshotCatchupEntries,
-    maxLearners: flags.maxLearners, maxValueBytes: flags.emulatorValueMemoryBytes, log, clock, random,
+    ...bootstrapped, database, dataDir, peerUrls, peerTls: peerTls?.client, heartbeatMs, electionMs, preVote: flags.preVote, snapshotCount: flags.snapshotCount, catchUpEntries: flags.snapshotCatchupEntries,
+    maxLearners: flags.maxLearners, maxValueBytes: flags.emulatorValueMemoryBytes, compactionBatch: flags.compactionBatchLimit || COMPACTED_AT_ONCE, compactionPauseMs: flags.compactionSleepIntervalMs || COMPACTION_PAUSE_MS, log, clock, random,
     onFatal: (error) => failing.abort(error), onRemoved: () => removed.abort(), onCommit: (seconds) => metrics.observeCommit(seconds), onProposalFailed: () => metrics.proposalFailed(),
   });
   const membership = new Membership({ member, clock, strictReconfigCheck: flags.strictReconfigCheck, heartbeatMs, electionMs });
-  const clusterVersion = new ClusterVersion({ member, clock, log, downgradeCheckMs: flags.experimentalDowngradeCheckTimeMs || flags.downgradeCheckTimeMs });
+  const clusterVersion = new ClusterVersion({ member, clock, log, downgradeCheckMs: flags.downgradeCheckTimeMs });
   const corruptionChecker = new CorruptionChecker({
-    member, clock, log, periodMs: flags.corruptCheckTimeMs || flags.experimentalCorruptCheckTimeMs,
-    compactHashPeriodMs: features.CompactHashCheck ? flags.experimentalCompactHashCheckTimeMs || flags.compactHashCheckTimeMs : 0,
+    member, clock, log, periodMs: flags.corruptCheckTimeMs,
+    compactHashPeriodMs: features.CompactHashCheck ? flags.compactHashCheckTimeMs : 0,
   });
   const quotaBytes = flags.quotaBackendBytes || DEFAULT_QUOTA_BYTES;
   const quota = new Quota({
@@ -119,10 +128,11 @@ export async function startEtcd(flags: EtcdFlags, environment: Environment, sign
   const context = { member, gate: new Gate(member, electionMs), metrics, log, quota, authenticator };
   const { maxRequestBytes, maxTxnOps } = flags;
   const leaseOptions = { ...context, lessor, leases, clock: steadyClock };
-  const maintenance = { ...context, database, quotaBytes, dataDir, membership, clusterVersion };
+  const serving = new ServingStatus();
+  const maintenance = { ...context, serving: features.StopGRPCServiceOnDefrag ? serving : undefined, database, quotaBytes, dataDir, membership, clusterVersion };
   const watch = new WatchService({
     ...context, clock, random, maxRequestBytes, signal: stopping,
-    progressIntervalMs: flags.experimentalWatchProgressNotifyIntervalMs || flags.watchProgressNotifyIntervalMs,
+    progressIntervalMs: flags.watchProgressNotifyIntervalMs,
   });
   const grpc = new GrpcServer({
     maxReceiveBytes: maxRequestBytes + GRPC_OVERHEAD_BYTES, maxConcurrentStreams: flags.maxConcurrentStreams,
@@ -130,7 +140,7 @@ export async function startEtcd(flags: EtcdFlags, environment: Environment, sign
   });
   const services = [
     newKvService({ ...context, maxRequestBytes, maxTxnOps }), newLeaseService(leaseOptions), watch.methods, newClusterService({ ...context, membership }),
-    newMaintenanceService(maintenance), newAuthService({ ...context, clock, bcryptCost: flags.bcryptCost, tokenTtlMs, signer }), newHealthService(context),
+    newMaintenanceService(maintenance), newAuthService({ ...context, clock, bcryptCost: flags.bcryptCost, tokenTtlMs, signer }), newHealthService(serving, context),
     newLockService(context), newElectionService(context),
   ];
   for (const method of services.flat()) grpc.add(method);
@@ -140,10 +150,12 @@ export async function startEtcd(flags: EtcdFlags, environment: Environment, sign
   };
   const gateway = newGateway({ handlers: services.flat(), maxRequestBytes: 2 * maxRequestBytes + GRPC_OVERHEAD_BYTES }); // base64 makes it larger
 
+  const access = { cors: flags.cors, hostWhitelist: flags.hostWhitelist, takesUsersFromCertificates: () => flags.clientCertAuth && flags.enableGrpcGateway && member.store.auth.isEnabled, log };
+
   if (bootstrapped.isRestarted && features.InitialCorruptCheck) await corruptionChecker.checkInitially();
   const listening: Listening[] = [];
   const loops: Promise<void>[] = [];
-  const peers = await listen({ urls: flags.listenPeerUrls, tls: peerTls?.server, http: newPeerHandler({ member, membership, leases }), log, ...(flags.experimentalPeerSkipClientSanVerification ? {} : { objection: objectionToSocket }) });
+  const peers = await listen({ urls: flags.listenPeerUrls, tls: peerTls?.server, http: newPeerHandler({ member, membership, leases }), log, ...(flags.peerSkipClientSanVerification ? {} : { objection: objectionToSocket }) });
   const publishing = { member, name, clientUrls, clock, log };
   try {
     await member.start();
@@ -153,7 +165,7 @@ export async function startEtcd(flags: EtcdFlags, environment: Environment, sign
     loops.push(published, clusterVersion.run(stopping), corruptionChecker.run(stopping));
     listening.push(await listen({ urls: flags.listenMetricsUrls, tls, http: newHttpHandler(httpOptions), log }));
     await Promise.race([published, clock.sleep(READY_TIMEOUT_MS, stopping).catch(() => undefined)]);
-    listening.push(await listen({ urls: flags.listenClientUrls, tls, http: newHttpHandler({ ...httpOptions, gateway }), log, onGrpcConnection: (connection) => grpc.accept(connection) }));
+    listening.push(await listen({ urls: flags.listenClientUrls, tls, http: withAccessControl(access, newHttpHandler(flags.enableGrpcGateway ? { ...httpOptions, gateway } : httpOptions)), log, onGrpcConnection: (connection) => grpc.accept(connection) }));
     loops.push(watch.run());
     loops.push(revokeExpiredLeases(leaseOptions, stopping));
     if (autoCompaction.mode !== 'off') loops.push(compactRegularly(new AutoCompactor(autoCompaction), member, environment, stopping));
@@ -190,12 +202,6 @@ const objectionToSocket = (socket: TLSSocket): Promise<string | undefined> =>
 
 const HEALTH_READ = rangeRequest.encode({ key: 'health', keysOnly: true, limit: 1 });
 
-/** Source: etcd v3.6, config.Validate. */
-function checkTimes({ heartbeatInterval, electionTimeout, initialClusterState }: EtcdFlags): void {
-  if (5 * heartbeatInterval > electionTimeout) throw new FlagError(`--election-timeout[${electionTimeout}ms] should be at least as 5 times as --heartbeat-interval[${heartbeatInterval}ms]`);
-  if (initialClusterState !== 'new' && initialClusterState !== 'existing') throw new FlagError(`unexpected clusterState "${initialClusterState}"`);
-}
-
 /** Members show the same certificate as servers and as clients. */
 async function loadPeerTls({ peerCertFile, peerKeyFile, peerClientCertAuth, peerTrustedCaFile }: EtcdFlags): Promise<{ server: Tls; client: PeerTls } | undefined> {
   const server = await loadTls({ certFile: peerCertFile, keyFile: peerKeyFile, clientCertAuth: peerClientCertAuth, trustedCaFile: peerTrustedCaFile });
@@ -211,7 +217,7 @@ async function loadTls({ certFile, keyFile, clientCertAuth, trustedCaFile }: Pic
 }
 
 function autoCompactionOf({ autoCompactionMode, autoCompactionRetention }: EtcdFlags): AutoCompaction {
-  if (autoCompactionMode !== 'periodic' && autoCompactionMode !== 'revision') throw new FlagError(`unsupported auto-compaction-mode "${autoCompactionMode}"`);
+  if (autoCompactionMode !== 'periodic' && autoCompactionMode !== 'revision') throw new FlagError(autoCompactionMode === '' ? 'undefined auto-compaction-mode' : `unknown auto-compaction-mode ${JSON.stringify(autoCompactionMode)}`);
   const plain = /^\d+$/.test(autoCompactionRetention) ? Number(autoCompactionRetention) : undefined;
   if (autoCompactionMode === 'revision') {
     if (plain === undefined) throw new FlagError(`invalid --auto-compaction-retention "${autoCompactionRetention}": must be a number of revisions`);

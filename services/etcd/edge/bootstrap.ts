@@ -32,6 +32,8 @@ export interface BootstrapOptions extends InitialClusterOptions {
   /** Empty: within the data directory. */
   readonly walDir: string;
   readonly initialClusterState: string;
+  /** Finds the members of a new cluster, in place of `initialCluster`. */
+  readonly discover?: ((self: { readonly id: bigint; readonly peers: readonly string[] }) => Promise<readonly string[]>) | undefined;
   /** Data of a member of several are those of a cluster of one from now on. */
   readonly forceNewCluster: boolean;
   readonly clientUrls: readonly string[];
@@ -94,7 +96,7 @@ type Begun = { readonly start: WalStart; readonly remotes: Bootstrapped['remotes
 const EMPTY = { index: 0, term: 0 };
 
 async function begin(options: BootstrapOptions): Promise<Begun> {
-  const cluster = initialClusterOf(options);
+  const cluster = options.discover === undefined ? initialClusterOf(options) : await discoveredCluster(options.discover, options);
   // What a process left that ended before its log was there says nothing.
   await rm(join(options.dataDir, 'member', 'snap'), { recursive: true, force: true });
   const client = new PeerHttpClient(options.peerTls);
@@ -105,23 +107,35 @@ async function begin(options: BootstrapOptions): Promise<Begun> {
   }
 }
 
+const namedUrl = (name: string) => (url: string): string => `${name}=${url}`;
+
+async function discoveredCluster(discover: NonNullable<BootstrapOptions['discover']>, { name, peerUrls, initialClusterToken }: BootstrapOptions): Promise<readonly NamedUrls[]> {
+  const members = await discover({ id: memberIdOf([...peerUrls].sort(), initialClusterToken), peers: peerUrls.map(namedUrl(name)) });
+  return byNameOf(members, name).map(({ name: memberName, urls }) => ({ name: memberName, urls: [...urls].sort() }));
+}
+
 /** `a=https://1:2380,a=https://2:2380,b=...`: a member may have several addresses. */
-function initialClusterOf({ initialCluster, name, peerUrls }: InitialClusterOptions): readonly NamedUrls[] {
+function byNameOf(members: readonly string[], self: string): readonly NamedUrls[] {
   const byName = new Map<string, string[]>();
-  for (const item of initialCluster.length > 0 ? initialCluster : peerUrls.map((url) => `${name}=${url}`)) {
+  for (const item of members) {
     const at = item.indexOf('=');
     if (at <= 0 || !URL.canParse(item.slice(at + 1))) throw new BootstrapError(`invalid --initial-cluster: ${item} must be formatted as name=url`);
     byName.set(item.slice(0, at), [...(byName.get(item.slice(0, at)) ?? []), item.slice(at + 1)]);
   }
-  const own = byName.get(name);
-  if (own === undefined) throw new BootstrapError(`couldn't find local name "${name}" in the initial cluster configuration`);
+  if (!byName.has(self)) throw new BootstrapError(`couldn't find local name "${self}" in the initial cluster configuration`);
   const all = [...byName.values()].flat();
-  if (new Set(all).size < all.length) throw new BootstrapError(`initial cluster ${initialCluster.join(',')} has duplicate url`);
+  if (new Set(all).size < all.length) throw new BootstrapError(`initial cluster ${members.join(',')} has duplicate url`);
+  return [...byName].map(([name, urls]) => ({ name, urls }));
+}
+
+function initialClusterOf({ initialCluster, name, peerUrls }: InitialClusterOptions): readonly NamedUrls[] {
+  const cluster = byNameOf(initialCluster.length > 0 ? initialCluster : peerUrls.map(namedUrl(name)), name);
+  const own = cluster.find((member) => member.name === name)?.urls ?? [];
   const missing = own.filter((url) => !peerUrls.includes(url)).map((url) => `${name}=${url}`);
   const surplus = peerUrls.filter((url) => !own.includes(url));
   if (missing.length > 0) throw new BootstrapError(`--initial-cluster has ${missing.join(',')} but missing from --initial-advertise-peer-urls=${peerUrls.join(',')}`);
   if (surplus.length > 0) throw new BootstrapError(`--initial-advertise-peer-urls has ${surplus.join(',')} but missing from --initial-cluster=${initialCluster.join(',')}`);
-  return [...byName].map(([memberName, urls]) => ({ name: memberName, urls: urls.sort() }));
+  return cluster.map(({ name: memberName, urls }) => ({ name: memberName, urls: [...urls].sort() }));
 }
 
 const membersOf = (cluster: readonly NamedUrls[], { initialClusterToken }: InitialClusterOptions): ClusterMember[] => cluster

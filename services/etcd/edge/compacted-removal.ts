@@ -3,11 +3,10 @@
 import type { Clock } from '#lib/environment/clock.ts';
 import type { Store, Write } from '../core/store.ts';
 
-/** Between two steps. Source: etcd, --compaction-sleep-interval. */
-const PAUSE_MS = 10;
-
 export interface CompactedRemovalOptions {
   readonly clock: Clock;
+  /** Between two steps. */
+  readonly pauseMs: number;
   /** Another one after a snapshot of another member took its place. */
   readonly store: () => Store;
   readonly remove: (writes: readonly Write[]) => void;
@@ -34,7 +33,7 @@ export class CompactedRemoval {
 
   private async run(): Promise<void> {
     while (this.options.store().hasObsolete) {
-      await this.options.clock.sleep(PAUSE_MS);
+      await this.options.clock.sleep(this.options.pauseMs);
       if (this.isPaused) return;
       this.options.remove(this.options.store().removeCompacted());
     }

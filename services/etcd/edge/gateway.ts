@@ -35,11 +35,7 @@ const routes: ReadonlyMap<string, AnyMethod> = new Map([
 
 /** Source: grpc-gateway, runtime.HTTPStatusFromCode. */
 const HTTP_STATUS: Readonly<Record<GrpcStatus, number>> = { 0: 200, 1: 499, 2: 500, 3: 400, 4: 504, 5: 404, 6: 409, 7: 403, 8: 429, 9: 400, 10: 409, 11: 400, 12: 501, 13: 500, 14: 503, 15: 500, 16: 401 };
-/** Source: etcd --cors "*". */
-const CORS = {
-  'access-control-allow-headers': 'accept, content-type, authorization', 'access-control-allow-methods': 'POST, GET, OPTIONS, PUT, DELETE', 'access-control-allow-origin': '*',
-};
-const ANSWER_HEADERS = { ...CORS, 'content-type': 'application/json', 'grpc-metadata-content-type': 'application/grpc' };
+const ANSWER_HEADERS = { 'content-type': 'application/json', 'grpc-metadata-content-type': 'application/grpc' };
 
 export interface GatewayOptions {
   readonly handlers: readonly Handler[];
@@ -55,7 +51,6 @@ export function newGateway({ handlers, maxRequestBytes }: GatewayOptions): Gatew
   return async (request, response, path) => {
     const method = routes.get(path);
     const handler = method && byPath.get(method.path);
-    if (request.method === 'OPTIONS') return void response.writeHead(200, CORS).end();
     if (method === undefined || handler === undefined) return fail(response, new GrpcError(grpcStatus.NOT_FOUND, 'Not Found'));
     if (request.method !== 'POST') return fail(response, new GrpcError(grpcStatus.UNIMPLEMENTED, 'Method Not Allowed'));
     const call = new GatewayCall(request, response, method, maxRequestBytes);
@@ -80,7 +75,7 @@ export function newGateway({ handlers, maxRequestBytes }: GatewayOptions): Gatew
 function fail(response: ServerResponse, { code, message }: GrpcError): void {
   const status = { code, message };
   if (response.headersSent) response.end(`${JSON.stringify({ error: status })}\n`);
-  else answerWith(response, HTTP_STATUS[code], { ...CORS, 'content-type': 'application/json' }, status);
+  else answerWith(response, HTTP_STATUS[code], { 'content-type': 'application/json' }, status);
 }
 
 function answerWith(response: ServerResponse, status: number, headers: Readonly<Record<string, string>>, body: object): void {

@@ -1,13 +1,12 @@
-// gRPC services Maintenance and grpc.health.v1.
+// gRPC service Maintenance.
 import { etcdError } from '#lib/etcd-api/errors.ts';
-import { healthService, maintenanceService } from '#lib/etcd-api/services.ts';
-import { GrpcError, grpcStatus } from '#lib/grpc/status.ts';
-import { aborted } from '#lib/service/abort.ts';
+import { maintenanceService } from '#lib/etcd-api/services.ts';
 import { storageVersionOf } from '../core/versions.ts';
 import type { Authenticator } from './authenticator.ts';
 import type { ClusterVersion } from './cluster-version.ts';
 import { callerOf, serverStreamMethod, unaryService, type CallContext, type GrpcService } from './grpc-server.ts';
 import type { Database } from './database.ts';
+import type { ServingStatus } from './health-service.ts';
 import type { Member } from './member.ts';
 import { memberInfo, type Membership } from './membership.ts';
 import { streamSnapshot } from './snapshot-stream.ts';
@@ -21,9 +20,11 @@ export interface MaintenanceOptions extends CallContext {
   readonly dataDir: string;
   readonly membership: Membership;
   readonly clusterVersion: ClusterVersion;
+  /** Told while the database is defragmented. */
+  readonly serving?: ServingStatus | undefined;
 }
 
-export function newMaintenanceService({ member, database, authenticator, quotaBytes, dataDir, membership, clusterVersion, ...context }: MaintenanceOptions): GrpcService {
+export function newMaintenanceService({ member, database, authenticator, quotaBytes, dataDir, membership, clusterVersion, serving, ...context }: MaintenanceOptions): GrpcService {
   const { Snapshot, ...unaryMethods } = maintenanceService;
   const methods = unaryService(unaryMethods, {
     Alarm: async (request, _, caller) => {
@@ -60,8 +61,11 @@ export function newMaintenanceService({ member, database, authenticator, quotaBy
     },
     Defragment: async (_, __, caller) => {
       await authenticator.requireAdmin(caller);
-      await member.cleared();
-      await database.defragment();
+      const defragment = async (): Promise<void> => {
+        await member.cleared();
+        await database.defragment();
+      };
+      await (serving === undefined ? defragment() : serving.stoppedDuring(defragment));
       return { header: member.header() };
     },
     Hash: async (_, __, caller) => {
@@ -81,21 +85,4 @@ export function newMaintenanceService({ member, database, authenticator, quotaBy
     await streamSnapshot({ member, database, dataDir, members }, call);
   }, context);
   return [...methods, snapshot];
-}
-
-/** Serving for as long as it answers. Like etcd it knows of no parts. Source: grpc.health.v1. */
-export function newHealthService(context: CallContext): GrpcService {
-  const { Watch, ...unaryMethods } = healthService;
-  return [
-    ...unaryService(unaryMethods, {
-      Check: async ({ service }) => {
-        if (service !== '') throw new GrpcError(grpcStatus.NOT_FOUND, 'unknown service');
-        return { status: 'SERVING' as const };
-      },
-    }, context),
-    serverStreamMethod(Watch, async ({ service }, call) => {
-      call.send({ status: service === '' ? 'SERVING' : 'SERVICE_UNKNOWN' });
-      await aborted(call.signal);
-    }, context),
-  ];
 }

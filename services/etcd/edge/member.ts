@@ -57,6 +57,9 @@ export interface MemberOptions {
   readonly maxLearners: number;
   /** Bytes of values held in memory; others are read from the disk. */
   readonly maxValueBytes: number;
+  /** Changes that a compaction removes at a time, and the pause between two batches. */
+  readonly compactionBatch: number;
+  readonly compactionPauseMs: number;
   readonly log: Logger;
   readonly clock: Clock;
   readonly random: Random;
@@ -177,7 +180,7 @@ export class Member {
     this.writer = new StateWriter({
       database: options.database, written: stored, onCommit: options.onCommit, onFatal: (error) => this.fail(error), onWritten: () => this.stateWritten(),
     });
-    this.removal = new CompactedRemoval({ clock, store: () => this.currentStore, remove: (writes) => this.writer.add(writes, this.progress), onFatal: (error) => this.fail(error) });
+    this.removal = new CompactedRemoval({ clock, pauseMs: options.compactionPauseMs, store: () => this.currentStore, remove: (writes) => this.writer.add(writes, this.progress), onFatal: (error) => this.fail(error) });
     this.hashes = new Hashes({ database: options.database, store: () => this.currentStore, settled: () => this.cleared(), log, clock });
     this.transport = new Transport({
       local: { memberId: this.memberId, clusterId: this.clusterId, peerUrls: options.peerUrls }, tls: options.peerTls, log, isRemoved: (id) => cluster.isRemoved(id),
@@ -209,7 +212,7 @@ export class Member {
     const cluster = new ClusterMembers(options.maxLearners);
     cluster.restore(stored.records ?? []);
     refuseToDowngrade(cluster.clusterVersion);
-    return new Member(options, new Store((entry) => database.readValue(entry), stored), cluster, stored);
+    return new Member(options, new Store((entry) => database.readValue(entry), stored, options.compactionBatch), cluster, stored);
   }
 
   /** Resolves when what this member knows to be committed is applied; a lone one leads then. */
@@ -673,7 +676,7 @@ export class Member {
     await this.removal.pause(); // nothing of the former store goes to the database of the new one
     await this.writer.reset(() => this.snapshots.install(metadata.index));
     const stored = await database.load(maxValueBytes);
-    this.currentStore = new Store((entry) => database.readValue(entry), stored);
+    this.currentStore = new Store((entry) => database.readValue(entry), stored, this.options.compactionBatch);
     this.cluster.restore(stored.records ?? []);
     refuseToDowngrade(this.cluster.clusterVersion);
     this.index = stored.appliedIndex;

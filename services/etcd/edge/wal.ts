@@ -56,7 +56,7 @@ export interface WalContents extends WalIdentity {
 
 /** How bytes reach the disk; replaced in tests. */
 export interface WalDisk {
-  /** Resolves when all of it is durable. The file was opened with O_DSYNC; `bytes` stay as they are until then. */
+  /** Resolves when all of it is durable. The file was opened with O_DSYNC (unless unsafeNoFsync is set); `bytes` stay as they are until then. */
   readonly append: (fd: number, bytes: Uint8Array, position: number) => Promise<void>;
 }
 
@@ -67,6 +67,8 @@ export interface WalOptions {
   /** Where the disk may be told to fail. */
   readonly dataDir?: string;
   readonly disk?: WalDisk;
+  /** Writes are not waited for until they are durable. */
+  readonly unsafeNoFsync?: boolean;
 }
 
 export class WalError extends Error {
@@ -94,7 +96,8 @@ const systemDisk: WalDisk = {
     for (let at = 0; at < bytes.length;) at += (await writeAt(fd, bytes, at, bytes.length - at, position + at)).bytesWritten;
   },
 };
-const { O_CREAT, O_DSYNC, O_EXCL, O_RDWR, O_TRUNC } = constants;
+const { O_CREAT, O_EXCL, O_RDWR, O_TRUNC } = constants;
+const syncFlag = ({ unsafeNoFsync = false }: WalOptions): number => (unsafeNoFsync ? 0 : constants.O_DSYNC);
 
 /** As the disk below this folder is made to be by `kubreak disk`. */
 function diskBelow(folder: string): WalDisk {
@@ -180,7 +183,7 @@ export class Wal {
     const metadata = walMetadata.encode({ nodeId: start.nodeId, clusterId: start.clusterId });
     const wal = new Wal(folder, options, {
       metadata, crc: 0, segments: [segment], hardState: start.hardState, lastIndex: start.entries.at(-1)?.index ?? start.snapshot.index,
-      fd: openSync(join(temporary, segment.name), O_RDWR | O_CREAT | O_EXCL | O_DSYNC, 0o600), position: 0, allocated: 0,
+      fd: openSync(join(temporary, segment.name), O_RDWR | O_CREAT | O_EXCL | syncFlag(options), 0o600), position: 0, allocated: 0,
     });
     wal.writer.crcRecord(0);
     wal.writer.record(RECORD_TYPE.metadata, metadata);
@@ -198,7 +201,7 @@ export class Wal {
   /** Reads all of it, and cuts off a last write that was not completed. Throws WalCorrupt when anything else is damaged. */
   static async open(folder: string, options: WalOptions): Promise<{ wal: Wal; contents: WalContents }> {
     const { contents, metadata, crc, position, segments } = await readAll(folder, options.log);
-    const fd = openSync(join(folder, (segments.at(-1) as Segment).name), O_RDWR | O_DSYNC);
+    const fd = openSync(join(folder, (segments.at(-1) as Segment).name), O_RDWR | syncFlag(options));
     ftruncateSync(fd, position); // zeroes too: a part of what was not completed may lie beyond them
     const wal = new Wal(folder, options, {
       metadata, crc, segments, hardState: contents.hardState, lastIndex: contents.entries.at(-1)?.index ?? contents.snapshot.index, fd, position, allocated: position,
@@ -324,7 +327,7 @@ export class Wal {
   /** Two names take turns, as in etcd's file pipeline: one may be prepared while the other is put in its place. */
   private async prepareFile(): Promise<PreparedFile> {
     const path = join(this.folder, `${this.preparedCount++ % 2}.tmp`);
-    const fd = await openFile(path, O_RDWR | O_CREAT | O_TRUNC | O_DSYNC, 0o600);
+    const fd = await openFile(path, O_RDWR | O_CREAT | O_TRUNC | syncFlag(this.options), 0o600);
     try {
       await this.disk.append(fd, ZEROES, 0);
     } catch (error) {

@@ -3,7 +3,10 @@ import { test } from 'node:test';
 import { featuresOf } from './feature-gates.ts';
 
 const features = (featureGates: string, initial = '', compact = ''): unknown => {
-  const { InitialCorruptCheck, CompactHashCheck } = featuresOf({ featureGates, experimentalInitialCorruptCheck: initial, experimentalCompactHashCheckEnabled: compact });
+  const { InitialCorruptCheck, CompactHashCheck } = featuresOf({
+    featureGates, experimentalInitialCorruptCheck: initial, experimentalCompactHashCheckEnabled: compact, experimentalStopGrpcServiceOnDefrag: '', experimentalTxnModeWriteWithSharedBuffer: '',
+    experimentalEnableLeaseCheckpoint: '', experimentalEnableLeaseCheckpointPersist: '',
+  });
   return [InitialCorruptCheck, CompactHashCheck];
 };
 

@@ -13,6 +13,17 @@ const GROUPS: Readonly<Record<string, readonly Feature[]>> = {
   AllAlpha: ['CompactHashCheck', 'InitialCorruptCheck', 'LeaseCheckpoint', 'LeaseCheckpointPersist', 'SetMemberLocalAddr', 'StopGRPCServiceOnDefrag'], AllBeta: ['TxnModeWriteWithSharedBuffer'],
 };
 
+/** Source: etcd v3.6, features.ExperimentalFlagToFeatureMap. */
+const OLD_FLAGS = {
+  experimentalStopGrpcServiceOnDefrag: ['experimental-stop-grpc-service-on-defrag', 'StopGRPCServiceOnDefrag'],
+  experimentalInitialCorruptCheck: ['experimental-initial-corrupt-check', 'InitialCorruptCheck'],
+  experimentalCompactHashCheckEnabled: ['experimental-compact-hash-check-enabled', 'CompactHashCheck'],
+  experimentalTxnModeWriteWithSharedBuffer: ['experimental-txn-mode-write-with-shared-buffer', 'TxnModeWriteWithSharedBuffer'],
+  experimentalEnableLeaseCheckpoint: ['experimental-enable-lease-checkpoint', 'LeaseCheckpoint'],
+  experimentalEnableLeaseCheckpointPersist: ['experimental-enable-lease-checkpoint-persist', 'LeaseCheckpointPersist'],
+} as const satisfies Readonly<Record<string, readonly [string, Feature]>>;
+type OldFlag = keyof typeof OLD_FLAGS;
+
 export const KNOWN_FEATURES: readonly string[] = [...Object.keys(GROUPS), ...Object.keys(DEFAULTS)];
 
 /** As strconv.ParseBool. */
@@ -21,7 +32,7 @@ function parseBoolean(text: string): boolean | undefined {
 }
 
 /** Throws FlagError. */
-export function featuresOf({ featureGates, experimentalInitialCorruptCheck, experimentalCompactHashCheckEnabled }: Pick<EtcdFlags, 'featureGates' | 'experimentalInitialCorruptCheck' | 'experimentalCompactHashCheckEnabled'>): Readonly<Record<Feature, boolean>> {
+export function featuresOf({ featureGates, ...old }: Pick<EtcdFlags, 'featureGates' | OldFlag>): Readonly<Record<Feature, boolean>> {
   const features: Record<Feature, boolean> = { ...DEFAULTS };
   const given = new Map<string, boolean>();
   for (const pair of featureGates.split(',').map((text) => text.trim()).filter((text) => text !== '')) {
@@ -46,7 +57,7 @@ export function featuresOf({ featureGates, experimentalInitialCorruptCheck, expe
     }
     features[name] = value;
   };
-  fromFlag('experimental-initial-corrupt-check', experimentalInitialCorruptCheck, 'InitialCorruptCheck');
-  fromFlag('experimental-compact-hash-check-enabled', experimentalCompactHashCheckEnabled, 'CompactHashCheck');
+  for (const [property, [flag, name]] of Object.entries(OLD_FLAGS)) fromFlag(flag, old[property as OldFlag], name);
+  if (features.LeaseCheckpointPersist && !features.LeaseCheckpoint) throw new FlagError('enabling feature gate LeaseCheckpointPersist requires enabling feature gate LeaseCheckpoint');
   return features;
 }
