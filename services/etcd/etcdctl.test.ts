@@ -150,6 +150,12 @@ test('a client without a certificate, or with one of another authority, is refus
   assert.equal(await fetchHttps('/health', { cert: readFileSync(file('client.crt')), key: readFileSync(file('client.key')) }), '{"health":"true","reason":""}');
 });
 
+test('the client port shows the state of Raft', async () => {
+  const { cmdline, 'raft.status': raft } = JSON.parse(await fetchHttps('/debug/vars', { cert: readFileSync(file('client.crt')), key: readFileSync(file('client.key')) })) as { cmdline: string[]; 'raft.status': { id: string; lead: string; raftState: string; commit: number; progress: Record<string, { state: string }> } };
+  assert.ok(cmdline.length > 0 && raft.commit > 0 && raft.id === raft.lead);
+  assert.deepEqual([raft.raftState, Object.keys(raft.progress)], ['StateLeader', [raft.id]]);
+});
+
 function fetchHttps(path: string, identity: { cert?: Buffer; key?: Buffer }): Promise<string> {
   return new Promise((resolve, reject) => {
     request(new URL(path, etcd.urls[0]), { ca: readFileSync(file('ca.crt')), ...identity, agent: false }, (response) => {

@@ -23,6 +23,7 @@ import { ClusterVersion } from './edge/cluster-version.ts';
 import { newClusterService } from './edge/cluster-service.ts';
 import { CorruptionChecker } from './edge/corruption-checker.ts';
 import { Database } from './edge/database.ts';
+import { debugVars } from './edge/debug-vars.ts';
 import { discoveryOf } from './edge/discovery/discovery-flags.ts';
 import { newElectionService } from './edge/election-service.ts';
 import { newGateway } from './edge/gateway.ts';
@@ -165,7 +166,7 @@ export async function startEtcd(flags: EtcdFlags, environment: Environment, sign
     loops.push(published, clusterVersion.run(stopping), corruptionChecker.run(stopping));
     listening.push(await listen({ urls: flags.listenMetricsUrls, tls, http: newHttpHandler(httpOptions), log }));
     await Promise.race([published, clock.sleep(READY_TIMEOUT_MS, stopping).catch(() => undefined)]);
-    listening.push(await listen({ urls: flags.listenClientUrls, tls, http: withAccessControl(access, newHttpHandler(flags.enableGrpcGateway ? { ...httpOptions, gateway } : httpOptions)), log, onGrpcConnection: (connection) => grpc.accept(connection) }));
+    listening.push(await listen({ urls: flags.listenClientUrls, tls, http: withAccessControl(access, newHttpHandler({ ...httpOptions, debugVars: () => debugVars(member.raftStatus()), ...(flags.enableGrpcGateway ? { gateway } : {}) })), log, onGrpcConnection: (connection) => grpc.accept(connection) }));
     loops.push(watch.run());
     loops.push(revokeExpiredLeases(leaseOptions, stopping));
     if (autoCompaction.mode !== 'off') loops.push(compactRegularly(new AutoCompactor(autoCompaction), member, environment, stopping));

@@ -1,5 +1,5 @@
 // What etcd answers over plain HTTP, on the client port and on --listen-metrics-urls: /health /livez /readyz /version
-// /metrics, and on the client port the JSON gateway. Source: etcd v3.6, server/etcdserver/api/etcdhttp.
+// /metrics, and on the client port /debug/vars and the JSON gateway. Source: etcd v3.6, server/etcdserver/api/etcdhttp.
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
 import type { Registry } from 'prom-client';
 import { requestUrl } from '#lib/service/request-url.ts';
@@ -18,11 +18,13 @@ export interface HttpOptions {
   readonly hasLeader: () => boolean;
   readonly clusterVersion: () => string;
   readonly isLearner: () => boolean;
+  /** What /debug/vars shows, where it is served. */
+  readonly debugVars?: () => string;
 }
 
 type Check = () => Promise<string | undefined>;
 
-export function newHttpHandler({ registry, metrics, alarms, gateway, read, hasLeader, isLearner, clusterVersion }: HttpOptions): RequestListener {
+export function newHttpHandler({ registry, metrics, alarms, gateway, read, hasLeader, isLearner, clusterVersion, debugVars }: HttpOptions): RequestListener {
   const readable = (isSerializable: boolean): Check => () => read(isSerializable).then(() => undefined, (error: unknown) => (error instanceof Error ? error.message : String(error)));
   const votes: Check = () => Promise.resolve(isLearner() ? 'not supported for learner' : undefined);
   const intact: Check = () => Promise.resolve(alarms().some(({ alarm }) => alarm === 'CORRUPT') ? 'alarm activated: CORRUPT' : undefined);
@@ -60,6 +62,7 @@ export function newHttpHandler({ registry, metrics, alarms, gateway, read, hasLe
   async function handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const url = requestUrl(request.url);
     if (gateway !== undefined && url.pathname.startsWith('/v3/')) return gateway(request, response, url.pathname);
+    if (debugVars !== undefined && url.pathname === '/debug/vars' && request.method === 'GET') return void response.writeHead(200, { 'content-type': 'application/json; charset=utf-8' }).end(debugVars());
     const [, root = '', name, ...rest] = url.pathname.split('/');
     const group = checks[root];
     const chosen = name === undefined ? group : group?.[name] && { [name]: group[name] };
