@@ -2,14 +2,12 @@
 // was left of it is removed after the next start.
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
-import { Client, credentials } from '@grpc/grpc-js';
 import { connectToEtcd, type EtcdClient } from '#lib/etcd-api/client.ts';
 import { EtcdError } from '#lib/etcd-api/errors.ts';
-import { maintenanceService } from '#lib/etcd-api/services.ts';
 import { freePort } from '#lib/testing/free-ports.ts';
 import { COMPACTED_AT_ONCE } from './core/store.ts';
 import { Database } from './edge/database.ts';
-import { spawnEtcd, temporaryFolder } from './testing.ts';
+import { settled, spawnEtcd, temporaryFolder } from './testing.ts';
 
 const KEYS = 100; // of a transaction
 /** Of so many keys nothing remains: a step removes all that is left of each key it comes to. */
@@ -25,16 +23,6 @@ const putAll = (etcd: EtcdClient, prefix: string, value: string): Promise<unknow
 async function content(etcd: EtcdClient, revision = 0): Promise<string[]> {
   const { kvs } = await etcd.range({ key: '/', rangeEnd: '0', revision });
   return kvs.map(({ key, value }) => `${key.toString()}=${value.toString()}`);
-}
-
-/** Waits until the database holds all that is applied, and nothing that was compacted. */
-async function settled(url: string): Promise<void> {
-  const client = new Client(url.replace('http://', ''), credentials.createInsecure());
-  const { path, requestSerialize, responseDeserialize } = maintenanceService.HashKV;
-  await new Promise<void>((resolve, reject) => {
-    client.makeUnaryRequest(path, requestSerialize, responseDeserialize, { revision: 0 }, (error) => (error === null ? resolve() : reject(error)));
-  });
-  client.close();
 }
 
 /** How many changes are in a database that nobody uses. */

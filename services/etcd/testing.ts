@@ -5,6 +5,8 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { Client, credentials } from '@grpc/grpc-js';
+import { maintenanceService } from '#lib/etcd-api/services.ts';
 import { createCertificateAuthority, issueCertificate, type KeyAndCertificate } from '#lib/pki/certificate.ts';
 import { programOf } from '#lib/testing/program.ts';
 
@@ -61,6 +63,16 @@ export async function writeCertificates(folder: string): Promise<void> {
   write('server', await issueCertificate({ ca, commonName: 'm-k8s', dnsNames: ['localhost'], ipAddresses: ['127.0.0.1'], usages: ['server', 'client'], nowMs }));
   write('client', await issueCertificate({ ca, commonName: 'kube-etcd-healthcheck-client', usages: ['client'], nowMs }));
   write('stranger', await issueCertificate({ ca: otherCa, commonName: 'stranger', usages: ['client'], nowMs }));
+}
+
+/** Waits until the database of the member at this URL holds all that is applied, and nothing that was compacted. */
+export async function settled(url: string): Promise<void> {
+  const client = new Client(url.replace('http://', ''), credentials.createInsecure());
+  const { path, requestSerialize, responseDeserialize } = maintenanceService.HashKV;
+  await new Promise<void>((resolve, reject) => {
+    client.makeUnaryRequest(path, requestSerialize, responseDeserialize, { revision: 0 }, (error) => (error === null ? resolve() : reject(error)));
+  });
+  client.close();
 }
 
 /** Resolves when `holds` does; rejects after ten seconds, or as many as are given. */

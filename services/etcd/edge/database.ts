@@ -54,6 +54,9 @@ const LEVEL_OPTIONS = {
 const WRITES_AT_ONCE = 20;
 const WRITES_TURN_MS = 0.3;
 
+/** Of a batch that is larger than this, changes of keys go ahead in pieces of so many bytes. */
+const AHEAD_BYTES = 4 * 1024 * 1024;
+
 type ReadFrom = { readonly snapshot?: ReturnType<Level['snapshot']> };
 export interface StoredLease { readonly id: bigint; readonly grantedTtl: number; readonly remainingTtl: number }
 const NO_PROGRESS: Progress = { appliedIndex: 0, revision: 0 };
@@ -69,7 +72,7 @@ const REPLACE_BATCH_BYTES = 1024 * 1024;
 export type StateSource = Omit<DatabaseView, 'close' | 'values'>;
 
 export interface DatabaseView {
-  /** Key and value as in etcd's bucket, in order; up to a revision when one is given. */
+  /** Key and value as in etcd's bucket, in order; up to a revision when one is given, and never beyond the progress. */
   readonly entries: (upTo?: number) => AsyncIterable<readonly [key: Buffer, value: Buffer]>;
   /** What is stored of the changes, in their order. */
   readonly values: (entries: readonly Entry[]) => Promise<Uint8Array[]>;
@@ -83,6 +86,8 @@ export interface DatabaseView {
 export class Database {
   private readonly level: Level<Buffer, Buffer>;
   private readonly folder: string;
+  /** What the database says it holds; 0 until that is known. */
+  private writtenRevision = 0;
 
   private constructor(level: Level<Buffer, Buffer>, folder: string) {
     this.level = level;
@@ -110,20 +115,34 @@ export class Database {
     return new Database(level, folder);
   }
 
-  /** Appends the batch durably: resolves after fsync. All of it or nothing is there after a crash. */
+  /**
+   * Appends the batch durably: resolves after fsync. All of it or nothing counts after a crash: of a large one, changes of keys
+   * go ahead in pieces, so that not all of it is held in memory twice, and mean nothing until `progress` reaches their revision.
+   */
   async write(writes: readonly Write[], progress?: Progress): Promise<void> {
     // Chained: an array of operations would cost the main thread several times as much.
-    const batch = this.level.batch();
+    let batch = this.level.batch();
     const breather = new Breather(WRITES_TURN_MS);
+    const mayGoAhead = progress !== undefined && this.writtenRevision > 0;
+    let bytes = 0;
+    const rest: Write[] = [];
     for (let at = 0; at < writes.length; at += 1) {
       if (at % WRITES_AT_ONCE === WRITES_AT_ONCE - 1) await breather.breathe();
-      const operation = operationFor(writes[at] as Write);
-      if (operation.type === 'put') batch.put(operation.key, operation.value);
-      else batch.del(operation.key);
+      const write = writes[at] as Write;
+      if (bytes >= AHEAD_BYTES && mayGoAhead) {
+        await failPoint('beforeCommit');
+        await batch.write({ sync: true });
+        batch = this.level.batch();
+        bytes = 0;
+      }
+      if (mayGoAhead && write.type !== 'put-entry') rest.push(write);
+      else bytes += addTo(batch, write);
     }
+    for (const write of rest) addTo(batch, write);
     if (progress !== undefined) batch.put(META_PROGRESS, Buffer.from(JSON.stringify(progress)));
     await failPoint('beforeCommit');
     await batch.write({ sync: true });
+    if (progress !== undefined) this.writtenRevision = progress.revision;
     await failPoint('afterCommit');
   }
 
@@ -141,6 +160,7 @@ export class Database {
 
   /** Puts another state in place of this one. Until all of it is there the database counts as empty, so that after a crash it is done again. */
   async replace(source: StateSource): Promise<Progress> {
+    this.writtenRevision = 0;
     await this.level.batch([{ type: 'del', key: META_PROGRESS }], { sync: true });
     await this.level.clear();
     let operations: Operation[] = [];
@@ -166,6 +186,9 @@ export class Database {
   /** Values are kept in memory up to `maxValueBytes`, the newest ones. */
   async load(maxValueBytes: number): Promise<StoredState & Progress> {
     const progress = await this.readProgress();
+    // What a crash left of a batch whose end is not there.
+    if (progress.revision > 0) await this.level.clear({ gte: revisionKey(progress.revision + 1), lt: Buffer.from([ENTRY_PREFIX + 1]) });
+    this.writtenRevision = progress.revision;
     const compactRevision = (await this.readMeta<number>(META_COMPACTED)) ?? 0;
     return { entries: await this.loadEntries(maxValueBytes), leases: await this.loadLeases(), records: await this.loadRecords(), compactRevision, ...progress };
   }
@@ -224,7 +247,8 @@ export class Database {
     };
     return {
       entries: async function* (upTo) {
-        const range = upTo === undefined ? prefixRange(ENTRY_PREFIX) : { gte: ENTRY_PREFIX_BYTES, lt: revisionKey(upTo + 1) };
+        const last = Math.min(upTo ?? Infinity, (await read<Progress>(META_PROGRESS))?.revision || Infinity);
+        const range = last === Infinity ? prefixRange(ENTRY_PREFIX) : { gte: ENTRY_PREFIX_BYTES, lt: revisionKey(last + 1) };
         for await (const [key, value] of level.iterator({ ...range, snapshot })) yield [key.subarray(1), value];
       },
       values: async (entries) => (await level.getMany(entries.map(entryKey), { snapshot })).map((record, at) => valueIn(record, entries[at] as Entry)),
@@ -272,6 +296,16 @@ function gone(error: unknown): number {
 
 const describe = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 const prefixRange = (prefix: number): { gte: Buffer; lt: Buffer } => ({ gte: Buffer.from([prefix]), lt: Buffer.from([prefix + 1]) });
+
+type Batch = ReturnType<Level<Buffer, Buffer>['batch']>;
+
+/** Returns how many bytes it takes. */
+function addTo(batch: Batch, write: Write): number {
+  const operation = operationFor(write);
+  if (operation.type === 'put') batch.put(operation.key, operation.value);
+  else batch.del(operation.key);
+  return operation.key.length + (operation.type === 'put' ? operation.value.length : 0);
+}
 
 function operationFor(write: Write): Operation {
   switch (write.type) {
