@@ -169,6 +169,11 @@ export class WireWriter {
   finish(): Buffer {
     return this.buffer.subarray(this.start);
   }
+
+  /** Begins anew in the same memory: what `finish` has given is overwritten. */
+  reset(): void {
+    this.start = this.buffer.length;
+  }
 }
 
 /** What a field holds, for whoever translates messages to something else than the wire format. */

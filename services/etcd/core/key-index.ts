@@ -43,8 +43,12 @@ export class KeyIndex {
 
   /** `history`: of its key, as `get` has it. */
   append(entry: Entry, history: KeyHistory | undefined): void {
-    if (history !== undefined) history.entries.push(entry);
-    else this.insert({ key: entry.key, entries: [entry] });
+    if (history === undefined) return this.insert({ key: entry.key, entries: [entry] });
+    // A push onto a short array would make room for sixteen more, which most keys never need.
+    const [first, second] = history.entries;
+    if (history.entries.length === 1) history.entries = [first as Entry, entry];
+    else if (history.entries.length === 2) history.entries = [first as Entry, second as Entry, entry];
+    else history.entries.push(entry);
   }
 
   private insert(history: KeyHistory): void {

@@ -54,8 +54,10 @@ const LEVEL_OPTIONS = {
 const WRITES_AT_ONCE = 20;
 const WRITES_TURN_MS = 0.3;
 
-/** Of a batch that is larger than this, changes of keys go ahead in pieces of so many bytes. */
-const AHEAD_BYTES = 4 * 1024 * 1024;
+/** Of a batch with more bytes than this, changes of keys go ahead in pieces. */
+const MAX_BATCH_BYTES = 4 * 1024 * 1024;
+/** Bytes of a piece: LevelDB's copy of one goes with the object that stands for it, which is to be short-lived for the collector. */
+const PIECE_BYTES = 512 * 1024;
 
 type ReadFrom = { readonly snapshot?: ReturnType<Level['snapshot']> };
 export interface StoredLease { readonly id: bigint; readonly grantedTtl: number; readonly remainingTtl: number }
@@ -123,13 +125,13 @@ export class Database {
     // Chained: an array of operations would cost the main thread several times as much.
     let batch = this.level.batch();
     const breather = new Breather(WRITES_TURN_MS);
-    const mayGoAhead = progress !== undefined && this.writtenRevision > 0;
+    const mayGoAhead = progress !== undefined && this.writtenRevision > 0 && bytesOfChanges(writes) > MAX_BATCH_BYTES;
     let bytes = 0;
     const rest: Write[] = [];
     for (let at = 0; at < writes.length; at += 1) {
       if (at % WRITES_AT_ONCE === WRITES_AT_ONCE - 1) await breather.breathe();
       const write = writes[at] as Write;
-      if (bytes >= AHEAD_BYTES && mayGoAhead) {
+      if (bytes >= PIECE_BYTES && mayGoAhead) {
         await failPoint('beforeCommit');
         await batch.write({ sync: true });
         batch = this.level.batch();
@@ -299,6 +301,12 @@ const prefixRange = (prefix: number): { gte: Buffer; lt: Buffer } => ({ gte: Buf
 
 type Batch = ReturnType<Level<Buffer, Buffer>['batch']>;
 
+function bytesOfChanges(writes: readonly Write[]): number {
+  let bytes = 0;
+  for (const write of writes) if (write.type === 'put-entry') bytes += write.entry.sizeBytes;
+  return bytes;
+}
+
 /** Returns how many bytes it takes. */
 function addTo(batch: Batch, write: Write): number {
   const operation = operationFor(write);
@@ -309,7 +317,7 @@ function addTo(batch: Batch, write: Write): number {
 
 function operationFor(write: Write): Operation {
   switch (write.type) {
-    case 'put-entry': return { type: 'put', key: entryKey(write.entry), value: encodeEntry(write.entry) };
+    case 'put-entry': return { type: 'put', key: entryKey(write.entry), value: recordOf(write.entry) };
     case 'delete-entry': return { type: 'del', key: entryKey(write.entry) };
     case 'put-lease': {
       const { id, grantedTtl, remainingTtl } = write.lease;
@@ -323,7 +331,7 @@ function operationFor(write: Write): Operation {
 }
 
 /** The key of a change without its prefix is the key in etcd's bucket. */
-export function entryKey({ modRevision, subRevision, deleted }: Entry): Buffer {
+function entryKey({ modRevision, subRevision, deleted }: Entry): Buffer {
   const key = Buffer.allocUnsafe(deleted ? 19 : 18);
   key[0] = ENTRY_PREFIX;
   writeUint64(key, modRevision, 1);
@@ -339,15 +347,19 @@ function writeUint64(buffer: Buffer, value: number, at: number): void {
   buffer.writeUInt32BE(value % 2 ** 32, at + 4);
 }
 
+/** Where records are put together: LevelDB copies what it is given, so that one place does for all that are not large. */
+const RECORD_WRITER = new WireWriter(4096);
 /** Tags, lengths and numbers of a record. */
 const MAX_RECORD_OVERHEAD_BYTES = 80;
+const LARGE_RECORD_BYTES = 64 * 1024;
 
-export function encodeEntry(entry: Entry, value: Uint8Array | undefined = entry.value): Buffer {
-  const key = bytesOf(entry.key);
-  if (entry.deleted) return keyValue.encode({ key });
-  const { createRevision, modRevision, version, lease } = entry;
-  const writer = new WireWriter(key.length + (value?.length ?? 0) + MAX_RECORD_OVERHEAD_BYTES);
-  keyValue.write(writer, { key, createRevision, modRevision, version, lease, value });
+/** As it is stored; good until the next one is made. */
+function recordOf({ deleted, createRevision, modRevision, version, lease, value, key: text }: Entry): Buffer {
+  const key = bytesOf(text);
+  const sizeBytes = key.length + (value?.length ?? 0) + MAX_RECORD_OVERHEAD_BYTES;
+  const writer = sizeBytes > LARGE_RECORD_BYTES ? new WireWriter(sizeBytes) : RECORD_WRITER;
+  writer.reset();
+  keyValue.write(writer, deleted ? { key } : { key, createRevision, modRevision, version, lease, value });
   return writer.finish();
 }
 
