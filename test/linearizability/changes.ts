@@ -1,6 +1,5 @@
 // Who belongs to the cluster changes while everything else goes on, as operators do it: a dead member is replaced, a living one removed
 // and added again, a further one added as a learner, promoted, and removed. What is broken meanwhile may hit any other member.
-import type { EtcdErrorReason } from '#lib/etcd-api/errors.ts';
 import { EtcdError } from '#lib/etcd-api/errors.ts';
 import { clusterService } from '#lib/etcd-api/services.ts';
 import { integerBelow } from '#lib/environment/random.ts';
@@ -78,7 +77,7 @@ class Operator {
   private async remove(at: number): Promise<void> {
     const id = await this.idOf(at);
     const ended = this.cluster.expectEnd(at);
-    if (id !== undefined) await this.ask('MemberRemove', (connection) => connection.call(clusterService.MemberRemove, { ID: id }, CALL_TIMEOUT_MS), 'MemberNotFound');
+    if (id !== undefined) await this.ask('MemberRemove', (connection) => connection.call(clusterService.MemberRemove, { ID: id }, CALL_TIMEOUT_MS), ({ reason }) => reason === 'MemberNotFound');
     await Promise.race([ended, pause(END_DEADLINE_MS)]);
     await this.cluster.end(at, 'SIGKILL');
   }
@@ -86,13 +85,15 @@ class Operator {
   private async add(at: number, isLearner: boolean): Promise<void> {
     this.cluster.renew(at);
     const peerURLs = [this.cluster.peerUrlOf(at)];
-    await this.ask('MemberAdd', (connection) => connection.call(clusterService.MemberAdd, { peerURLs, isLearner }, CALL_TIMEOUT_MS), 'PeerUrlExists');
+    await this.ask('MemberAdd', (connection) => connection.call(clusterService.MemberAdd, { peerURLs, isLearner }, CALL_TIMEOUT_MS), async ({ reason }) =>
+      // One of three voters that has not started yet keeps others out, before anybody looks whether it is the same one.
+      reason === 'PeerUrlExists' || (reason === 'MemberNotEnoughStarted' && await this.idOf(at) !== undefined));
     this.cluster.boot(at);
     this.cluster.putIn(at);
     if (!isLearner) return;
     const id = await this.idOf(at);
     if (id === undefined) throw new ChangeFailed(`m${at + 1} was added, but is not in the list of members`);
-    await this.ask('MemberPromote', (connection) => connection.call(clusterService.MemberPromote, { ID: id }, CALL_TIMEOUT_MS), 'MemberNotLearner');
+    await this.ask('MemberPromote', (connection) => connection.call(clusterService.MemberPromote, { ID: id }, CALL_TIMEOUT_MS), ({ reason }) => reason === 'MemberNotLearner');
   }
 
   private async idOf(at: number): Promise<bigint | undefined> {
@@ -100,8 +101,8 @@ class Operator {
     return list?.members.find(({ peerURLs }) => peerURLs.includes(this.cluster.peerUrlOf(at)))?.ID;
   }
 
-  /** Asks one member after the other. `done`: the refusal that says that an earlier request, which was not answered, did it. */
-  private async ask<R>(what: string, call: (connection: Connection) => Promise<R>, done?: EtcdErrorReason): Promise<R | undefined> {
+  /** Asks one member after the other. `isDone`: whether a refusal says that an earlier request, which was not answered, did it. */
+  private async ask<R>(what: string, call: (connection: Connection) => Promise<R>, isDone: (error: EtcdError) => boolean | Promise<boolean> = () => false): Promise<R | undefined> {
     const { random, history, signal } = this.context;
     let last = '';
     for (let endMs = Infinity; performance.now() < endMs; await pause(RETRY_MS)) {
@@ -114,7 +115,7 @@ class Operator {
         return answer;
       } catch (error) {
         if (!(error instanceof EtcdError)) throw error;
-        if (done !== undefined && error.reason === done) return undefined;
+        if (await isDone(error)) return undefined;
         last = error.details;
         history.count(`${what}, refused or without an answer`);
       }
