@@ -4,6 +4,7 @@ import { after, test } from 'node:test';
 import { connectToEtcd, type EtcdClient } from '#lib/etcd-api/client.ts';
 import { EtcdError } from '#lib/etcd-api/errors.ts';
 import { integerBelow, seededRandom } from '#lib/environment/random.ts';
+import { freePort } from '#lib/testing/free-ports.ts';
 import { spawnEtcd, temporaryFolder, until } from './testing.ts';
 
 const ROUNDS = 4;
@@ -102,4 +103,21 @@ test('revisions go on after a kill, leases keep the time left from an orderly st
   assert.equal((await etcd.leaseRevoke({ ID: lease.ID })).header?.revision, 8);
   await server.end('SIGTERM');
   etcd.close();
+});
+
+test('while the disk holds up a write, a read waits behind it, but one that need not be the latest does not', async () => {
+  const failPoints = `127.0.0.1:${await freePort()}`;
+  const server = await spawnEtcd([`--data-dir=${folder.path}/held-up`], 'http', { GOFAIL_HTTP: failPoints });
+  const etcd = connectToEtcd({ endpoints: [server.urls[0]] });
+  await etcd.put({ key: 'k', value: '1' });
+  assert.equal((await fetch(`http://${failPoints}/raftAfterSave`, { method: 'PUT', body: '1*sleep(1500)' })).status, 204);
+  const done: string[] = [];
+  const written = etcd.put({ key: 'k', value: '2' }).then(() => done.push('written'));
+  await new Promise((resolve) => setTimeout(resolve, 300)); // for the write to get there
+  const read = etcd.range({ key: 'k' }).then(() => done.push('read'));
+  const { kvs: [former] } = await etcd.range({ key: 'k', serializable: true });
+  assert.deepEqual([former?.value.toString(), done], ['1', []]);
+  await Promise.all([written, read]);
+  etcd.close();
+  assert.equal(await server.end('SIGTERM'), 0);
 });

@@ -405,14 +405,14 @@ export class Member {
 
   /** Throws EtcdError. */
   async range(request: RangeRequest): Promise<RangeResponse> {
-    if (!request.serializable && !this.readsAlone) await this.linearizable();
+    if (!request.serializable && !this.mayReadAtOnce) await this.linearizable();
     return this.answer(() => this.currentStore.range(request, this.revision));
   }
 
   /** As `range`; a long answer is made piece by piece. Throws EtcdError. */
   async encodedRange(request: RangeRequest): Promise<RangeResponse | EncodedRange> {
     this.busyCode.add(1);
-    if (!request.serializable && !this.readsAlone) await this.linearizable();
+    if (!request.serializable && !this.mayReadAtOnce) await this.linearizable();
     const selection = this.answer(() => this.currentStore.select(request, this.revision));
     if (selection.entries.length > MAX_ENTRIES_AT_ONCE) return encodeRange({ selection, keysOnly: request.keysOnly, view: () => this.options.database.view() });
     return this.answer(() => renderRange(selection, request.keysOnly, (entry) => this.currentStore.keyValue(entry)));
@@ -420,15 +420,20 @@ export class Member {
 
   /** Throws EtcdError. */
   async readOnlyTxn(request: TxnRequest): Promise<TxnResponse> {
-    if (!this.readsAlone && !isSerializable(request)) await this.linearizable();
+    if (!this.mayReadAtOnce && !isSerializable(request)) await this.linearizable();
     return this.answer(() => this.currentStore.readOnlyTxn(request, this.revision));
   }
 
   /** Resolves when everything that was acknowledged before is applied here. Rejects with EtcdError. */
   async linearizable(): Promise<void> {
-    if (this.readsAlone) return;
+    if (this.mayReadAtOnce) return;
     if (this.isStopping) throw etcdError('Stopped');
     await this.reads.wait();
+  }
+
+  /** While the disk holds up what was written, reads wait behind it as with etcd, where they take the same way. */
+  private get mayReadAtOnce(): boolean {
+    return this.readsAlone && !this.driver.isHeldUp;
   }
 
   /** Resolves when the database holds all that is applied. */

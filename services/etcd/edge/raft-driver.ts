@@ -34,6 +34,9 @@ export interface DriverOptions {
 /** Bytes of proposals handed to the core at once. */
 const MAX_PROPOSED_BYTES = 1024 * 1024;
 
+/** Longer than the disk usually takes for a batch. */
+const HELD_UP_MS = 10;
+
 export class RaftDriver {
   private readonly options: DriverOptions;
   private readonly raft: Raft;
@@ -50,6 +53,8 @@ export class RaftDriver {
   private heldUpMs = -Infinity;
   /** Since when a batch is on its way to the disk: until it is there, the others hear nothing of this member. */
   private savingSinceMs = Infinity;
+  /** Since when the work at hand is done. */
+  private handlingSinceMs = Infinity;
 
   constructor(options: DriverOptions) {
     this.options = options;
@@ -96,6 +101,11 @@ export class RaftDriver {
 
   private isOnTime(nowMs: number): boolean {
     return nowMs - Math.min(this.lastTickMs, this.savingSinceMs) < 3 * this.options.heartbeatMs;
+  }
+
+  /** What is at hand, such as entries to be saved, takes long. */
+  get isHeldUp(): boolean {
+    return performance.now() - this.handlingSinceMs > HELD_UP_MS;
   }
 
   get pendingProposals(): number {
@@ -219,6 +229,7 @@ export class RaftDriver {
 
   private async handleReady(): Promise<void> {
     const { options, log } = this;
+    this.handlingSinceMs = performance.now();
     const ready = this.raft.ready();
     if (ready.softState !== undefined) {
       this.lead = ready.softState.lead;
@@ -243,6 +254,7 @@ export class RaftDriver {
     const advancePoint = failPoint('raftBeforeAdvance');
     if (advancePoint !== undefined) await advancePoint;
     this.raft.advance();
+    this.handlingSinceMs = Infinity;
   }
 
   private async install(snapshot: Snapshot, hardState: Parameters<Wal['saveSnapshot']>[1]): Promise<void> {
