@@ -141,6 +141,28 @@ test('segments are cut when full, go on from one another, and are removed when a
   await assert.rejects(read(path));
 });
 
+test('so many segments stay though a snapshot covers them, and a start reads only those that it needs', async () => {
+  const path = newPath();
+  const wal = await create(path, { segmentBytes: 1000, maxWals: 3 });
+  for (let index = 1; index <= 60; index += 1) await wal.save([entryOf(index)], { term: 1, vote: 7n, commit: index }, true);
+  await wal.saveSnapshot({ index: 58, term: 1, confState: undefined });
+  const all = segmentsIn(path);
+  assert.ok(all.length > 4);
+  await wal.release(58);
+  const left = all.slice(-3);
+  assert.deepEqual(segmentsIn(path), left);
+  await wal.close();
+  const whole = await read(path);
+  assert.deepEqual([whole.snapshot.index, indexes(whole)], [58, [59, 60]]);
+
+  const isCovered = left.slice(0, -1).filter((_, at) => Number.parseInt((left[at + 1] as string).slice(17, 33), 16) <= 59);
+  assert.ok(isCovered.length > 0);
+  for (const name of isCovered) writeFileSync(join(path, name), 'damaged');
+  assert.deepEqual(await read(path), whole);
+  writeFileSync(join(path, left.at(-1) as string), 'damaged');
+  await assert.rejects(read(path), WalCorrupt);
+});
+
 test('a crash around a cut leaves all that was synced: with room set aside behind an older segment, and a file prepared for the next', async () => {
   const path = newPath();
   const wal = await create(path, { segmentBytes: 2000 });

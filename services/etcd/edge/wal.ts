@@ -69,6 +69,8 @@ export interface WalOptions {
   readonly disk?: WalDisk;
   /** Writes are not waited for until they are durable. */
   readonly unsafeNoFsync?: boolean;
+  /** Segments that are kept though a snapshot covers them, together with the others; 0: all. Default: none. */
+  readonly maxWals?: number;
 }
 
 export class WalError extends Error {
@@ -198,7 +200,7 @@ export class Wal {
     return wal;
   }
 
-  /** Reads all of it, and cuts off a last write that was not completed. Throws WalCorrupt when anything else is damaged. */
+  /** Reads what there is no snapshot of, and cuts off a last write that was not completed. Throws WalCorrupt when anything else is damaged. */
   static async open(folder: string, options: WalOptions): Promise<{ wal: Wal; contents: WalContents }> {
     const { contents, metadata, crc, position, segments } = await readAll(folder, options.log);
     const fd = openSync(join(folder, (segments.at(-1) as Segment).name), O_RDWR | syncFlag(options));
@@ -236,9 +238,10 @@ export class Wal {
     await this.save([], hardState, true);
   }
 
-  /** Removes the segments that hold nothing after `index`, for which there must be a snapshot. */
+  /** Removes the segments that hold nothing after `index`, for which there must be a snapshot, but for the last `maxWals`. */
   async release(index: number): Promise<void> {
-    while (this.segments.length > 1 && (this.segments[1] as Segment).index <= index + 1) {
+    const { maxWals = 1 } = this.options;
+    while (maxWals > 0 && this.segments.length > maxWals && (this.segments[1]?.index ?? Infinity) <= index + 1) {
       const [oldest] = this.segments.splice(0, 1) as [Segment];
       await rm(join(this.folder, oldest.name), { force: true });
     }
@@ -380,6 +383,18 @@ export const readWal = async (folder: string, log: Logger): Promise<WalContents>
 
 async function readAll(folder: string, log: Logger): Promise<{ contents: WalContents; metadata: Buffer; crc: number; position: number; segments: Segment[] }> {
   const segments = await listSegments(folder);
+  // The newest segments mostly say all that counts: what is in those before is covered by a snapshot that they know of.
+  for (let from = segments.length - 1; from > 0; from -= 1) {
+    const read = await readFrom(segments.slice(from), folder, log).catch((error: unknown) => {
+      if (error instanceof WalCorrupt) return undefined; // it may be whole with what is before
+      throw error;
+    });
+    if (read !== undefined && read.contents.snapshot.index + 1 >= (segments[from] as Segment).index) return { ...read, segments };
+  }
+  return { ...await readFrom(segments, folder, log), segments };
+}
+
+async function readFrom(segments: readonly Segment[], folder: string, log: Logger): Promise<{ contents: WalContents; metadata: Buffer; crc: number; position: number }> {
   const reading = new Contents();
   let crc = 0;
   let position = 0;
@@ -391,7 +406,7 @@ async function readAll(folder: string, log: Logger): Promise<{ contents: WalCont
     ({ crc, position } = reader);
     if (record === 'torn') log.warn({ segment: name, position, size: file.length }, 'the last write to the WAL was not completed: it is cut off');
   }
-  return { contents: reading.finish(), metadata: reading.metadata, crc, position, segments };
+  return { contents: reading.finish(), metadata: reading.metadata, crc, position };
 }
 
 /** Puts together what the records tell. */
