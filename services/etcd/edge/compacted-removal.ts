@@ -2,6 +2,7 @@
 // Source: etcd v3.6, server/storage/mvcc/kvstore_compaction.go, scheduleCompaction.
 import type { Clock } from '#lib/environment/clock.ts';
 import type { Store, Write } from '../core/store.ts';
+import { failPoint } from './fail-points.ts';
 
 export interface CompactedRemovalOptions {
   readonly clock: Clock;
@@ -35,8 +36,12 @@ export class CompactedRemoval {
     while (this.options.store().hasObsolete) {
       await this.options.clock.sleep(this.options.pauseMs);
       if (this.isPaused) return;
+      await failPoint('compactBeforeCommitBatch');
       this.options.remove(this.options.store().removeCompacted());
+      await failPoint('compactAfterCommitBatch');
     }
+    await failPoint('compactBeforeSetFinishedCompact');
+    await failPoint('compactAfterSetFinishedCompact');
   }
 
   /** Resolves when nothing is left, or it was paused. */

@@ -266,7 +266,9 @@ export class Database {
   async defragment(): Promise<void> {
     // Under Node.js `level` is classic-level, whose types it does not pass on.
     const level = this.level as Level<Buffer, Buffer> & { compactRange(start: Buffer, end: Buffer): Promise<void> };
+    await failPoint('defragBeforeCopy');
     await level.compactRange(Buffer.from([0]), Buffer.from([0xff]));
+    await failPoint('defragBeforeRename');
   }
 
   async sizeOnDisk(): Promise<number> {

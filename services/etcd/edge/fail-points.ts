@@ -7,7 +7,9 @@ import { promisify } from 'node:util';
 /** Those that etcd has, too, have its names. */
 export const FAIL_POINTS = [
   'walBeforeWrite', 'walAfterWrite', 'walBeforeSync', 'walAfterSync', 'walBeforeCut', 'walAfterCut',
-  'raftBeforeSave', 'raftAfterSave', 'raftBeforeApplySnap', 'raftAfterApplySnap', 'raftBeforeAdvance', 'beforeCommit', 'afterCommit',
+  'raftBeforeSave', 'raftAfterSave', 'raftBeforeApplySnap', 'raftAfterApplySnap', 'raftBeforeAdvance', 'raftBeforeLeaderSend', 'raftBeforeFollowerSend',
+  'beforeCommit', 'afterCommit', 'compactBeforeCommitBatch', 'compactAfterCommitBatch', 'compactBeforeSetFinishedCompact', 'compactAfterSetFinishedCompact', 'defragBeforeCopy', 'defragBeforeRename',
+  'beforeSendWatchResponse',
 ] as const;
 export type FailPoint = (typeof FAIL_POINTS)[number];
 /** Settings that are no places: `walKeepUnsynced=return` holds what was not synced in memory, so that a kill loses what a power cut could. */

@@ -235,6 +235,9 @@ export class RaftDriver {
       this.lead = ready.softState.lead;
       options.onSoftState(ready.softState);
     }
+    const leads = this.lead === options.raft.id;
+    const leaderPoint = leads ? failPoint('raftBeforeLeaderSend') : undefined;
+    if (leaderPoint !== undefined) await leaderPoint;
     options.send(ready.messagesBeforePersist);
     if (ready.snapshot !== undefined) await this.install(ready.snapshot, ready.hardState);
     this.savingSinceMs = performance.now();
@@ -250,6 +253,8 @@ export class RaftDriver {
     this.savingSinceMs = Infinity;
     const savedPoint = failPoint('raftAfterSave');
     if (savedPoint !== undefined) await savedPoint;
+    const followerPoint = leads ? undefined : failPoint('raftBeforeFollowerSend');
+    if (followerPoint !== undefined) await followerPoint;
     options.send(ready.messages);
     const advancePoint = failPoint('raftBeforeAdvance');
     if (advancePoint !== undefined) await advancePoint;

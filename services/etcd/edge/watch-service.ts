@@ -8,6 +8,7 @@ import { goNameOf } from '#lib/grpc/status.ts';
 import { NOBODY } from '../core/auth/commands.ts';
 import { refusedWatch, WatchStream } from '../core/watch-stream.ts';
 import { inEtcdsWords, type Authenticator } from './authenticator.ts';
+import { failPoint } from './fail-points.ts';
 import { asRefusal, bidiMethod, callerOf, type CallContext, type GrpcService } from './grpc-server.ts';
 import type { Member } from './member.ts';
 
@@ -204,6 +205,8 @@ class StreamFeeder {
         if (this.revision === this.options.member.revision) return; // else there is more since
         continue;
       }
+      const held = failPoint('beforeSendWatchResponse');
+      if (held !== undefined) return void this.sendAfter(held, next.value);
       this.options.metrics.countEvents(next.value.events.length);
       if (!this.write(next.value)) this.waitForRoom();
     }
@@ -216,6 +219,15 @@ class StreamFeeder {
     this.progressWanted = false;
     const response = this.stream.progress(this.options.member.revision);
     if (response) yield response;
+  }
+
+  /** Only in a member under test. */
+  private async sendAfter(held: Promise<void>, response: WatchResponse): Promise<void> {
+    this.isBlocked = true;
+    await held;
+    this.isBlocked = false;
+    if (this.write(response)) this.onDue(this);
+    else this.waitForRoom();
   }
 
   private waitForRoom(): void {
