@@ -1,7 +1,4 @@
 // Puts an etcd member together: data, leases, gRPC and HTTP on the client URLs, HTTP on the metrics URLs.
-import { lookup, reverse } from 'node:dns/promises';
-import { readFile } from 'node:fs/promises';
-import type { TLSSocket } from 'node:tls';
 import { steadily, steadyClock } from '#lib/environment/clock.ts';
 import type { Environment } from '#lib/environment/environment.ts';
 import { EtcdError } from '#lib/etcd-api/errors.ts';
@@ -35,16 +32,15 @@ import { newKvService } from './edge/kv-service.ts';
 import { LeaderLeases } from './edge/leader-leases.ts';
 import { newLeaseService, revokeExpiredLeases } from './edge/lease-service.ts';
 import { newLockService } from './edge/lock-service.ts';
-import { listen, type Listening, type Tls } from './edge/listen.ts';
+import { listen, type Listening } from './edge/listen.ts';
 import { newMaintenanceService } from './edge/maintenance-service.ts';
 import { Member, type MemberEvents } from './edge/member.ts';
 import { Membership } from './edge/membership.ts';
 import { newEtcdMetrics, type EtcdMetrics } from './edge/metrics.ts';
-import type { PeerTls } from './edge/peers/http-client.ts';
-import { objectionToPeer } from './edge/peers/peer-certificate.ts';
 import { newPeerHandler } from './edge/peers/peer-server.ts';
 import { publish } from './edge/publisher.ts';
 import { Quota } from './edge/quota.ts';
+import { setUpTls } from './edge/tls/set-up-tls.ts';
 import { ETCD_VERSION } from './edge/version.ts';
 import { WatchService } from './edge/watch-service.ts';
 import { checkFlags } from './command-line/check-flags.ts';
@@ -76,8 +72,8 @@ export async function startEtcd(flags: EtcdFlags, environment: Environment, sign
     const { distributedTracingAddress: endpoint, distributedTracingSamplingRate: samplingRatePerMillion, distributedTracingServiceName: service, distributedTracingInstanceId: instance } = flags;
     await exportSpans({ endpoint, samplingRatePerMillion, resource: { 'service.name': service, ...(instance === '' ? {} : { 'service.instance.id': instance }) } }, 'etcd', log);
   }
-  const [tls, peerTls] = await Promise.all([loadTls(flags), loadPeerTls(flags)]);
   const dataDir = flags.dataDir || `${flags.name}.etcd`;
+  const tls = await setUpTls(flags, { dataDir, nowMs: clock.nowMs(), log });
   const database = await Database.open(dataDir);
   const failing = new AbortController();
   /** The cluster goes on without this member. */
@@ -90,12 +86,12 @@ export async function startEtcd(flags: EtcdFlags, environment: Environment, sign
   const initialClusterToken = flags.discoveryToken || flags.initialClusterToken;
   const { heartbeatInterval: heartbeatMs, electionTimeout: electionMs } = flags;
   const bootstrapped = await bootstrap({
-    name, dataDir, walDir, initialCluster, initialClusterState, initialClusterToken, forceNewCluster: flags.forceNewCluster, peerUrls, clientUrls, peerTls: peerTls?.client, database, log,
+    name, dataDir, walDir, initialCluster, initialClusterState, initialClusterToken, forceNewCluster: flags.forceNewCluster, peerUrls, clientUrls, peerTls: tls.toPeers, database, log,
     discover: discoveryOf(flags, log, signal),
-    walOptions: { log, dataDir, unsafeNoFsync: flags.unsafeNoFsync, onSync: (seconds) => observer.metrics?.observeFsync(seconds) },
+    walOptions: { log, dataDir, unsafeNoFsync: flags.unsafeNoFsync, maxWals: flags.maxWals, onSync: (seconds) => observer.metrics?.observeFsync(seconds) },
   });
   const member: Member = await Member.open({
-    ...bootstrapped, database, dataDir, peerUrls, peerTls: peerTls?.client, heartbeatMs, electionMs, preVote: flags.preVote, snapshotCount: flags.snapshotCount, catchUpEntries: flags.snapshotCatchupEntries,
+    ...bootstrapped, database, dataDir, peerUrls, peerTls: tls.toPeers, heartbeatMs, electionMs, preVote: flags.preVote, snapshotCount: flags.snapshotCount, catchUpEntries: flags.snapshotCatchupEntries,
     maxLearners: flags.maxLearners, maxValueBytes: flags.emulatorValueMemoryBytes, compactionBatch: flags.compactionBatchLimit || COMPACTED_AT_ONCE, compactionPauseMs: flags.compactionSleepIntervalMs || COMPACTION_PAUSE_MS, log, clock, random,
     onFatal: (error) => failing.abort(error), onRemoved: () => removed.abort(), onCommit: (seconds) => metrics.observeCommit(seconds), onProposalFailed: () => metrics.proposalFailed(),
   });
@@ -125,7 +121,7 @@ export async function startEtcd(flags: EtcdFlags, environment: Environment, sign
   observer.metrics = metrics;
 
   const tokenTtlMs = flags.authTokenTtl * 1000;
-  const authenticator = new Authenticator({ member, clock, tokenTtlMs, clientCertAuth: flags.clientCertAuth, signer });
+  const authenticator = new Authenticator({ member, clock, tokenTtlMs, clientCertAuth: tls.clientCertAuth, signer });
   const context = { member, gate: new Gate(member, electionMs), metrics, log, quota, authenticator };
   const { maxRequestBytes, maxTxnOps } = flags;
   const leaseOptions = { ...context, lessor, leases, clock: steadyClock };
@@ -151,12 +147,12 @@ export async function startEtcd(flags: EtcdFlags, environment: Environment, sign
   };
   const gateway = newGateway({ handlers: services.flat(), maxRequestBytes: 2 * maxRequestBytes + GRPC_OVERHEAD_BYTES }); // base64 makes it larger
 
-  const access = { cors: flags.cors, hostWhitelist: flags.hostWhitelist, takesUsersFromCertificates: () => flags.clientCertAuth && flags.enableGrpcGateway && member.store.auth.isEnabled, log };
+  const access = { cors: flags.cors, hostWhitelist: flags.hostWhitelist, takesUsersFromCertificates: () => tls.clientCertAuth && flags.enableGrpcGateway && member.store.auth.isEnabled, log };
 
   if (bootstrapped.isRestarted && features.InitialCorruptCheck) await corruptionChecker.checkInitially();
   const listening: Listening[] = [];
   const loops: Promise<void>[] = [];
-  const peers = await listen({ urls: flags.listenPeerUrls, tls: peerTls?.server, http: newPeerHandler({ member, membership, leases }), log, ...(flags.peerSkipClientSanVerification ? {} : { objection: objectionToSocket }) });
+  const peers = await listen({ urls: flags.listenPeerUrls, tls: tls.servers.peers, http: newPeerHandler({ member, membership, leases }) });
   const publishing = { member, name, clientUrls, clock, log };
   try {
     await member.start();
@@ -164,9 +160,12 @@ export async function startEtcd(flags: EtcdFlags, environment: Environment, sign
     if (flags.initialElectionTickAdvance) loops.push(member.hastenFirstElection(stopping));
     const published = publish(publishing, stopping);
     loops.push(published, clusterVersion.run(stopping), corruptionChecker.run(stopping));
-    listening.push(await listen({ urls: flags.listenMetricsUrls, tls, http: newHttpHandler(httpOptions), log }));
+    listening.push(await listen({ urls: flags.listenMetricsUrls, tls: tls.servers.metrics, http: newHttpHandler(httpOptions) }));
     await Promise.race([published, clock.sleep(READY_TIMEOUT_MS, stopping).catch(() => undefined)]);
-    listening.push(await listen({ urls: flags.listenClientUrls, tls, http: withAccessControl(access, newHttpHandler({ ...httpOptions, debugVars: () => debugVars(member.raftStatus()), ...(flags.enableGrpcGateway ? { gateway } : {}) })), log, onGrpcConnection: (connection) => grpc.accept(connection) }));
+    const clientHttp = withAccessControl(access, newHttpHandler({ ...httpOptions, debugVars: () => debugVars(member.raftStatus()), ...(flags.enableGrpcGateway ? { gateway } : {}) }));
+    const isHttpApart = flags.listenClientHttpUrls.length > 0;
+    listening.push(await listen({ urls: flags.listenClientUrls, tls: tls.servers.clients, ...(isHttpApart ? {} : { http: clientHttp }), onGrpcConnection: (connection) => grpc.accept(connection) }));
+    listening.push(await listen({ urls: flags.listenClientHttpUrls, tls: tls.servers.clients, http: clientHttp }));
     loops.push(watch.run());
     loops.push(revokeExpiredLeases(leaseOptions, stopping));
     if (autoCompaction.mode !== 'off') loops.push(compactRegularly(new AutoCompactor(autoCompaction), member, environment, stopping));
@@ -197,25 +196,7 @@ async function restore(flags: EtcdFlags, { log }: Environment): Promise<void> {
   log.info({ path: snapshotPath, dataDir }, 'restored snapshot');
 }
 
-/** Of its certificate; who shows none is refused elsewhere, if at all. */
-const objectionToSocket = (socket: TLSSocket): Promise<string | undefined> =>
-  objectionToPeer(socket.getPeerCertificate().subjectaltname, socket.remoteAddress ?? '', { namesOf: reverse, addressesOf: async (name) => (await lookup(name, { all: true })).map(({ address }) => address) });
-
 const HEALTH_READ = rangeRequest.encode({ key: 'health', keysOnly: true, limit: 1 });
-
-/** Members show the same certificate as servers and as clients. */
-async function loadPeerTls({ peerCertFile, peerKeyFile, peerClientCertAuth, peerTrustedCaFile }: EtcdFlags): Promise<{ server: Tls; client: PeerTls } | undefined> {
-  const server = await loadTls({ certFile: peerCertFile, keyFile: peerKeyFile, clientCertAuth: peerClientCertAuth, trustedCaFile: peerTrustedCaFile });
-  return server && { server, client: { cert: server.cert, key: server.key, ca: server.clientCa } };
-}
-
-async function loadTls({ certFile, keyFile, clientCertAuth, trustedCaFile }: Pick<EtcdFlags, 'certFile' | 'keyFile' | 'clientCertAuth' | 'trustedCaFile'>): Promise<Tls | undefined> {
-  if (certFile === '' && keyFile === '') return undefined;
-  if (certFile === '' || keyFile === '') throw new FlagError(`KeyFile and CertFile must both be present[key: ${keyFile}, cert: ${certFile}]`);
-  if (clientCertAuth && trustedCaFile === '') throw new FlagError('--client-cert-auth needs --trusted-ca-file');
-  const [cert, key] = await Promise.all([readFile(certFile), readFile(keyFile)]);
-  return trustedCaFile === '' ? { cert, key } : { cert, key, clientCa: await readFile(trustedCaFile) };
-}
 
 function autoCompactionOf({ autoCompactionMode, autoCompactionRetention }: EtcdFlags): AutoCompaction {
   if (autoCompactionMode !== 'periodic' && autoCompactionMode !== 'revision') throw new FlagError(autoCompactionMode === '' ? 'undefined auto-compaction-mode' : `unknown auto-compaction-mode ${JSON.stringify(autoCompactionMode)}`);

@@ -1,13 +1,13 @@
 // Requests to other members, over TLS with this member's own certificate.
 import { Agent as HttpAgent, request as httpRequest, type ClientRequest, type IncomingMessage, type RequestOptions } from 'node:http';
-import { Agent as HttpsAgent, request as httpsRequest } from 'node:https';
-import type { Readable } from 'node:stream';
+import { Agent as HttpsAgent, request as httpsRequest, type AgentOptions } from 'node:https';
+import type { Duplex, Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
+import type { ConnectionOptions, TLSSocket } from 'node:tls';
 
 export interface PeerTls {
-  readonly cert: Buffer;
-  readonly key: Buffer;
-  readonly ca: Buffer | undefined;
+  /** With the certificate that this member has now. Throws when it cannot be used. */
+  readonly connect: (options: ConnectionOptions) => TLSSocket;
 }
 
 export interface PeerResponse {
@@ -27,6 +27,25 @@ export interface PeerRequest {
 /** Answers are short, but for the keys of a lease. Source: etcd, maxLeaseHTTPResponseSize is 100 MiB. */
 const MAX_RESPONSE_BYTES = 16 * 1024 * 1024;
 
+/** Nothing is resumed, so no connection goes on with a former certificate. */
+class PeerAgent extends HttpsAgent {
+  private readonly tls: PeerTls;
+
+  constructor(options: AgentOptions, tls: PeerTls) {
+    super(options);
+    this.tls = tls;
+  }
+
+  override createConnection(options: RequestOptions, callback: (error: Error | null, stream: Duplex) => void): Duplex | undefined {
+    try {
+      return this.tls.connect(options as ConnectionOptions);
+    } catch (error) {
+      callback(error instanceof Error ? error : new Error(String(error)), undefined as never); // who fails has no stream, whatever the types say
+      return undefined;
+    }
+  }
+}
+
 export class PeerHttpClient {
   private readonly agents: { readonly http: HttpAgent; readonly https: HttpsAgent };
 
@@ -34,7 +53,7 @@ export class PeerHttpClient {
     const options = { keepAlive: true, keepAliveMsecs: 5_000, noDelay: true };
     this.agents = {
       http: new HttpAgent(options),
-      https: new HttpsAgent({ ...options, minVersion: 'TLSv1.2', ...(tls === undefined ? {} : { cert: tls.cert, key: tls.key, ...(tls.ca === undefined ? {} : { ca: tls.ca }) }) }),
+      https: tls === undefined ? new HttpsAgent({ ...options, minVersion: 'TLSv1.2' }) : new PeerAgent(options, tls),
     };
   }
 

@@ -6,6 +6,8 @@ import { after, test } from 'node:test';
 import pino from 'pino';
 import { temporaryFolder, writeCertificates } from '../../testing.ts';
 import { listen } from '../listen.ts';
+import { newServerTls } from '../tls/server-tls.ts';
+import { tlsInfo } from '../tls/testing.ts';
 import { objectionToPeer, type Resolver } from './peer-certificate.ts';
 
 const resolver: Resolver = {
@@ -37,10 +39,11 @@ test('a connection from an address that its certificate does not name is closed'
   const folder = temporaryFolder();
   after(() => folder.remove());
   await writeCertificates(folder.path); // of localhost and 127.0.0.1
-  const [ca, cert, key] = ['ca.crt', 'server.crt', 'server.key'].map((name) => readFileSync(join(folder.path, name))) as [Buffer, Buffer, Buffer];
+  const file = (name: string): string => join(folder.path, name);
+  const [ca, cert, key] = ['ca.crt', 'server.crt', 'server.key'].map((name) => readFileSync(file(name))) as [Buffer, Buffer, Buffer];
   const listening = await listen({
-    urls: ['https://127.0.0.1:0'], tls: { cert, key, clientCa: ca }, log: pino({ level: 'silent' }), http: (_, response) => response.end('answer'),
-    objection: (socket) => objectionToPeer(socket.getPeerCertificate().subjectaltname, socket.remoteAddress ?? '', resolver),
+    urls: ['https://127.0.0.1:0'], http: (_, response) => response.end('answer'),
+    tls: newServerTls(tlsInfo({ certFile: file('server.crt'), keyFile: file('server.key'), trustedCaFile: file('ca.crt') }), { refusal: 'rejected', checksAddress: true, log: pino({ level: 'silent' }), resolver }),
   });
   const get = (localAddress: string): Promise<string> => new Promise((resolve) => {
     request(`${listening.urls[0]}/`, { ca, cert, key, localAddress, agent: false }, (response) => response.on('data', (text) => resolve(String(text)))).on('error', () => resolve('closed')).end();

@@ -8,11 +8,16 @@ export interface Resolver {
   readonly addressesOf: (name: string) => Promise<readonly string[]>;
 }
 
-/** What is wrong with it, in Go's and etcd's words; undefined: nothing. `alternativeNames`: as Node tells them (`DNS:a, IP Address:b`). */
-export async function objectionToPeer(alternativeNames: string | undefined, remoteAddress: string, resolver: Resolver): Promise<string | undefined> {
+/** `alternativeNames`: as Node tells them (`DNS:a, IP Address:b`). */
+export function namesIn(alternativeNames: string | undefined): { readonly addresses: readonly string[]; readonly dnsNames: readonly string[] } {
   const names = (alternativeNames ?? '').split(', ');
   const after = (prefix: string): string[] => names.filter((name) => name.startsWith(prefix)).map((name) => name.slice(prefix.length));
-  const [addresses, dnsNames] = [after('IP Address:'), after('DNS:')];
+  return { addresses: after('IP Address:'), dnsNames: after('DNS:') };
+}
+
+/** What is wrong with it, in Go's and etcd's words; undefined: nothing. */
+export async function objectionToPeer(alternativeNames: string | undefined, remoteAddress: string, resolver: Resolver): Promise<string | undefined> {
+  const { addresses, dnsNames } = namesIn(alternativeNames);
   const remote = remoteAddress.replace(/^::ffff:(?=\d+\.)/, '');
   if (addresses.length + dnsNames.length === 0 || addresses.some((address) => canonical(address) === canonical(remote))) return undefined;
   if (dnsNames.length === 0) return `x509: certificate is valid for ${addresses.join(', ')}, not ${remote}`;
