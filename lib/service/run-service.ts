@@ -2,7 +2,7 @@
 import { setMaxListeners } from 'node:events';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
-import pino from 'pino';
+import pino, { type Logger } from 'pino';
 import { systemClock } from '#lib/environment/clock.ts';
 import type { Environment } from '#lib/environment/environment.ts';
 import { systemRandom } from '#lib/environment/random.ts';
@@ -31,13 +31,15 @@ function collectStartGarbage(): void {
 
 /**
  * Parses the flags, runs `start` and keeps it running until it settles or SIGTERM/SIGINT aborts its signal; a second
- * signal insists. `start` returns a promise that settles when all its work has ended.
+ * signal insists. `start` returns a promise that settles when all its work has ended. `newLog`: JSON to standard output by default; it
+ * may throw FlagError.
  * Exit codes: 0 orderly stop, 1 failure, 2 bad flags.
  */
 export async function runService<D extends FlagDefinitions>(
   name: string,
   definitions: D,
   start: (flags: Flags<D>, environment: Environment, signal: AbortSignal) => Promise<void>,
+  newLog: (flags: Flags<D>) => Logger = () => pino({ name, level: process.env['LOG_LEVEL'] ?? 'info', base: { name } }, pino.destination({ dest: 1, sync: true })),
 ): Promise<never> {
   process.title = name;
   keepClockFromChildren(process.env);
@@ -47,7 +49,7 @@ export async function runService<D extends FlagDefinitions>(
     process.exit(0);
   }
   const flags = parseOrExit(name, definitions, argv);
-  const log = pino({ name, level: process.env['LOG_LEVEL'] ?? 'info', base: { name } }, pino.destination({ dest: 1, sync: true }));
+  const log = newLogOrExit(name, flags, newLog);
   collectStartGarbage();
   startTracing(name, process.env, log);
   const stopping = new AbortController();
@@ -77,6 +79,16 @@ export async function runService<D extends FlagDefinitions>(
     if (stopping.signal.aborted) process.exit(0);
     log.fatal({ err: error }, 'cannot go on');
     process.stderr.write(`${name}: ${error instanceof Error ? error.message : String(error)}\n`);
+    process.exit(1);
+  }
+}
+
+function newLogOrExit<F>(name: string, flags: F, newLog: (flags: F) => Logger): Logger {
+  try {
+    return newLog(flags);
+  } catch (error) {
+    if (!(error instanceof FlagError)) throw error;
+    process.stderr.write(`${name}: ${error.message}\n`);
     process.exit(1);
   }
 }

@@ -3,6 +3,7 @@ import { CommandLineError } from './command-line/command-line-error.ts';
 import { readCommandLine, type CommandLine } from './command-line/command-line.ts';
 import { etcdFlags } from './command-line/flags.ts';
 import { enableFailPoints } from './edge/fail-points.ts';
+import { newEtcdLog } from './edge/log.ts';
 import { ETCD_VERSION } from './edge/version.ts';
 import { startEtcd } from './service.ts';
 
@@ -23,7 +24,7 @@ async function main(): Promise<void> {
   await runService('etcd', etcdFlags, async (parsed, environment, signal) => {
     for (const { level, message, fields } of notes) environment.log[level]({ ...fields }, message);
     await startEtcd(parsed, environment, signal);
-  });
+  }, newEtcdLog);
 }
 
 async function commandLineOrExit(argv: readonly string[]): Promise<CommandLine> {

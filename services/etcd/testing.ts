@@ -23,7 +23,7 @@ export async function spawnEtcd(flags: readonly string[], scheme: 'http' | 'http
   const [program = '', ...words] = programOf(new URL('./main.ts', import.meta.url));
   const isGiven = (name: string): boolean => flags.some((flag) => flag.startsWith(`${name}=`));
   const anyPeerPort = isGiven('--listen-peer-urls') ? [] : ['--listen-peer-urls=http://127.0.0.1:0'];
-  const child = spawn(program, [...words, `--listen-client-urls=${scheme}://127.0.0.1:0`, ...anyPeerPort, '--listen-metrics-urls=http://127.0.0.1:0', ...flags], { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...environment } });
+  const child = spawn(program, [...words, `--listen-client-urls=${scheme}://127.0.0.1:0`, ...anyPeerPort, '--listen-metrics-urls=http://127.0.0.1:0', '--log-outputs=stdout', ...flags], { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...environment } });
   const exited = once(child, 'exit');
   let errors = '';
   child.stderr.on('data', (text) => { errors += String(text); });

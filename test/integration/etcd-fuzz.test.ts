@@ -97,7 +97,7 @@ const residentBytes = (pid: number): number => Number(/VmRSS:\s+(\d+)/.exec(read
 
 test(`${ATTACKS} messages that make no sense, to peer and client port, neither end a member nor hang it`, { timeout: 240_000 }, async () => {
   const program = fileURLToPath(new URL('../../dist/etcd.js', import.meta.url));
-  const child = spawn(process.execPath, [program, '--name=fuzz', `--data-dir=${folder}/data`, '--listen-client-urls=http://127.0.0.1:0', '--listen-peer-urls=http://127.0.0.1:0'], { stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = spawn(process.execPath, [program, '--name=fuzz', `--data-dir=${folder}/data`, '--listen-client-urls=http://127.0.0.1:0', '--listen-peer-urls=http://127.0.0.1:0', '--log-outputs=stdout'], { stdio: ['ignore', 'pipe', 'pipe'] });
   let errors = '';
   child.stderr.on('data', (text: Buffer) => { errors += text.toString(); });
   const { urls = [], peerUrls = [] } = await new Promise<{ urls?: string[]; peerUrls?: string[] }>((resolve, reject) => {

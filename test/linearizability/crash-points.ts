@@ -49,7 +49,7 @@ interface Running {
 
 async function start({ program, dataDir }: Pick<CrashOptions, 'program' | 'dataDir'>, terms: string, flags: readonly string[] = ALONE): Promise<Running | { readonly endedWith: string }> {
   const [command = '', ...args] = program;
-  const child = spawn(command, [...args, ...FLAGS, ...flags, `--data-dir=${dataDir}`], { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, GOFAIL_FAILPOINTS: terms } });
+  const child = spawn(command, [...args, '--log-outputs=stdout', ...FLAGS, ...flags, `--data-dir=${dataDir}`], { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, GOFAIL_FAILPOINTS: terms } });
   let errors = '';
   child.stderr.on('data', (text: Buffer) => { errors += text.toString(); });
   const ended = new Promise<string>((resolve) => child.once('close', (code, signal) => resolve(`${signal ?? code} ${errors.trim()}`)));

@@ -111,7 +111,9 @@ export async function enableFailPoints(environment: Readonly<Record<string, stri
   const points = new FailPoints(die);
   for (const entry of (initial ?? '').split(';').filter((text) => text !== '')) {
     const [name = '', ...terms] = entry.split('=');
-    points.set(name, terms.join('='));
+    // As with gofail, which waits for somebody to have such a place.
+    if (NAMES.includes(name)) points.set(name, terms.join('='));
+    else process.stderr.write(`failpoint: failpoint does not exist: ${name}\n`);
   }
   enabled = points;
   if (address === undefined) return;
