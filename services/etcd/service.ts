@@ -44,7 +44,7 @@ import { setUpTls } from './edge/tls/set-up-tls.ts';
 import { ETCD_VERSION } from './edge/version.ts';
 import { WatchService } from './edge/watch-service.ts';
 import { checkFlags } from './command-line/check-flags.ts';
-import { featuresOf } from './command-line/feature-gates.ts';
+import { featuresOf, stagesOf } from './command-line/feature-gates.ts';
 import type { EtcdFlags } from './command-line/flags.ts';
 
 /** Source: etcd, storage.DefaultQuotaBytes. */
@@ -92,7 +92,7 @@ export async function startEtcd(flags: EtcdFlags, environment: Environment, sign
   });
   const member: Member = await Member.open({
     ...bootstrapped, database, dataDir, peerUrls, peerTls: tls.toPeers, heartbeatMs, electionMs, preVote: flags.preVote, snapshotCount: flags.snapshotCount, catchUpEntries: flags.snapshotCatchupEntries,
-    maxLearners: flags.maxLearners, maxValueBytes: flags.emulatorValueMemoryBytes, compactionBatch: flags.compactionBatchLimit || COMPACTED_AT_ONCE, compactionPauseMs: flags.compactionSleepIntervalMs || COMPACTION_PAUSE_MS, log, clock, random,
+    maxLearners: flags.maxLearners, maxValueBytes: flags.emulatorValueMemoryBytes, compactionBatch: flags.compactionBatchLimit || COMPACTED_AT_ONCE, compactionPauseMs: flags.compactionSleepIntervalMs || COMPACTION_PAUSE_MS, warningApplyMs: flags.warningApplyDurationMs, log, clock, random,
     onFatal: (error) => failing.abort(error), onRemoved: () => removed.abort(), onCommit: (seconds) => metrics.observeCommit(seconds), onProposalFailed: () => metrics.proposalFailed(),
   });
   const membership = new Membership({ member, clock, strictReconfigCheck: flags.strictReconfigCheck, heartbeatMs, electionMs });
@@ -113,6 +113,8 @@ export async function startEtcd(flags: EtcdFlags, environment: Environment, sign
   } satisfies MemberEvents);
   const leases = new LeaderLeases({ member, membership, lessor, clock: steadyClock, metrics: () => metrics });
   const metrics = newEtcdMetrics(registry, {
+    counts: member.counts, walBytes: () => bootstrapped.wal.writtenBytes, isExtensive: flags.metrics === 'extensive', features: stagesOf(features),
+    peers: () => member.transport.others.map((peer) => ({ ...peer, id: peer.id.toString(16) })),
     serverId: () => member.memberId.toString(16), hasLeader: () => member.leader !== 0n, isLeader: () => member.isLeader, isLearner: () => member.isLearner,
     leaderChanges: () => member.leaderChanges, committedIndex: () => member.raftStatus().commit, appliedIndex: () => member.appliedIndex, pending: () => member.pendingCount, revision: () => member.revision,
     compactRevision: () => member.store.compactRevision, keys: () => member.store.keyCount, sizeInUse: () => member.store.sizeBytes,
@@ -122,7 +124,7 @@ export async function startEtcd(flags: EtcdFlags, environment: Environment, sign
 
   const tokenTtlMs = flags.authTokenTtl * 1000;
   const authenticator = new Authenticator({ member, clock, tokenTtlMs, clientCertAuth: tls.clientCertAuth, signer });
-  const context = { member, gate: new Gate(member, electionMs), metrics, log, quota, authenticator };
+  const context = { member, warningUnaryMs: flags.warningUnaryRequestDurationMs, gate: new Gate(member, electionMs), metrics, log, quota, authenticator };
   const { maxRequestBytes, maxTxnOps } = flags;
   const leaseOptions = { ...context, lessor, leases, clock: steadyClock };
   const serving = new ServingStatus();

@@ -24,7 +24,9 @@ const OLD_FLAGS = {
 } as const satisfies Readonly<Record<string, readonly [string, Feature]>>;
 type OldFlag = keyof typeof OLD_FLAGS;
 
-export const KNOWN_FEATURES: readonly string[] = [...Object.keys(GROUPS), ...Object.keys(DEFAULTS)];
+/** For the metrics. */
+export const stagesOf = (features: Readonly<Record<Feature, boolean>>): Readonly<Record<string, { readonly isEnabled: boolean; readonly stage: string }>> =>
+  Object.fromEntries(Object.entries(features).map(([name, isEnabled]) => [name, { isEnabled, stage: GROUPS['AllBeta']?.includes(name as Feature) ? 'BETA' : 'ALPHA' }]));
 
 /** As strconv.ParseBool. */
 function parseBoolean(text: string): boolean | undefined {

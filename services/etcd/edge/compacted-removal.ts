@@ -2,6 +2,7 @@
 // Source: etcd v3.6, server/storage/mvcc/kvstore_compaction.go, scheduleCompaction.
 import type { Clock } from '#lib/environment/clock.ts';
 import type { Store, Write } from '../core/store.ts';
+import type { MemberCounts } from './counts.ts';
 import { failPoint } from './fail-points.ts';
 
 export interface CompactedRemovalOptions {
@@ -11,6 +12,7 @@ export interface CompactedRemovalOptions {
   /** Another one after a snapshot of another member took its place. */
   readonly store: () => Store;
   readonly remove: (writes: readonly Write[]) => void;
+  readonly counts: MemberCounts;
   readonly onFatal: (error: Error) => void;
 }
 
@@ -37,10 +39,13 @@ export class CompactedRemoval {
       await this.options.clock.sleep(this.options.pauseMs);
       if (this.isPaused) return;
       await failPoint('compactBeforeCommitBatch');
-      this.options.remove(this.options.store().removeCompacted());
+      const writes = this.options.store().removeCompacted();
+      this.options.counts.compactedEntries += writes.length;
+      this.options.remove(writes);
       await failPoint('compactAfterCommitBatch');
     }
     await failPoint('compactBeforeSetFinishedCompact');
+    this.options.counts.lastCompaction = this.options.clock.nowMs() / 1000;
     await failPoint('compactAfterSetFinishedCompact');
   }
 

@@ -9,7 +9,7 @@ import { attribute } from '#lib/tracing/attributes.ts';
 import { failSpan } from '#lib/tracing/in-span.ts';
 import type { Caller } from './caller.ts';
 import type { Gate } from './gate.ts';
-import type { EtcdMetrics } from './metrics.ts';
+import type { CallCounter, EtcdMetrics } from './metrics.ts';
 
 /** The methods of a service, for `GrpcServer.add`. */
 export type GrpcService = readonly Handler[];
@@ -18,6 +18,8 @@ export interface CallContext {
   readonly gate: Gate;
   readonly metrics: EtcdMetrics;
   readonly log: Logger;
+  /** What takes longer is warned of. */
+  readonly warningUnaryMs: number;
 }
 
 type Methods = Readonly<Record<string, EtcdMethod<unknown, never, unknown, never>>>;
@@ -30,15 +32,18 @@ type UnaryHandler = (request: unknown, sizeBytes: number, caller: Caller) => Pro
 export function unaryService<S extends Methods>(methods: S, handlers: UnaryHandlers<S>, context: CallContext): GrpcService {
   return Object.entries(methods).map(([name, method]) => {
     const handle = handlers[name] as unknown as UnaryHandler;
-    const count = counterOf('unary', method.path, context);
+    const counter = counterOf('unary', method.path, context);
     return {
-      kind: 'unary', method: asServed(method, context),
+      kind: 'unary', method: asServed(method, counter, context),
       handle: (request, call) => {
-        const finish = count();
+        const finish = counter.start();
+        context.metrics.countClientRequest('unary', call.metadata(CLIENT_VERSION));
+        const startMs = performance.now();
         const span = spanOf(call);
         return admitted(() => context.gate.admit(call, request), () => handle(request, call.requestBytes, callerOf(call))).then(
           (response) => {
             finish(grpcStatus.OK);
+            if (performance.now() - startMs > context.warningUnaryMs) warnOfSlowCall(call, request, response, startMs, context.log);
             if (span) endSpan(span, response);
             return response;
           },
@@ -54,6 +59,21 @@ export function unaryService<S extends Methods>(methods: S, handlers: UnaryHandl
       },
     };
   });
+}
+
+/** As etcd's clients say it. Source: etcd, rpctypes.MetadataClientAPIVersionKey. */
+const CLIENT_VERSION = 'client-api-version';
+
+/** Source: etcd v3.6, server/etcdserver/api/v3rpc/interceptor.go (logExpensiveRequestStats); what is written, or is secret, is not told. */
+function warnOfSlowCall(call: GrpcCall, request: unknown, response: unknown, startMs: number, log: Logger): void {
+  const tookMs = performance.now() - startMs;
+  const { key, rangeEnd } = request as { key?: Uint8Array; rangeEnd?: Uint8Array };
+  const { count, deleted } = response as { count?: number; deleted?: number };
+  const content = key === undefined ? '' : `key:${JSON.stringify(Buffer.from(key).toString('latin1'))} ${rangeEnd === undefined || rangeEnd.length === 0 ? '' : `range_end:${JSON.stringify(Buffer.from(rangeEnd).toString('latin1'))} `}`;
+  log.warn({
+    'start time': new Date(Date.now() - tookMs).toISOString(), 'time spent': `${tookMs.toFixed(3)}ms`, remote: call.peer.address, 'response type': call.path, 'request size': call.requestBytes,
+    'response count': count ?? deleted ?? 0, 'request content': content,
+  }, 'request stats');
 }
 
 const tracer = trace.getTracer('go.etcd.io/etcd');
@@ -77,10 +97,10 @@ function endSpan(span: Span, response: unknown): void {
 export function bidiMethod<Request, ResponseInput>(
   method: EtcdMethod<Request, never, unknown, ResponseInput>, handle: (call: StreamCall<Request, ResponseInput>) => Promise<void>, context: CallContext,
 ): Handler {
-  const count = counterOf('bidi_stream', method.path, context);
+  const counter = counterOf('bidi_stream', method.path, context);
   return {
-    kind: 'bidi', method: asServed(method, context),
-    handle: (call) => counted(context.gate.stream(call, () => handle(call as StreamCall<Request, ResponseInput>)), call, method.path, count(), context.log),
+    kind: 'bidi', method: asServed(method, counter, context),
+    handle: (call) => counted(context.gate.stream(call, () => handle(call as StreamCall<Request, ResponseInput>)), call, method.path, counter, context),
   };
 }
 
@@ -88,10 +108,10 @@ export function bidiMethod<Request, ResponseInput>(
 export function serverStreamMethod<Request, ResponseInput>(
   method: EtcdMethod<Request, never, unknown, ResponseInput>, handle: (request: Request, call: StreamCall<Request, ResponseInput>) => Promise<void>, context: CallContext,
 ): Handler {
-  const count = counterOf('server_stream', method.path, context);
+  const counter = counterOf('server_stream', method.path, context);
   return {
-    kind: 'serverStream', method: asServed(method, context),
-    handle: (request, call) => counted(context.gate.stream(call, () => handle(request as Request, call as StreamCall<Request, ResponseInput>)), call, method.path, count(), context.log),
+    kind: 'serverStream', method: asServed(method, counter, context),
+    handle: (request, call) => counted(context.gate.stream(call, () => handle(request as Request, call as StreamCall<Request, ResponseInput>)), call, method.path, counter, context),
   };
 }
 
@@ -106,28 +126,32 @@ function admitted(admit: () => void, handle: () => Promise<unknown>): Promise<un
 }
 
 /** What it takes and gives is known to its handler; the server only passes it on. */
-function asServed(method: unknown, { metrics: { traffic } }: CallContext): Handler['method'] {
+function asServed(method: unknown, { received, sent }: CallCounter, { metrics: { traffic } }: CallContext): Handler['method'] {
   const served = method as Handler['method'];
   return {
     path: served.path,
     requestDeserialize: (bytes) => {
       traffic.received += bytes.length;
+      received();
       return served.requestDeserialize(bytes);
     },
     responseSerialize: (value) => {
       const bytes = served.responseSerialize(value);
       traffic.sent += bytes.length;
+      sent();
       return bytes;
     },
   };
 }
 
-function counterOf(type: Parameters<EtcdMetrics['callCounter']>[0], path: string, { metrics }: CallContext): () => (code: number) => void {
+function counterOf(type: Parameters<EtcdMetrics['callCounter']>[0], path: string, { metrics }: CallContext): CallCounter {
   const [, service = '', name = ''] = path.split('/');
   return metrics.callCounter(type, service, name);
 }
 
-async function counted(running: Promise<void>, call: GrpcCall, path: string, finish: (code: number) => void, log: Logger): Promise<void> {
+async function counted(running: Promise<void>, call: GrpcCall, path: string, counter: CallCounter, { metrics, log }: CallContext): Promise<void> {
+  const finish = counter.start();
+  metrics.countClientRequest('stream', call.metadata(CLIENT_VERSION));
   try {
     await running;
     finish(call.isCancelled ? grpcStatus.CANCELLED : grpcStatus.OK);

@@ -33,6 +33,7 @@ export function newLeaseService(options: LeaseOptions): GrpcService {
       await quota.admitLease();
       const response = await member.propose({ type: 'leaseGrant', request: { ID: ID === 0n ? newLeaseId() : ID, TTL }, by: await authenticator.requireUser(caller) });
       metrics.countLease('granted');
+      metrics.observeLeaseTtl(TTL);
       return response;
     },
     LeaseRevoke: async ({ ID }, _, caller) => {

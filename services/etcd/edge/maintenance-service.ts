@@ -26,6 +26,7 @@ export interface MaintenanceOptions extends CallContext {
 
 export function newMaintenanceService({ member, database, authenticator, quotaBytes, dataDir, membership, clusterVersion, serving, ...context }: MaintenanceOptions): GrpcService {
   const { Snapshot, ...unaryMethods } = maintenanceService;
+  const { metrics } = context;
   const methods = unaryService(unaryMethods, {
     Alarm: async (request, _, caller) => {
       await (request.action === 'GET' ? authenticator.requireUser(caller) : authenticator.requireAdmin(caller));
@@ -65,24 +66,24 @@ export function newMaintenanceService({ member, database, authenticator, quotaBy
         await member.cleared();
         await database.defragment();
       };
-      await (serving === undefined ? defragment() : serving.stoppedDuring(defragment));
+      await metrics.timed('defrag', () => (serving === undefined ? defragment() : serving.stoppedDuring(defragment)));
       return { header: member.header() };
     },
     Hash: async (_, __, caller) => {
       await authenticator.requireAdmin(caller);
       const header = member.header();
-      return { header, hash: (await member.hashes.at(0)).hash };
+      return { header, hash: (await metrics.timed('hash', () => member.hashes.at(0))).hash };
     },
     HashKV: async ({ revision }, _, caller) => {
       await authenticator.requireAdmin(caller);
-      const { hash, compactRevision, revision: hashRevision } = await member.hashes.at(Math.max(revision, 0));
+      const { hash, compactRevision, revision: hashRevision } = await metrics.timed('hashRev', () => member.hashes.at(Math.max(revision, 0)));
       return { header: member.header(), hash, compactRevision, hashRevision };
     },
   }, context);
   const snapshot = serverStreamMethod(Snapshot, async (_, call) => {
     await authenticator.requireAdmin(callerOf(call));
     const members = (): ReturnType<typeof memberInfo>[] => member.cluster.list().map(memberInfo);
-    await streamSnapshot({ member, database, dataDir, members }, call);
+    await metrics.timed('snapshot', () => streamSnapshot({ member, database, dataDir, members }, call));
   }, context);
   return [...methods, snapshot];
 }

@@ -24,6 +24,7 @@ import type { Database, Progress } from './database.ts';
 import type { PeerTls } from './peers/http-client.ts';
 import { BusyCode } from './busy-code.ts';
 import { CompactedRemoval } from './compacted-removal.ts';
+import { MemberCounts } from './counts.ts';
 import { encodeRange, MAX_ENTRIES_AT_ONCE, type EncodedRange } from './encoded-range.ts';
 import { Hashes } from './hashes.ts';
 import { hexId } from './peers/identity.ts';
@@ -60,6 +61,8 @@ export interface MemberOptions {
   /** Changes that a compaction removes at a time, and the pause between two batches. */
   readonly compactionBatch: number;
   readonly compactionPauseMs: number;
+  /** What takes longer to be carried out is warned of. */
+  readonly warningApplyMs: number;
   readonly log: Logger;
   readonly clock: Clock;
   readonly random: Random;
@@ -128,6 +131,7 @@ export class Member {
   private readonly driver: RaftDriver;
   private readonly raftLog: MemoryLog;
   private readonly writer: StateWriter;
+  readonly counts = new MemberCounts();
   private readonly removal: CompactedRemoval;
   private readonly snapshots: SnapshotTransfer;
   private readonly reads: ReadIndex;
@@ -175,12 +179,16 @@ export class Member {
     this.changeWaiters = new Waiters({ ...waiting, onTimeout: ({ id }) => this.driver.withdrawChange(id) });
     this.reads = new ReadIndex({
       ask: (context) => this.driver.readIndex(context), appliedIndex: () => this.index, nextId: () => this.ids.next(), timeoutMs: this.requestTimeoutMs,
-      onSlow: () => log.warn('waiting for ReadIndex response took too long, retrying'),
+      onSlow: () => {
+        this.counts.slowReadIndexes += 1;
+        log.warn('waiting for ReadIndex response took too long, retrying');
+      },
+      onFailed: () => { this.counts.failedReadIndexes += 1; },
     });
     this.writer = new StateWriter({
       database: options.database, written: stored, onCommit: options.onCommit, onFatal: (error) => this.fail(error), onWritten: () => this.stateWritten(),
     });
-    this.removal = new CompactedRemoval({ clock, pauseMs: options.compactionPauseMs, store: () => this.currentStore, remove: (writes) => this.writer.add(writes, this.progress), onFatal: (error) => this.fail(error) });
+    this.removal = new CompactedRemoval({ clock, pauseMs: options.compactionPauseMs, counts: this.counts, store: () => this.currentStore, remove: (writes) => this.writer.add(writes, this.progress), onFatal: (error) => this.fail(error) });
     this.hashes = new Hashes({ database: options.database, store: () => this.currentStore, settled: () => this.cleared(), log, clock });
     this.transport = new Transport({
       local: { memberId: this.memberId, clusterId: this.clusterId, peerUrls: options.peerUrls }, tls: options.peerTls, log, isRemoved: (id) => cluster.isRemoved(id),
@@ -195,7 +203,10 @@ export class Member {
         maxUncommittedBytes: MAX_UNCOMMITTED_BYTES, preVote: options.preVote, checkQuorum: true, random: options.random,
       },
       log: this.raftLog, wal: options.wal, heartbeatMs, logger: log,
-      send: (messages) => this.send(messages), apply: (entries) => this.apply(entries), install: (snapshot) => this.install(snapshot),
+      send: (messages) => this.send(messages), apply: (entries) => this.apply(entries), install: (snapshot) => {
+        this.counts.snapshotsInApply += 1;
+        return this.install(snapshot).finally(() => { this.counts.snapshotsInApply -= 1; });
+      },
       isWanted: (data) => this.isWanted(data), onHanded: (proposals) => this.handed(proposals), onSoftState: (state) => this.onSoftState(state), onReadStates: (states: readonly ReadState[]) => this.reads.onReadStates(states),
       onFatal: (error) => this.fail(error),
     });
@@ -539,10 +550,20 @@ export class Member {
       return waiter?.resolve({ response: { header: this.header() } });
     }
     if (command.type === 'compact') this.events.onCompacting?.();
+    if (command.type === 'put') this.counts.putBytes += command.request.key.length + command.request.value.length;
+    const startMs = performance.now();
     const applied = this.currentStore.apply(command, entry.index);
+    const tookMs = performance.now() - startMs;
+    if (tookMs > this.options.warningApplyMs) this.warnOfSlowApply(command.type, tookMs, applied.result);
     for (const write of applied.writes) writes.push(write);
     if (command.type === 'leaseGrant' && 'response' in applied.result) this.events.onLeaseGranted?.(command.request.ID);
     waiter?.resolve(applied.result);
+  }
+
+  private warnOfSlowApply(request: string, tookMs: number, result: object): void {
+    this.counts.slowApplies += 1;
+    const failure = 'error' in result ? { error: String(result.error) } : {};
+    this.options.log.warn({ took: `${tookMs.toFixed(3)}ms`, 'expected-duration': `${this.options.warningApplyMs}ms`, prefix: '', request, ...failure }, 'apply request took too long');
   }
 
   private decode({ data, index }: Entry): { readonly id: bigint; readonly command: LogCommand | undefined } {

@@ -113,6 +113,7 @@ export class Membership {
     if (strictReconfigCheck && !member.cluster.isReadyToPromote()) throw etcdError('MemberNotEnoughStarted');
     const promoted: ClusterMember = { id, name: '', peerUrls: [], clientUrls: [], isLearner: false };
     await member.configure({ type: 'ConfChangeAddNode', nodeId: id, context: encodeMember(promoted, true) });
+    member.counts.learnerPromotions += 1;
   }
 
   /** `ask` is called with the leader's addresses in turn until one answers; it throws what the leader refuses. */

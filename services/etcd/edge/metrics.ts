@@ -1,12 +1,16 @@
 // What /metrics tells, under etcd's names.
+import { readdirSync, readFileSync } from 'node:fs';
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
 import { goNameOf } from '#lib/grpc/status.ts';
+import type { MemberCounts, PeerTraffic } from './counts.ts';
 
 type CallType = 'unary' | 'bidi_stream' | 'server_stream';
 
 export interface EtcdMetrics {
-  /** For one method: to be called when a call starts, and what that returns, with the code, when it ends. */
-  readonly callCounter: (type: CallType, service: string, method: string) => () => (code: number) => void;
+  /** For one method. */
+  readonly callCounter: (type: CallType, service: string, method: string) => CallCounter;
+  /** By kind of call, and the version of the API that the client says it has. */
+  readonly countClientRequest: (type: 'unary' | 'stream', clientVersion: string | undefined) => void;
   /** Bytes of gRPC messages from and to clients, to be counted up. */
   readonly traffic: { received: number; sent: number };
   readonly observeFsync: (seconds: number) => void;
@@ -14,12 +18,28 @@ export interface EtcdMetrics {
   readonly countKv: (operation: 'range' | 'put' | 'delete' | 'txn') => void;
   readonly countEvents: (count: number) => void;
   readonly countLease: (what: 'granted' | 'revoked' | 'renewed' | 'expired') => void;
+  readonly observeLeaseTtl: (seconds: number) => void;
+  /** Resolves, or rejects, as `work` does. */
+  readonly timed: <T>(what: 'defrag' | 'snapshot' | 'hash' | 'hashRev', work: () => Promise<T>) => Promise<T>;
   readonly countHealth: (isHealthy: boolean) => void;
   readonly proposalFailed: () => void;
 }
 
+export interface CallCounter {
+  /** To be called when a call starts, and what that returns, with the code, when it ends. */
+  readonly start: () => (code: number) => void;
+  readonly received: () => void;
+  readonly sent: () => void;
+}
+
 /** Read when somebody asks for the metrics. */
 export interface MetricsSource {
+  readonly counts: MemberCounts;
+  readonly peers: () => readonly { readonly id: string; readonly isActive: boolean; readonly traffic: PeerTraffic }[];
+  readonly walBytes: () => number;
+  readonly features: Readonly<Record<string, { readonly isEnabled: boolean; readonly stage: string }>>;
+  /** With how long calls took. */
+  readonly isExtensive: boolean;
   readonly serverId: () => string;
   readonly hasLeader: () => boolean;
   readonly isLeader: () => boolean;
@@ -42,8 +62,15 @@ export interface MetricsSource {
   readonly clusterVersion: () => string;
 }
 
+const exponential = (start: number, count: number): number[] => Array.from({ length: count }, (_, index) => start * 2 ** index);
 /** Source: etcd, wal and backend histograms. Seconds: 1 ms doubling to 8 s. */
-const DISK_BUCKETS = Array.from({ length: 14 }, (_, index) => 0.001 * 2 ** index);
+const DISK_BUCKETS = exponential(0.001, 14);
+/** Source: etcd, server/lease/metrics.go; seconds. */
+const TTL_BUCKETS = exponential(1, 24);
+/** Source: prometheus.DefBuckets; seconds. */
+const HANDLING_BUCKETS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
+/** Clients name their version themselves. */
+const MAX_CLIENT_VERSIONS = 100;
 
 export function newEtcdMetrics(registry: Registry, source: MetricsSource): EtcdMetrics {
   const registers = [registry];
@@ -111,12 +138,60 @@ export function newEtcdMetrics(registry: Registry, source: MetricsSource): EtcdM
   const events = counter('etcd_debugging_mvcc_events_total', 'Total number of events sent by this member.');
   const healthy = counter('etcd_server_health_success', 'The total number of successful health checks');
   const unhealthy = counter('etcd_server_health_failures', 'The total number of failed health checks');
+  const { counts } = source;
+  total('etcd_server_slow_apply_total', 'The total number of slow apply requests (likely overloaded from slow disk).', () => counts.slowApplies);
+  total('etcd_server_slow_read_indexes_total', 'The total number of pending read indexes not in sync with leader\'s or timed out read index requests.', () => counts.slowReadIndexes);
+  total('etcd_server_read_indexes_failed_total', 'The total number of failed read indexes seen.', () => counts.failedReadIndexes);
+  total('etcd_server_learner_promote_successes', 'The total number of successful learner promotions while this member is leader.', () => counts.learnerPromotions);
+  gauge('etcd_server_snapshot_apply_in_progress_total', '1 if the server is applying the incoming snapshot. 0 if none.', () => counts.snapshotsInApply);
+  total('etcd_debugging_mvcc_db_compaction_keys_total', 'Total number of db keys compacted.', () => counts.compactedEntries);
+  gauge('etcd_debugging_mvcc_db_compaction_last', 'The unix time of the last db compaction. Resets to 0 on start.', () => counts.lastCompaction);
+  gauge('etcd_debugging_mvcc_total_put_size_in_bytes', 'The total size of put kv pairs seen by this member.', () => counts.putBytes);
+  gauge('etcd_disk_wal_write_bytes_total', 'Total number of bytes written in WAL.', source.walBytes);
+  gauge('os_fd_limit', 'The file descriptor limit.', () => Number(/^Max open files\s+(\d+)/m.exec(readFileSync('/proc/self/limits', 'utf8'))?.[1] ?? 0));
+  gauge('os_fd_used', 'The number of used file descriptors.', () => readdirSync('/proc/self/fd').length);
+  const enabled = new Gauge({ name: 'etcd_server_feature_enabled', help: 'Whether or not a feature is enabled. 1 is enabled, 0 is not.', labelNames: ['name', 'stage'], registers });
+  for (const [name, { isEnabled, stage }] of Object.entries(source.features)) enabled.set({ name, stage }, Number(isEnabled));
+  const perPeer = (name: string, help: string, label: 'To' | 'From', read: (traffic: PeerTraffic) => number): void => {
+    new Counter({ name, help, labelNames: [label], registers, collect() {
+      this.reset();
+      for (const { id, traffic: ofPeer } of source.peers()) this.inc({ [label]: id }, read(ofPeer));
+    } });
+  };
+  perPeer('etcd_network_peer_sent_bytes_total', 'The total number of bytes sent to peers.', 'To', ({ sentBytes }) => sentBytes);
+  perPeer('etcd_network_peer_received_bytes_total', 'The total number of bytes received from peers.', 'From', ({ receivedBytes }) => receivedBytes);
+  perPeer('etcd_network_peer_sent_failures_total', 'The total number of send failures from peers.', 'To', ({ failures }) => failures);
+  const ofPeers = (name: string, help: string, read: (isActive: boolean) => number): void => {
+    new Gauge({ name, help, labelNames: ['Local', 'Remote'], registers, collect() {
+      this.reset();
+      for (const { id, isActive } of source.peers()) this.set({ Local: source.serverId(), Remote: id }, read(isActive));
+    } });
+  };
+  ofPeers('etcd_network_active_peers', 'The current number of active peer connections.', Number);
+  new Gauge({ name: 'etcd_network_known_peers', help: 'The current number of known peers.', labelNames: ['Local', 'Remote'], registers, collect() {
+    this.reset();
+    for (const id of [source.serverId(), ...source.peers().map((peer) => peer.id)]) this.set({ Local: source.serverId(), Remote: id }, 1);
+  } });
+  const leaseTtl = new Histogram({ name: 'etcd_debugging_lease_ttl_total', help: 'Bucketed histogram of lease TTLs.', buckets: TTL_BUCKETS, registers });
+  const durations = {
+    defrag: new Histogram({ name: 'etcd_disk_backend_defrag_duration_seconds', help: 'The latency distribution of backend defragmentation.', buckets: exponential(0.1, 13), registers }),
+    snapshot: new Histogram({ name: 'etcd_disk_backend_snapshot_duration_seconds', help: 'The latency distribution of backend snapshots.', buckets: exponential(0.01, 17), registers }),
+    hash: new Histogram({ name: 'etcd_mvcc_hash_duration_seconds', help: 'The latency distribution of storage hash operation.', buckets: exponential(0.01, 15), registers }),
+    hashRev: new Histogram({ name: 'etcd_mvcc_hash_rev_duration_seconds', help: 'The latency distribution of storage hash by revision operation.', buckets: exponential(0.01, 15), registers }),
+  };
+  let defragmenting = 0;
+  gauge('etcd_disk_defrag_inflight', 'Whether or not defrag is active on the member. 1 means active, 0 means not.', () => defragmenting);
+  const clientRequests = new Map<string, { readonly labels: Readonly<Record<'type' | 'client_api_version', string>>; count: number }>();
+  new Counter({ name: 'etcd_server_client_requests_total', help: 'The total number of client requests per client version.', labelNames: ['type', 'client_api_version'], registers, collect() {
+    this.reset();
+    for (const { labels, count } of clientRequests.values()) this.inc(labels, count);
+  } });
   const failed = counter('etcd_server_proposals_failed_total', 'The total number of failed proposals seen.');
   const fsync = new Histogram({ name: 'etcd_disk_wal_fsync_duration_seconds', help: 'The latency distributions of fsync called by WAL.', buckets: DISK_BUCKETS, registers });
   const commit = new Histogram({ name: 'etcd_disk_backend_commit_duration_seconds', help: 'The latency distributions of commit called by backend.', buckets: DISK_BUCKETS, registers });
   const callLabels = ['grpc_type', 'grpc_service', 'grpc_method'] as const;
   // Counted in plain numbers, as there are many, and told when somebody asks.
-  const calls: { readonly labels: Readonly<Record<(typeof callLabels)[number], string>>; started: number; readonly handled: number[] }[] = [];
+  const calls: { readonly labels: Readonly<Record<(typeof callLabels)[number], string>>; started: number; received: number; sent: number; readonly handled: number[] }[] = [];
   new Counter({
     name: 'grpc_server_started_total', help: 'Total number of RPCs started on the server.', labelNames: callLabels, registers,
     collect() {
@@ -132,15 +207,53 @@ export function newEtcdMetrics(registry: Registry, source: MetricsSource): EtcdM
     },
   });
 
+  const messages = (name: string, help: string, read: (call: (typeof calls)[number]) => number): void => {
+    new Counter({ name, help, labelNames: callLabels, registers, collect() {
+      this.reset();
+      for (const call of calls) this.inc(call.labels, read(call));
+    } });
+  };
+  messages('grpc_server_msg_received_total', 'Total number of RPC stream messages received on the server.', ({ received }) => received);
+  messages('grpc_server_msg_sent_total', 'Total number of gRPC stream messages sent by the server.', ({ sent }) => sent);
+  const handling = source.isExtensive
+    ? new Histogram({ name: 'grpc_server_handling_seconds', help: 'Histogram of response latency (seconds) of gRPC that had been application-level handled by the server.', labelNames: callLabels, buckets: HANDLING_BUCKETS, registers })
+    : undefined;
+
   return {
     callCounter: (type, service, method) => {
-      const call = { labels: { grpc_type: type, grpc_service: service, grpc_method: method }, started: 0, handled: [] as number[] };
+      const call = { labels: { grpc_type: type, grpc_service: service, grpc_method: method }, started: 0, received: 0, sent: 0, handled: [] as number[] };
       calls.push(call);
       const finish = (code: number): void => { call.handled[code] = (call.handled[code] ?? 0) + 1; };
-      return () => {
-        call.started += 1;
-        return finish;
+      return {
+        start: () => {
+          call.started += 1;
+          if (handling === undefined) return finish;
+          const startMs = performance.now();
+          return (code) => {
+            finish(code);
+            handling.observe(call.labels, (performance.now() - startMs) / 1000);
+          };
+        },
+        received: () => { call.received += 1; },
+        sent: () => { call.sent += 1; },
       };
+    },
+    countClientRequest: (type, clientVersion = 'unknown') => {
+      const key = `${type} ${clientVersion}`;
+      const known = clientRequests.get(key);
+      if (known !== undefined) known.count += 1;
+      else if (clientRequests.size < MAX_CLIENT_VERSIONS) clientRequests.set(key, { labels: { type, client_api_version: clientVersion }, count: 1 });
+    },
+    observeLeaseTtl: (seconds) => leaseTtl.observe(seconds),
+    timed: async (what, work) => {
+      const startMs = performance.now();
+      defragmenting += Number(what === 'defrag');
+      try {
+        return await work();
+      } finally {
+        defragmenting -= Number(what === 'defrag');
+        durations[what].observe((performance.now() - startMs) / 1000);
+      }
     },
     traffic,
     observeFsync: (seconds) => fsync.observe(seconds),

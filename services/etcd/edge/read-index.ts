@@ -18,6 +18,7 @@ export interface ReadIndexOptions {
   readonly nextId: () => bigint;
   readonly timeoutMs: number;
   readonly onSlow: () => void;
+  readonly onFailed: () => void;
 }
 
 export class ReadIndex {
@@ -102,6 +103,7 @@ export class ReadIndex {
   private fail(reason: EtcdErrorReason): void {
     const readers = this.asking;
     this.finish();
+    this.options.onFailed();
     for (const { reject } of readers) reject(etcdError(reason));
     this.begin();
   }

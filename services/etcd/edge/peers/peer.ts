@@ -3,6 +3,7 @@
 import type { ServerResponse } from 'node:http';
 import type { Logger } from 'pino';
 import type { RaftMessage } from '#lib/etcd-api/raft-messages.ts';
+import type { PeerTraffic } from '../counts.ts';
 import { appendEncoder, encodeRaftMessage, messageEncoder } from './codec.ts';
 import { under, type PeerHttpClient, type PeerResponse } from './http-client.ts';
 import { headersOf, hexId, type LocalIdentity } from './identity.ts';
@@ -25,6 +26,7 @@ const MAX_WAITING_POSTS = 64;
 const POST_TIMEOUT_MS = 5_000;
 
 export class Peer {
+  readonly traffic: PeerTraffic = { sentBytes: 0, receivedBytes: 0, failures: 0 };
   private readonly options: PeerOptions;
   private urls: readonly string[];
   private picked = 0;
@@ -43,9 +45,9 @@ export class Peer {
   }
 
   private reader(kind: StreamKind): StreamReader {
-    const { id, local, client, log, onMessage, onRemoved } = this.options;
+    const { traffic, options: { id, local, client, log, onMessage, onRemoved } } = this;
     return new StreamReader({
-      kind, peerId: id, local, client, log, onMessage, onRemoved, pickUrl: () => this.pickUrl(),
+      kind, peerId: id, local, client, log, traffic, onMessage, onRemoved, pickUrl: () => this.pickUrl(),
       onActive: () => this.activate(), onInactive: (reason) => this.deactivate(`stream ${kind}: ${reason}`),
     });
   }
@@ -83,7 +85,7 @@ export class Peer {
     this.writers.get(kind)?.close();
     const { socket } = response;
     if (socket === null) return; // the peer is gone already, and dials again
-    const writer = new StreamWriter(response, socket, kind === 'message' ? messageEncoder() : appendEncoder(), (closed) => {
+    const writer = new StreamWriter(response, socket, kind === 'message' ? messageEncoder() : appendEncoder(), this.traffic, (closed) => {
       if (this.writers.get(kind) !== closed) return;
       this.writers.delete(kind);
       if (this.isStopped) return;
@@ -97,7 +99,9 @@ export class Peer {
   send(message: RaftMessage): void {
     const writer = (message.type === 'MsgApp' ? this.writers.get('msgapp') : undefined) ?? this.writers.get('message');
     if (writer === undefined) return this.post(message);
-    if (!writer.send(message)) this.options.onUnreachable(this.options.id);
+    if (writer.send(message)) return;
+    this.traffic.failures += 1;
+    this.options.onUnreachable(this.options.id);
   }
 
   private post(message: RaftMessage): void {
@@ -123,6 +127,7 @@ export class Peer {
       this.checkPosted(response);
       this.activate();
     } catch (error) {
+      this.traffic.failures += 1;
       this.waiting = []; // they would only wait for the same
       this.deactivate(`pipeline: ${error instanceof Error ? error.message : String(error)}`);
       onUnreachable(id);

@@ -3,6 +3,7 @@
 import type { ClientRequest, IncomingMessage } from 'node:http';
 import type { Logger } from 'pino';
 import type { RaftMessage } from '#lib/etcd-api/raft-messages.ts';
+import type { PeerTraffic } from '../counts.ts';
 import { decodeAppends, decodeMessages, StreamDecoder } from './codec.ts';
 import { under, type PeerHttpClient } from './http-client.ts';
 import { headersOf, hexId, type LocalIdentity } from './identity.ts';
@@ -24,6 +25,7 @@ export interface StreamReaderOptions {
   readonly client: PeerHttpClient;
   readonly log: Logger;
   readonly onMessage: (message: RaftMessage) => void;
+  readonly traffic: PeerTraffic;
   readonly onActive: () => void;
   readonly onInactive: (reason: string) => void;
   /** The other member says that this one was removed. */
@@ -63,7 +65,7 @@ export class StreamReader {
   }
 
   private read(response: IncomingMessage, lost: (reason: string) => void): void {
-    const { kind, local, peerId, log, onActive, onMessage } = this.options;
+    const { kind, local, peerId, log, traffic, onActive, onMessage } = this.options;
     if (response.statusCode !== 200) return this.readRefusal(response, lost);
     onActive();
     log.info({ peer: hexId(peerId), stream: kind }, 'established TCP streaming connection with remote peer');
@@ -72,6 +74,7 @@ export class StreamReader {
     };
     const decoder = new StreamDecoder(kind === 'message' ? decodeMessages(emit) : decodeAppends({ local: local.memberId, remote: peerId }, emit));
     response.on('data', (chunk: Buffer) => {
+      traffic.receivedBytes += chunk.length;
       try {
         decoder.push(chunk);
       } catch (error) {

@@ -2,6 +2,7 @@
 import type { ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { RaftMessage } from '#lib/etcd-api/raft-messages.ts';
+import type { PeerTraffic } from '../counts.ts';
 import type { StreamEncoder } from './codec.ts';
 import { READ_TIMEOUT_MS } from './stream-reader.ts';
 
@@ -18,6 +19,7 @@ export class StreamWriter {
   /** Written to without a detour: through `response` each message would take three buffers and twice the time. */
   private readonly socket: Socket;
   private readonly encoder: StreamEncoder;
+  private readonly traffic: PeerTraffic;
   private readonly beat: NodeJS.Timeout;
   private readonly onDrain = (): void => { this.blockedSinceMs = undefined; };
   private blockedSinceMs: number | undefined;
@@ -26,10 +28,11 @@ export class StreamWriter {
   private isOpen = true;
 
   /** The headers of `response` have been sent. */
-  constructor(response: ServerResponse, socket: Socket, encoder: StreamEncoder, onClosed: (writer: StreamWriter) => void) {
+  constructor(response: ServerResponse, socket: Socket, encoder: StreamEncoder, traffic: PeerTraffic, onClosed: (writer: StreamWriter) => void) {
     this.response = response;
     this.socket = socket;
     this.encoder = encoder;
+    this.traffic = traffic;
     this.beat = setInterval(() => this.heartbeat(), READ_TIMEOUT_MS / 3);
     socket.on('drain', this.onDrain);
     response.on('error', () => this.close());
@@ -66,6 +69,7 @@ export class StreamWriter {
     this.waiting = [];
     this.waitingBytes = 0;
     if (!this.isOpen || socket.destroyed) return;
+    this.traffic.sentBytes += waitingBytes;
     const chunk = Buffer.concat([Buffer.from(`${waitingBytes.toString(16)}\r\n`, 'latin1'), ...waiting, LINE_END]);
     if (!socket.write(chunk)) this.blockedSinceMs ??= performance.now();
   }

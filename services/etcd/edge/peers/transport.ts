@@ -5,6 +5,7 @@ import { Readable } from 'node:stream';
 import type { Logger } from 'pino';
 import { raftMessage, type RaftMessage } from '#lib/etcd-api/raft-messages.ts';
 import { WireError } from '#lib/etcd-api/wire.ts';
+import type { PeerTraffic } from '../counts.ts';
 import { encodeRaftMessage, MAX_MESSAGE_BYTES } from './codec.ts';
 import { PeerHttpClient, under, type PeerTls } from './http-client.ts';
 import { header, headersOf, hexId, objectionTo, parseId, senderOf, type LocalIdentity } from './identity.ts';
@@ -83,6 +84,11 @@ export class Transport {
 
   activeSince(id: bigint): number | undefined {
     return this.peers.get(id)?.activeSince;
+  }
+
+  /** By their ids. */
+  get others(): readonly { readonly id: bigint; readonly isActive: boolean; readonly traffic: PeerTraffic }[] {
+    return [...this.peers].map(([id, { activeSince, traffic }]) => ({ id, isActive: activeSince !== undefined, traffic }));
   }
 
   get activeCount(): number {
