@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { after, test } from 'node:test';
-import { Client, credentials } from '@grpc/grpc-js';
+import { Client, credentials, status } from '@grpc/grpc-js';
 import { connectToEtcd, prefixEnd } from '#lib/etcd-api/client.ts';
 import type { WatchResponse } from '#lib/etcd-api/messages.ts';
 import { watchService } from '#lib/etcd-api/services.ts';
@@ -47,4 +47,18 @@ test('ten thousand watches of one prefix are told of every put, in order, within
   for (const client of clients) client.close();
   etcd.close();
   await server.end('SIGTERM');
+});
+
+test('a member that stops ends its watches so that clients go on with them', async () => {
+  const server = await spawnEtcd([`--data-dir=${folder.path}/stopping`]);
+  const client = new Client(server.urls[0].replace('http://', ''), credentials.createInsecure());
+  const { path, requestSerialize, responseDeserialize } = watchService.Watch;
+  const call = client.makeBidiStreamRequest(path, requestSerialize, responseDeserialize);
+  const failed = new Promise<Error & { code?: number }>((resolve) => call.once('error', resolve));
+  const created = new Promise((resolve) => call.once('data', resolve));
+  call.write({ createRequest: { key: 'k' } });
+  await created;
+  assert.equal(await server.end('SIGTERM'), 0);
+  assert.equal((await failed).code, status.UNAVAILABLE);
+  client.close();
 });

@@ -2,6 +2,7 @@
 import type { Clock } from '#lib/environment/clock.ts';
 import { jitterMs, type Random } from '#lib/environment/random.ts';
 import type { WatchRequest, WatchResponse } from '#lib/etcd-api/messages.ts';
+import { etcdError } from '#lib/etcd-api/errors.ts';
 import { watchService } from '#lib/etcd-api/services.ts';
 import type { StreamCall } from '#lib/grpc/call.ts';
 import { goNameOf } from '#lib/grpc/status.ts';
@@ -81,7 +82,7 @@ export class WatchService {
       if (!signal.aborted) for (const feeder of this.feeders) feeder.notify();
     }
     stopListening();
-    for (const feeder of this.feeders) feeder.end();
+    for (const feeder of this.feeders) feeder.stop();
   }
 
   private async serve(call: WatchCall): Promise<void> {
@@ -148,7 +149,13 @@ class StreamFeeder {
     if (this.failure !== undefined) throw this.failure;
   }
 
-  end(): void {
+  /** The client goes on elsewhere, or here after a restart: a stream that ends without an error would mean that there is no more to come. */
+  stop(): void {
+    this.failure ??= etcdError('Stopped');
+    this.end();
+  }
+
+  private end(): void {
     this.isOver = true;
     this.resolveOver();
   }

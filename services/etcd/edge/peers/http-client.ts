@@ -58,7 +58,12 @@ export class PeerHttpClient {
   }
 
   open(url: URL, options: RequestOptions): ClientRequest {
-    return url.protocol === 'https:' ? httpsRequest(url, { ...options, agent: this.agents.https }) : httpRequest(url, { ...options, agent: this.agents.http });
+    const isSecure = url.protocol === 'https:' || url.protocol === 'unixs:';
+    // The host of such a URL is the name of a socket, in the working directory. Source: etcd, client/pkg/transport/transport.go.
+    const target = url.protocol.startsWith('unix') ? { socketPath: url.host, host: url.host, path: `${url.pathname}${url.search}` } : undefined;
+    const all: RequestOptions = { ...options, ...target, agent: isSecure ? this.agents.https : this.agents.http };
+    const request = isSecure ? httpsRequest : httpRequest;
+    return target === undefined ? request(url, all) : request(all);
   }
 
   /** Rejects when the peer cannot be reached, or breaks off. */
