@@ -25,6 +25,18 @@ export class CompactedRemoval {
     this.options = options;
   }
 
+  /** There was a compaction, which may have left something to remove. */
+  compacted(): void {
+    this.wake();
+    if (this.running === undefined) void this.finish();
+  }
+
+  private async finish(): Promise<void> {
+    await failPoint('compactBeforeSetFinishedCompact');
+    this.options.counts.lastCompaction = this.options.clock.nowMs() / 1000;
+    await failPoint('compactAfterSetFinishedCompact');
+  }
+
   /** There may be something to remove. */
   wake(): void {
     if (this.isPaused || !this.options.store().hasObsolete) return;
@@ -44,9 +56,7 @@ export class CompactedRemoval {
       this.options.remove(writes);
       await failPoint('compactAfterCommitBatch');
     }
-    await failPoint('compactBeforeSetFinishedCompact');
-    this.options.counts.lastCompaction = this.options.clock.nowMs() / 1000;
-    await failPoint('compactAfterSetFinishedCompact');
+    await this.finish();
   }
 
   /** Resolves when nothing is left, or it was paused. */

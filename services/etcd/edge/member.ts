@@ -513,7 +513,7 @@ export class Member {
       this.writer.add(writes.slice(0, at), { ...this.progress, appliedIndex: this.index - 1, term: formerTerm });
       this.writer.add(writes.slice(at), this.progress, () => this.hashes.beforeCompaction(scope));
       writes = [];
-      this.removal.wake();
+      this.removal.compacted();
     }
     this.writer.add(writes, this.progress);
     this.busyCode.add(entries.length);
