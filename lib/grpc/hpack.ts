@@ -26,6 +26,8 @@ const TABLE_BYTES = 4096;
 /** What an entry counts on top of its name and value. RFC 7541, 4.1. */
 const ENTRY_OVERHEAD = 32;
 
+const NOTHING: Buffer = Buffer.alloc(0);
+
 /** The fields of a block, flat: name, value, name, value ... undefined when they are more than the limit. */
 export type HeaderList = readonly string[];
 
@@ -38,7 +40,7 @@ export class HpackDecoder {
   private head = 0;
   private tableBytes = 0;
   private maxTableBytes = TABLE_BYTES;
-  private block: Buffer = Buffer.alloc(0);
+  private block = NOTHING;
   private at = 0;
   private end = 0;
 
@@ -79,6 +81,7 @@ export class HpackDecoder {
       listBytes += name.length + value.length + ENTRY_OVERHEAD;
       if (listBytes <= this.maxListBytes) list.push(name, value);
     }
+    this.block = NOTHING; // it is a view of all that came with it
     return listBytes <= this.maxListBytes ? list : undefined;
   }
 

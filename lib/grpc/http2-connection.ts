@@ -2,6 +2,7 @@
 // Written on sockets because node:http2 spends more on a stream than etcd on a write (docs/benchmarks.md).
 // What is sent within one turn of the event loop leaves in one write.
 import type { Duplex } from 'node:stream';
+import { IdTable } from '#lib/collections/id-table.ts';
 import { HpackDecoder, HpackError, type HeaderList } from './hpack.ts';
 import {
   CLIENT_PREFACE, DEFAULT_WINDOW, errorCode, FRAME_HEADER_BYTES, frame, frameFlag, frameType, goAwayFrame, MAX_FRAME_BYTES, MAX_WINDOW, resetFrame,
@@ -160,7 +161,7 @@ export class Http2Connection {
   heldBytes = 0;
   private readonly options: Http2Options;
   private readonly hpack = new HpackDecoder(MAX_HEADER_LIST_BYTES);
-  private readonly streams = new Map<number, Http2Stream>();
+  private readonly streams = new IdTable<Http2Stream>();
   private state: 'open' | 'draining' | 'leaving' | 'closed' = 'open';
   private lastStreamId = 0;
   private rest: Buffer = NOTHING;
@@ -179,7 +180,7 @@ export class Http2Connection {
   private canPumpWaiting = false;
   private canPumpAll = false;
 
-  private out: Buffer[] = [];
+  private readonly out: Buffer[] = [];
   private outBytes = 0;
   private isFlushDue = false;
   private isPingAnswerDue = false;
@@ -254,8 +255,8 @@ export class Http2Connection {
     this.state = 'closed';
     clearTimeout(this.keepAliveTimer);
     this.rest = NOTHING;
-    this.out = [];
-    for (const stream of [...this.streams.values()]) {
+    this.out.length = 0;
+    for (const stream of this.streams.values()) {
       const { receiver } = stream;
       this.forget(stream);
       receiver?.onReset();
@@ -306,14 +307,19 @@ export class Http2Connection {
   flush(): void {
     this.isFlushDue = false;
     const { out, outBytes, socket } = this;
-    this.out = [];
     this.outBytes = 0;
-    if (out.length === 0 || !socket.writable) return;
-    if (out.length === 1) socket.write(out[0]);
-    else if (outBytes <= COPY_LIMIT) socket.write(Buffer.concat(out, outBytes));
-    else {
+    if (out.length === 0 || !socket.writable) {
+      out.length = 0;
+      return;
+    }
+    // The array is kept: a new one would wait for the next answer, become old, and keep what it held until the next collection of all.
+    if (outBytes <= COPY_LIMIT) {
+      const bytes = out.length === 1 ? out[0] as Buffer : Buffer.concat(out, outBytes);
+      out.length = 0;
+      socket.write(bytes);
+    } else {
       socket.cork();
-      for (const bytes of out) socket.write(bytes);
+      for (const bytes of out.splice(0)) socket.write(bytes);
       socket.uncork();
     }
     if (socket.writableLength > SOCKET_LIMIT) socket.pause();

@@ -27,15 +27,16 @@ import { CompactedRemoval } from './compacted-removal.ts';
 import { MemberCounts } from './counts.ts';
 import { encodeRange, MAX_ENTRIES_AT_ONCE, type EncodedRange } from './encoded-range.ts';
 import { Hashes } from './hashes.ts';
+import { LocalProposals } from './local-proposals.ts';
 import { hexId } from './peers/identity.ts';
 import { Transport } from './peers/transport.ts';
-import { RequestIds, Waiters } from './proposals.ts';
 import { RaftDriver } from './raft-driver.ts';
 import { MemoryLog } from './raft-log.ts';
 import { ReadIndex } from './read-index.ts';
 import { SnapshotTransfer } from './snapshot-transfer.ts';
 import { StateWriter } from './state-writer.ts';
 import { ETCD_VERSION } from './version.ts';
+import { RequestIds, Waiters } from './waiters.ts';
 import type { Wal, WalContents } from './wal.ts';
 
 const tracer = trace.getTracer('go.etcd.io/etcd');
@@ -108,13 +109,6 @@ const MAX_WAL_BYTES_PER_SNAPSHOT = 16 * 1024 * 1024;
 
 const NO_DATA = new Uint8Array(0);
 
-interface LocalProposal {
-  readonly id: bigint;
-  readonly command: LogCommand;
-  /** How many leaders there had been when it was given to one; 0: it was not yet. */
-  handedTo: number;
-}
-
 type Result = { readonly response: ResponseTo<CommandType> } | { readonly refused: EtcdErrorReason };
 
 export class Member {
@@ -136,10 +130,8 @@ export class Member {
   private readonly snapshots: SnapshotTransfer;
   private readonly reads: ReadIndex;
   private readonly ids: RequestIds;
-  private readonly waiters: Waiters<Result>;
+  private readonly proposals: LocalProposals<Result>;
   private readonly changeWaiters: Waiters<void>;
-  /** What was proposed here need not be decoded when it comes back. */
-  private readonly local = new Map<Uint8Array, LocalProposal>();
   private readonly listeners = new Set<() => void>();
   private readonly busyCode = new BusyCode();
   private currentStore: Store;
@@ -172,10 +164,7 @@ export class Member {
     this.requestTimeoutMs = REQUEST_TIMEOUT_MS + 2 * electionMs;
     this.ids = new RequestIds(this.memberId, clock.nowMs());
     const waiting = { timeoutMs: this.requestTimeoutMs, timeoutError: (startedMs: number) => this.timeoutError(startedMs) };
-    this.waiters = new Waiters({ ...waiting, onTimeout: ({ data }) => {
-      this.local.delete(data);
-      options.onProposalFailed();
-    } });
+    this.proposals = new LocalProposals({ ...waiting, onFailed: options.onProposalFailed });
     this.changeWaiters = new Waiters({ ...waiting, onTimeout: ({ id }) => this.driver.withdrawChange(id) });
     this.reads = new ReadIndex({
       ask: (context) => this.driver.readIndex(context), appliedIndex: () => this.index, nextId: () => this.ids.next(), timeoutMs: this.requestTimeoutMs,
@@ -207,7 +196,7 @@ export class Member {
         this.counts.snapshotsInApply += 1;
         return this.install(snapshot).finally(() => { this.counts.snapshotsInApply -= 1; });
       },
-      isWanted: (data) => this.isWanted(data), onHanded: (proposals) => this.handed(proposals), onSoftState: (state) => this.onSoftState(state), onReadStates: (states: readonly ReadState[]) => this.reads.onReadStates(states),
+      isWanted: (data) => this.proposals.has(data), onHanded: (handed) => this.proposals.handed(handed, this.leaderChanges), onSoftState: (state) => this.onSoftState(state), onReadStates: (states: readonly ReadState[]) => this.reads.onReadStates(states),
       onFatal: (error) => this.fail(error),
     });
   }
@@ -279,7 +268,7 @@ export class Member {
   }
 
   get pendingCount(): number {
-    return this.waiters.size;
+    return this.proposals.size;
   }
 
   /** 0n: none is known. */
@@ -346,38 +335,12 @@ export class Member {
 
   private proposeToLog(command: LogCommand): Promise<Result> {
     if (this.isStopping) throw etcdError('Stopped');
-    if (this.waiters.size >= MAX_PENDING || this.writer.isOverloaded) throw etcdError('TooManyRequests');
+    if (this.proposals.size >= MAX_PENDING || this.writer.isOverloaded) throw etcdError('TooManyRequests');
     const id = this.ids.next();
     const data = encodeCommand(command, id);
-    this.local.set(data, { id, command, handedTo: 0 });
-    const result = this.waiters.wait(id, data);
+    const result = this.proposals.add(id, data, command);
     this.driver.propose(data);
     return result;
-  }
-
-  /** False: nobody waits any more for what was not handed to Raft in time. */
-  private isWanted(data: Uint8Array): boolean {
-    return this.local.has(data);
-  }
-
-  private handed(proposals: readonly Uint8Array[]): void {
-    for (const data of proposals) {
-      const proposal = this.local.get(data);
-      if (proposal !== undefined) proposal.handedTo = this.leaderChanges;
-    }
-  }
-
-  /**
-   * What was given to a former leader and did not come before the new one's first entry is most likely lost, and nobody can tell: those who wait
-   * for it learn now what they would learn when their time is over, as etcd has it.
-   */
-  private giveUpLost(): void {
-    for (const [data, { id, handedTo }] of this.local) {
-      if (handedTo === 0 || handedTo >= this.leaderChanges) continue;
-      this.local.delete(data);
-      this.options.onProposalFailed();
-      this.waiters.take(id)?.reject(etcdError('TimeoutDueToLeaderFail'));
-    }
   }
 
   /** Resolves when the change of membership is applied here. Rejects with an EtcdError. */
@@ -534,16 +497,15 @@ export class Member {
     if (term !== this.driver.term || term === this.begunTerm) return;
     this.begunTerm = term;
     this.reads.askAgain();
-    this.giveUpLost();
+    this.proposals.giveUpLost(this.leaderChanges);
     if (this.softState.role !== 'leader') return;
     this.readsAlone = this.isLoneVoter;
     this.events.onPromoted?.();
   }
 
   private applyCommand(entry: Entry, writes: Write[]): void {
-    const { id, command } = this.local.get(entry.data) ?? this.decode(entry);
-    const waiter = this.waiters.take(id);
-    if (waiter !== undefined) this.local.delete(waiter.data);
+    const { id, command } = this.proposals.get(entry.data) ?? this.decode(entry);
+    const waiter = this.proposals.take(id);
     if (command === undefined) return waiter?.reject(etcdError('Corrupt'));
     if (isClusterCommand(command)) {
       writes.push(...this.applyClusterCommand(command));
@@ -659,8 +621,7 @@ export class Member {
   }
 
   private rejectAll(): void {
-    this.local.clear();
-    this.waiters.rejectAll();
+    this.proposals.rejectAll();
     this.changeWaiters.rejectAll();
     this.reads.rejectAll();
   }

@@ -1,4 +1,5 @@
 // Requests that wait for their entry to be applied, by the id that the entry carries.
+import { IdTable } from '#lib/collections/id-table.ts';
 import { etcdError, type EtcdError } from '#lib/etcd-api/errors.ts';
 
 export interface Waiter<T> {
@@ -15,7 +16,7 @@ const SWEEP_MS = 100;
 
 /** Of one kind of answer. */
 export class Waiters<T> {
-  private readonly byId = new Map<bigint, Waiter<T>>();
+  private readonly byId = new IdTable<Waiter<T>>();
   private readonly timeoutMs: number;
   private readonly timeoutError: (startedMs: number) => EtcdError;
   private readonly onTimeout: (waiter: Waiter<T>) => void;
@@ -34,23 +35,28 @@ export class Waiters<T> {
   wait(id: bigint, data: Uint8Array): Promise<T> {
     this.sweeper ??= setInterval(() => this.sweep(), SWEEP_MS);
     return new Promise<T>((resolve, reject) => {
-      this.byId.set(id, { id, data, startedMs: performance.now(), resolve, reject });
+      this.byId.set(keyOf(id), { id, data, startedMs: performance.now(), resolve, reject });
     });
+  }
+
+  /** In no order. */
+  values(): Waiter<T>[] {
+    return this.byId.values();
   }
 
   /** undefined when it is somebody else's, or nobody waits any more. */
   take(id: bigint): Waiter<T> | undefined {
-    const waiter = this.byId.get(id);
-    if (waiter !== undefined) this.byId.delete(id);
+    const waiter = this.byId.get(keyOf(id));
+    if (waiter?.id !== id) return undefined;
+    this.byId.delete(keyOf(id));
     return waiter;
   }
 
-  /** Those that wait longest stand first. */
   private sweep(): void {
     const dueMs = performance.now() - this.timeoutMs;
     for (const waiter of this.byId.values()) {
-      if (waiter.startedMs > dueMs) break;
-      this.byId.delete(waiter.id);
+      if (waiter.startedMs > dueMs) continue;
+      this.byId.delete(keyOf(waiter.id));
       this.onTimeout(waiter);
       waiter.reject(this.timeoutError(waiter.startedMs));
     }
@@ -66,6 +72,9 @@ export class Waiters<T> {
     this.byId.clear();
   }
 }
+
+/** The counter of RequestIds, which does not come to the same end twice while a request waits. */
+const keyOf = (id: bigint): number => Number(BigInt.asUintN(30, id)) + 1;
 
 /** Ids that no other member gives out, nor this one after a restart. Source: etcd v3.6, pkg/idutil. */
 export class RequestIds {
