@@ -1,9 +1,9 @@
 // Every key with its history, in byte order of the keys.
 import { contains, type KeyRange } from './key-range.ts';
+import type { ValueHolder } from './value-memory.ts';
 
 /** One change of one key: a put, or a deletion ("tombstone"). */
-export interface Entry {
-  readonly key: string;
+export interface Entry extends ValueHolder {
   readonly modRevision: number;
   /** Position among the changes of the same revision. */
   readonly subRevision: number;
@@ -14,9 +14,6 @@ export interface Entry {
   readonly version: number;
   /** 0n: none. */
   readonly lease: bigint;
-  readonly sizeBytes: number;
-  /** undefined: not in memory; read it back from the disk. */
-  value: Uint8Array | undefined;
 }
 
 /** The changes of a key since the last compaction, oldest first. */

@@ -5,9 +5,8 @@ import { test } from 'node:test';
 import { integerBelow, seededRandom, type Random } from '#lib/environment/random.ts';
 import type { RangeRequestInput, RequestOpInput } from '#lib/etcd-api/messages.ts';
 import { checkTxn } from './check-request.ts';
-import type { Entry } from './key-index.ts';
 import { Store, type Applied, type Command, type CommandType, type Lease, type Write } from './store.ts';
-import { compactTo, deleteRange, EVERYTHING, put, range, txn, watchOf } from './testing.ts';
+import { compactTo, deleteRange, EVERYTHING, put, range, restored, stored, txn, watchOf, type StoredEntry } from './testing.ts';
 import { WatchStream } from './watch-stream.ts';
 
 const STEPS = 400;
@@ -18,13 +17,13 @@ type Pairs = ReadonlyMap<string, Pair>;
 
 /** What the disk would hold. */
 class Disk {
-  readonly entries = new Map<string, Entry>();
+  readonly entries = new Map<string, StoredEntry>();
   readonly leases = new Map<bigint, Lease>();
   compacted = 0;
 
   write(writes: readonly Write[]): void {
     for (const write of writes) {
-      if (write.type === 'put-entry') this.entries.set(`${write.entry.modRevision}/${write.entry.subRevision}`, { ...write.entry });
+      if (write.type === 'put-entry') this.entries.set(`${write.entry.modRevision}/${write.entry.subRevision}`, stored(write.entry));
       else if (write.type === 'delete-entry') assert.ok(this.entries.delete(`${write.entry.modRevision}/${write.entry.subRevision}`));
       else if (write.type === 'put-lease') this.leases.set(write.lease.id, write.lease);
       else if (write.type === 'delete-lease') this.leases.delete(write.id);
@@ -34,9 +33,8 @@ class Disk {
 
   /** `compactedAtOnce`: how much of a compaction is done in one step. */
   restore(revision: number, compactedAtOnce?: number): Store {
-    const entries = [...this.entries.values()].map((entry) => ({ ...entry })).sort((a, b) => a.modRevision - b.modRevision || a.subRevision - b.subRevision);
     return new Store((entry) => this.entries.get(`${entry.modRevision}/${entry.subRevision}`)?.value ?? assert.fail('not on disk'),
-      { entries, leases: this.leases.values(), compactRevision: this.compacted, revision }, compactedAtOnce);
+      { ...restored(this.entries.values()), leases: this.leases.values(), compactRevision: this.compacted, revision }, compactedAtOnce);
   }
 }
 

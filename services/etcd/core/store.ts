@@ -12,6 +12,7 @@ import type { BucketRecord, RecordWrite } from './bucket-record.ts';
 import { bytesOf, keyOf, keyRange } from './key-range.ts';
 import { entryAt, KeyIndex, liveEntryAt, type Entry, type KeyHistory } from './key-index.ts';
 import { StoreError } from './store-error.ts';
+import { heldValue, ValueMemory } from './value-memory.ts';
 import { hasPut, runTxn, type TxnTarget } from './txn.ts';
 import { answerRange, keyOnly, selectRange, type RangeSource, type Selection } from './range.ts';
 import type { EtcdErrorReason } from '#lib/etcd-api/errors.ts';
@@ -71,7 +72,9 @@ export type Applied<T extends CommandType> = {
 /** What the disk holds at start. */
 export interface StoredState {
   /** In order of revision. */
-  readonly entries: Iterable<Entry>;
+  readonly entries: readonly Entry[];
+  /** Those of the last of `entries`, as many as there is room for in memory. */
+  readonly newestValues?: readonly Uint8Array[];
   readonly leases: Iterable<{ readonly id: bigint; readonly grantedTtl: number; readonly remainingTtl: number }>;
   /** 0 or less: never compacted. */
   readonly compactRevision: number;
@@ -113,7 +116,9 @@ export class Store {
   private current = FIRST_REVISION;
   private compacted = NOT_COMPACTED;
   private totalBytes = 0;
-  private bytesInMemory = 0;
+  private readonly memory = new ValueMemory();
+  /** What compactions have removed while its value was in memory: until it is on disk, it is still to be written there. */
+  private removed: Entry[] = [];
   /** Positions in `changes` up to which values have left memory: of changes that were replaced by then, and of all. */
   private replacedReleased = 0;
   private allReleased = 0;
@@ -239,7 +244,9 @@ export class Store {
   }
 
   private valueOf(entry: Entry): Buffer {
-    const value = entry.value ?? this.readValue(entry);
+    const held = heldValue(entry);
+    if (held !== undefined) return held;
+    const value = this.readValue(entry);
     return Buffer.from(value.buffer, value.byteOffset, value.byteLength);
   }
 
@@ -339,14 +346,16 @@ export class Store {
     const key = keyOf(request.key);
     const history = this.index.get(key);
     const previous = history && liveEntryAt(history, change.writeRevision);
-    const value = request.ignoreValue && previous !== undefined ? this.valueOf(previous) : ownCopy(request.value);
+    const value = request.ignoreValue && previous !== undefined ? this.valueOf(previous) : request.value;
     const lease = request.ignoreLease ? previous?.lease ?? 0n : request.lease;
     const prevKv = request.prevKv && previous !== undefined ? this.keyValue(previous) : undefined;
-    this.record({
+    const entry: Entry = {
       key, modRevision: change.writeRevision, subRevision: change.entries.length, deleted: false,
       createRevision: previous?.createRevision ?? change.writeRevision, version: (previous?.version ?? 0) + 1, lease,
-      sizeBytes: key.length + value.length, value,
-    }, history, change);
+      sizeBytes: key.length + value.length, block: undefined, offset: 0,
+    };
+    this.memory.hold(entry, value);
+    this.record(entry, history, change);
     if (previous !== undefined && previous.lease !== lease) this.leasesById.get(previous.lease)?.keys.delete(key);
     if (lease !== 0n) this.leasesById.get(lease)?.keys.add(key);
     return { header: newHeader(change.writeRevision), prevKv };
@@ -366,7 +375,7 @@ export class Store {
   private delete({ key, lease }: Entry, change: Change): void {
     this.record({
       key, modRevision: change.writeRevision, subRevision: change.entries.length, deleted: true,
-      createRevision: 0, version: 0, lease: 0n, sizeBytes: key.length, value: undefined,
+      createRevision: 0, version: 0, lease: 0n, sizeBytes: key.length, block: undefined, offset: 0,
     }, this.index.get(key), change);
     this.leasesById.get(lease)?.keys.delete(key);
   }
@@ -382,12 +391,11 @@ export class Store {
   private add(entry: Entry, history: KeyHistory | undefined): void {
     this.index.append(entry, history);
     this.totalBytes += entry.sizeBytes;
-    this.bytesInMemory += entry.value?.length ?? 0;
   }
 
   private forget(entry: Entry): void {
     this.totalBytes -= entry.sizeBytes;
-    this.bytesInMemory -= entry.value?.length ?? 0;
+    if (entry.block !== undefined) this.removed.push(entry);
   }
 
   // Compaction
@@ -452,15 +460,16 @@ export class Store {
    * Only what is on disk may go: nothing after `durableRevision`. It goes on where it was, so that no call takes long.
    */
   releaseValues(maxBytes: number, durableRevision: number): void {
-    if (this.bytesInMemory <= maxBytes) return;
+    this.releaseRemoved(durableRevision);
+    if (this.memory.sizeBytes <= maxBytes) return;
     const target = maxBytes * 0.75; // leave room, so that this is rare
-    const isEnough = (): boolean => this.bytesInMemory <= target;
+    const isEnough = (): boolean => this.memory.sizeBytes <= target;
     this.replacedReleased = this.releaseFrom(this.replacedReleased, durableRevision, isEnough, (entry) => this.index.get(entry.key)?.entries.at(-1) !== entry);
     this.allReleased = this.releaseFrom(this.allReleased, durableRevision, isEnough, () => true);
     if (isEnough() || this.areOldestReleased) return;
     this.areOldestReleased = true;
     this.index.forEach({ start: '', end: '' }, ({ entries: [oldest] }) => {
-      if (oldest !== undefined && oldest.modRevision <= this.compacted) this.release(oldest);
+      if (oldest !== undefined && oldest.modRevision <= this.compacted) this.memory.release(oldest);
     });
   }
 
@@ -470,14 +479,16 @@ export class Store {
     for (; at < this.changes.length && !isEnough(); at += 1) {
       const entry = this.changes[at] as Entry;
       if (entry.modRevision > durableRevision) break;
-      if (mayGo(entry)) this.release(entry);
+      if (mayGo(entry)) this.memory.release(entry);
     }
     return at;
   }
 
-  private release(entry: Entry): void {
-    this.bytesInMemory -= entry.value?.length ?? 0;
-    entry.value = undefined;
+  private releaseRemoved(durableRevision: number): void {
+    if (this.removed.length === 0) return;
+    const { removed } = this;
+    this.removed = removed.filter(({ modRevision }) => modRevision > durableRevision);
+    for (const entry of removed) if (entry.modRevision <= durableRevision) this.memory.release(entry);
   }
 
   // Leases
@@ -517,8 +528,9 @@ export class Store {
     change.writes.push({ type: 'put-lease', lease });
   }
 
-  private restore({ entries, leases, compactRevision, revision }: StoredState): void {
+  private restore({ entries, newestValues = [], leases, compactRevision, revision }: StoredState): void {
     for (const lease of leases) this.leasesById.set(lease.id, { ...lease, keys: new Set() });
+    for (const [at, value] of newestValues.entries()) this.memory.hold(entries[entries.length - newestValues.length + at] as Entry, value);
     for (const entry of entries) {
       this.add(entry, this.index.get(entry.key));
       if (entry.modRevision >= compactRevision) this.changes.push(entry);
@@ -566,14 +578,6 @@ class Change {
 }
 
 const NO_VALUE = Buffer.alloc(0);
-
-/** Not a view of the received message, which would keep all of it in memory, nor of a shared pool. */
-function ownCopy(value: Uint8Array): Uint8Array {
-  if (value.length === 0) return NO_VALUE;
-  const copy = Buffer.allocUnsafeSlow(value.length);
-  copy.set(value);
-  return copy;
-}
 
 /** Index of the first change at or after `revision`. */
 function firstAtOrAfter(changes: readonly Entry[], revision: number): number {

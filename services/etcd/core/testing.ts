@@ -4,7 +4,9 @@ import {
   type CompareInput, type DeleteRangeRequestInput, type PutRequestInput, type RangeRequestInput, type RangeResponse, type TxnRequestInput, type WatchCreateRequest,
   type WatchCreateRequestInput,
 } from '#lib/etcd-api/messages.ts';
-import { Store, type Command, type CommandType, type ResponseTo } from './store.ts';
+import type { Entry } from './key-index.ts';
+import { Store, type Command, type CommandType, type ResponseTo, type StoredState } from './store.ts';
+import { heldValue, ValueMemory } from './value-memory.ts';
 
 export const newStore = (): Store => new Store(() => { throw new Error('every value is in memory'); });
 
@@ -28,3 +30,29 @@ export const read = (store: Store, request: RangeRequestInput): RangeResponse =>
 /** `key=value` of what a range gives. */
 export const pairs = ({ kvs }: RangeResponse): string[] => kvs.map(({ key, value }) => `${key.toString('latin1')}=${value.toString()}`);
 export const EVERYTHING = { key: '\0', rangeEnd: '\0' } as const;
+
+/** A change as a disk keeps it. */
+export interface StoredEntry {
+  readonly entry: Entry;
+  readonly value: Uint8Array;
+}
+
+/** Throws when the value is not in memory. */
+export function stored(entry: Entry): StoredEntry {
+  const value = heldValue(entry);
+  if (value === undefined) throw new Error(`the value of revision ${entry.modRevision} is not in memory`);
+  return { entry: { ...entry, block: undefined, offset: 0 }, value: Buffer.from(value) };
+}
+
+/** As a disk gives them back at the start, with all their values. */
+export function restored(changes: Iterable<StoredEntry>): Pick<StoredState, 'entries' | 'newestValues'> {
+  const sorted = [...changes].sort(({ entry: a }, { entry: b }) => a.modRevision - b.modRevision || a.subRevision - b.subRevision);
+  return { entries: sorted.map(({ entry }) => ({ ...entry })), newestValues: sorted.map(({ value }) => value) };
+}
+
+/** The first put of a key, with its value in memory. */
+export function putEntry(key: string, modRevision: number, value: Uint8Array): Entry {
+  const entry: Entry = { key, modRevision, subRevision: 0, deleted: false, createRevision: modRevision, version: 1, lease: 0n, sizeBytes: key.length + value.length, block: undefined, offset: 0 };
+  new ValueMemory().hold(entry, value);
+  return entry;
+}

@@ -2,11 +2,10 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { scratchFolder } from '#lib/testing/scratch-folder.ts';
 import type { Write } from '../core/store.ts';
+import { putEntry } from '../core/testing.ts';
 import { Database } from './database.ts';
 
-const putOf = (key: string, modRevision: number, bytes = 10): Extract<Write, { type: 'put-entry' }> => ({
-  type: 'put-entry', entry: { key, modRevision, subRevision: 0, deleted: false, createRevision: modRevision, version: 1, lease: 0n, sizeBytes: bytes, value: new Uint8Array(bytes) },
-});
+const putOf = (key: string, modRevision: number, bytes = 10): Extract<Write, { type: 'put-entry' }> => ({ type: 'put-entry', entry: putEntry(key, modRevision, new Uint8Array(bytes)) });
 
 async function entriesOf(database: Database): Promise<string[]> {
   const view = database.view();

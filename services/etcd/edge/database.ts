@@ -10,6 +10,7 @@ import type { Entry } from '../core/key-index.ts';
 import { bytesOf, keyOf } from '../core/key-range.ts';
 import type { Bucket, BucketRecord } from '../core/bucket-record.ts';
 import type { StoredState, Write } from '../core/store.ts';
+import { heldValue } from '../core/value-memory.ts';
 import { Breather } from './breather.ts';
 import { failPoint } from './fail-points.ts';
 
@@ -192,11 +193,12 @@ export class Database {
     if (progress.revision > 0) await this.level.clear({ gte: revisionKey(progress.revision + 1), lt: Buffer.from([ENTRY_PREFIX + 1]) });
     this.writtenRevision = progress.revision;
     const compactRevision = (await this.readMeta<number>(META_COMPACTED)) ?? 0;
-    return { entries: await this.loadEntries(maxValueBytes), leases: await this.loadLeases(), records: await this.loadRecords(), compactRevision, ...progress };
+    return { ...await this.loadEntries(maxValueBytes), leases: await this.loadLeases(), records: await this.loadRecords(), compactRevision, ...progress };
   }
 
-  private async loadEntries(maxValueBytes: number): Promise<Entry[]> {
+  private async loadEntries(maxValueBytes: number): Promise<Pick<StoredState, 'entries' | 'newestValues'>> {
     const entries: Entry[] = [];
+    const values: Uint8Array[] = [];
     let bytes = 0;
     // Under Node.js `level` is classic-level, whose options it does not pass on: more than 16 KiB between two calls of LevelDB.
     const options = { ...prefixRange(ENTRY_PREFIX), reverse: true, fillCache: false, highWaterMarkBytes: LOADED_BYTES_AT_ONCE };
@@ -204,12 +206,12 @@ export class Database {
     try {
       for (;;) {
         const records = await iterator.nextv(LOADED_AT_ONCE);
-        if (records.length === 0) return entries.reverse();
-        for (const [key, value] of records) {
-          const entry = entryFrom(key, value);
-          bytes += entry.value?.length ?? 0;
-          if (bytes > maxValueBytes) entry.value = undefined;
+        if (records.length === 0) return { entries: entries.reverse(), newestValues: values.reverse() };
+        for (const [key, record] of records) {
+          const { entry, value } = entryFrom(key, record);
           entries.push(entry);
+          bytes += value.length;
+          if (bytes <= maxValueBytes) values.push(value);
         }
       }
     } finally {
@@ -356,24 +358,27 @@ const MAX_RECORD_OVERHEAD_BYTES = 80;
 const LARGE_RECORD_BYTES = 64 * 1024;
 
 /** As it is stored; good until the next one is made. */
-function recordOf({ deleted, createRevision, modRevision, version, lease, value, key: text }: Entry): Buffer {
-  const key = bytesOf(text);
-  const sizeBytes = key.length + (value?.length ?? 0) + MAX_RECORD_OVERHEAD_BYTES;
+function recordOf(entry: Entry): Buffer {
+  const { deleted, createRevision, modRevision, version, lease } = entry;
+  const key = bytesOf(entry.key);
+  const value = heldValue(entry);
+  if (value === undefined) throw new Error(`the value of revision ${modRevision} left memory before it was on disk`);
+  const sizeBytes = entry.sizeBytes + MAX_RECORD_OVERHEAD_BYTES;
   const writer = sizeBytes > LARGE_RECORD_BYTES ? new WireWriter(sizeBytes) : RECORD_WRITER;
   writer.reset();
   keyValue.write(writer, deleted ? { key } : { key, createRevision, modRevision, version, lease, value });
   return writer.finish();
 }
 
-function entryFrom(key: Buffer, record: Buffer): Entry {
+function entryFrom(key: Buffer, record: Buffer): { entry: Entry; value: Buffer } {
   const kv = keyValue.decode(record);
   const deleted = key.length === 19;
   const text = keyOf(kv.key);
-  return {
+  const entry: Entry = {
     key: text, modRevision: Number(key.readBigUInt64BE(1)), subRevision: Number(key.readBigUInt64BE(10)), deleted,
-    createRevision: kv.createRevision, version: kv.version, lease: kv.lease, sizeBytes: text.length + kv.value.length,
-    value: deleted ? undefined : kv.value,
+    createRevision: kv.createRevision, version: kv.version, lease: kv.lease, sizeBytes: text.length + kv.value.length, block: undefined, offset: 0,
   };
+  return { entry, value: kv.value };
 }
 
 /** Before all changes of the revision. */

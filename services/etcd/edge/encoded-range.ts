@@ -3,6 +3,7 @@
 import { rangeResponse, type KeyValue, type ResponseHeader } from '#lib/etcd-api/messages.ts';
 import type { Entry } from '../core/key-index.ts';
 import { keyOnly, type Selection } from '../core/range.ts';
+import { heldValue, placeOf } from '../core/value-memory.ts';
 import type { DatabaseView } from './database.ts';
 import { Breather } from './breather.ts';
 
@@ -30,17 +31,20 @@ export interface EncodingOptions {
 
 /** Reads what was selected as it was then. */
 export async function encodeRange({ selection: { header, entries, more, count }, keysOnly, view }: EncodingOptions): Promise<EncodedRange> {
-  const values = keysOnly ? [] : entries.map(({ value }) => value); // they may leave memory meanwhile
-  const stored = values.includes(undefined) ? view() : undefined;
+  const held = keysOnly ? [] : entries.map(placeOf); // they may leave memory meanwhile
+  const stored = held.includes(undefined) ? view() : undefined;
   try {
     const pieces = [rangeResponse.encode({ header })];
     const breather = new Breather();
     for (let at = 0; at < entries.length; at += PIECE) {
       const piece = entries.slice(at, at + PIECE);
-      const missing = keysOnly ? [] : piece.filter((_, index) => values[at + index] === undefined);
+      const missing = keysOnly ? [] : piece.filter((_, index) => held[at + index] === undefined);
       const read = missing.length === 0 || stored === undefined ? [] : await stored.values(missing);
       let next = 0;
-      const valueOf = (index: number): Uint8Array => values[at + index] ?? (read[next++] as Uint8Array);
+      const valueOf = (index: number): Uint8Array => {
+        const place = held[at + index];
+        return (place === undefined ? read[next++] : heldValue(place)) as Uint8Array;
+      };
       pieces.push(rangeResponse.encode({ kvs: piece.map((entry, index) => (keysOnly ? { ...keyOnly(entry), lease: entry.lease } : withValue(entry, valueOf(index)))) }));
       await breather.breathe();
     }

@@ -1,14 +1,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Entry } from '../core/key-index.ts';
 import type { Write } from '../core/store.ts';
+import { putEntry } from '../core/testing.ts';
 import type { Database, Progress } from './database.ts';
 import { StateWriter } from './state-writer.ts';
 
-const putOf = (modRevision: number): Write => {
-  const entry: Entry = { key: 'k', modRevision, subRevision: 0, deleted: false, createRevision: 2, version: 1, lease: 0n, sizeBytes: 10, value: new Uint8Array(9) };
-  return { type: 'put-entry', entry };
-};
+const putOf = (modRevision: number): Write => ({ type: 'put-entry', entry: putEntry('k', modRevision, new Uint8Array(9)) });
 
 function newWriter(write: (writes: readonly Write[], progress: Progress) => Promise<void>): { writer: StateWriter; failures: Error[] } {
   const failures: Error[] = [];

@@ -1,8 +1,8 @@
 // A member's disk that loses what was not synced: the log as etcd's WAL writes it (entries, then the hard state), and the store's database, which lags behind.
 import { integerBelow, type Random } from '#lib/environment/random.ts';
 import type { ConfState, Entry as LogEntry, HardState, Snapshot } from '#lib/etcd-api/raft-messages.ts';
-import type { Entry } from '../../key-index.ts';
 import { Store, type Lease, type Write } from '../../store.ts';
+import { restored, stored, type StoredEntry } from '../../testing.ts';
 import type { RaftLog, Ready } from '../driver-contract.ts';
 import { MemoryLog } from './memory-log.ts';
 
@@ -14,7 +14,7 @@ export interface StoreImage {
   readonly confState: ConfState;
   readonly revision: number;
   readonly compacted: number;
-  readonly entries: ReadonlyMap<string, Entry>;
+  readonly entries: ReadonlyMap<string, StoredEntry>;
   readonly leases: ReadonlyMap<bigint, Lease>;
 }
 
@@ -30,8 +30,7 @@ export interface AppliedWrite {
 }
 
 export function storeOf(image: StoreImage): Store {
-  const entries = [...image.entries.values()].sort((a, b) => a.modRevision - b.modRevision || a.subRevision - b.subRevision);
-  return new Store(() => { throw new Error('every value is in memory'); }, { entries, leases: image.leases.values(), compactRevision: image.compacted, revision: image.revision });
+  return new Store(() => { throw new Error('every value is in memory'); }, { ...restored(image.entries.values()), leases: image.leases.values(), compactRevision: image.compacted, revision: image.revision });
 }
 
 function changed(image: StoreImage, applied: readonly AppliedWrite[]): StoreImage {
@@ -42,7 +41,7 @@ function changed(image: StoreImage, applied: readonly AppliedWrite[]): StoreImag
   let { compacted } = image;
   for (const { writes } of applied) {
     for (const write of writes) {
-      if (write.type === 'put-entry') entries.set(`${write.entry.modRevision}/${write.entry.subRevision}`, write.entry);
+      if (write.type === 'put-entry') entries.set(`${write.entry.modRevision}/${write.entry.subRevision}`, stored(write.entry));
       else if (write.type === 'delete-entry') entries.delete(`${write.entry.modRevision}/${write.entry.subRevision}`);
       else if (write.type === 'put-lease') leases.set(write.lease.id, { ...write.lease, keys: new Set() });
       else if (write.type === 'delete-lease') leases.delete(write.id);
