@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { WatchResponse } from '#lib/etcd-api/messages.ts';
+import { Store } from './store.ts';
 import { apply, compactTo, deleteRange, EVERYTHING, newStore, put, txn, watchOf } from './testing.ts';
 import { WatchStream } from './watch-stream.ts';
 
@@ -107,6 +108,21 @@ test('a watch that asks for fragments gets a large revision in parts', () => {
   apply(store, txn({ success: ['a', 'b', 'c'].map((key) => ({ requestPut: { key, value: 'y' } })) }));
   stream.create(watchOf({ ...EVERYTHING, startRevision: 3, fragment: true, prevKv: true, watchId: 5 }), 3);
   assert.deepEqual(take(stream, 3).filter(({ watchId }) => watchId === 5).map(({ events, fragment }) => [events.length, fragment]), [[2, true], [1, false]]);
+});
+
+test('an answer in parts is whole though a compaction comes between them', () => {
+  const disk = new Map<number, Uint8Array>();
+  const store: Store = new Store(({ modRevision }) => disk.get(modRevision) ?? assert.fail(`revision ${modRevision} was compacted`));
+  const stream = new WatchStream(store, 300);
+  apply(store, txn({ success: ['a', 'b', 'c'].map((key) => ({ requestPut: { key, value: 'x' } })) }));
+  stream.create(watchOf({ ...EVERYTHING, startRevision: 2, fragment: true }), 2);
+  const parts = stream.takeResponses(2);
+  const told = [parts.next().value];
+  for (const key of ['a', 'b', 'c']) apply(store, put({ key, value: 'y' }));
+  apply(store, compactTo(store.revision));
+  store.releaseValues(0, store.revision);
+  told.push(...parts);
+  assert.deepEqual(told.flatMap((part) => part?.events ?? []).map(({ kv }) => `${kv?.key.toString()}=${kv?.value.toString()}`), ['a=x', 'b=x', 'c=x']);
 });
 
 test('a watch number in use, an empty range and a negative revision are refused', () => {

@@ -121,11 +121,11 @@ export class WatchStream {
   private *eventResponses(watch: Watch, entries: readonly Entry[], revision: number): Generator<WatchResponse, void> {
     watch.wasNotified = true;
     const upTo = Math.min(revision, watch.next - 1);
-    if (!watch.fragment) return void (yield response(upTo, watch.id, { events: entries.map((entry) => this.store.eventOf(entry, watch.withPrevious)) }));
+    const events = entries.map((entry) => this.store.eventOf(entry, watch.withPrevious)); // all now: later they may be compacted
+    if (!watch.fragment) return void (yield response(upTo, watch.id, { events }));
     let part: Event[] = [];
     let bytes = 0;
-    for (const entry of entries) {
-      const event = this.store.eventOf(entry, watch.withPrevious);
+    for (const event of events) {
       const size = sizeOf(event);
       if (part.length > 0 && bytes + size >= this.maxFragmentBytes) {
         yield response(upTo, watch.id, { events: part, fragment: true });
