@@ -201,6 +201,36 @@ test('revoking a lease deletes its keys in one revision', () => {
   assert.throws(() => apply(store, { type: 'leaseRevoke', request: { ID: 7n } }), /LeaseNotFound/);
 });
 
+test('what a compaction removes stays in memory until it is on disk', () => {
+  const store = newStore();
+  const [{ writes: [written] }] = [store.apply(put({ key: 'a', value: '1'.repeat(100) })), store.apply(put({ key: 'a', value: '2'.repeat(100) }))];
+  store.apply(compactTo(3));
+  assert.ok(written?.type === 'put-entry');
+  store.releaseValues(0, 1);
+  assert.equal(stored(written.entry).value.length, 100);
+  store.releaseValues(0, 2);
+  assert.throws(() => stored(written.entry), /not in memory/);
+  assert.deepEqual(pairs(read(store, { key: 'a' })), [`a=${'2'.repeat(100)}`]);
+});
+
+test('of a revision that puts a key and deletes it a compaction keeps the deletion only, for watches too', () => {
+  const store = newStore();
+  const disk = new Map<string, StoredEntry>();
+  const save = ({ writes }: { readonly writes: readonly Write[] }): void => writes.forEach((write) => {
+    if (write.type === 'put-entry') disk.set(`${write.entry.key}/${write.entry.subRevision}`, stored(write.entry));
+    if (write.type === 'delete-entry') disk.delete(`${write.entry.key}/${write.entry.subRevision}`);
+  });
+  save(store.apply(txn({ success: [{ requestPut: { key: 'a', value: '1' } }, { requestPut: { key: 'b', value: '1' } }, { requestDeleteRange: { key: 'a' } }] })));
+  const after = new Store(() => assert.fail('every value is in memory'), { ...restored(disk.values()), leases: [], compactRevision: 2, revision: 2 });
+  save(store.apply(compactTo(2)));
+  for (const each of [store, after]) {
+    const seen: string[] = [];
+    each.forEachChange(2, 2, ({ key, deleted }) => seen.push(`${key} ${deleted ? 'deleted' : 'put'}`));
+    assert.deepEqual(seen, ['b put', 'a deleted']);
+  }
+  assert.deepEqual([...disk.keys()], ['b/1', 'a/2']);
+});
+
 test('values beyond the memory limit are read back from the disk', () => {
   const disk = new Map<number, Uint8Array>();
   const store: Store = new Store(({ modRevision }) => disk.get(modRevision) ?? assert.fail(`revision ${modRevision} is not on disk`));

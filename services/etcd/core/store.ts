@@ -108,6 +108,8 @@ export class Store {
   private readonly index = new KeyIndex();
   /** Every change at or after the compaction, in order: what watchers that lag behind read. */
   private changes: Entry[] = [];
+  /** Revisions that change a key twice: a transaction may put one and then delete it. */
+  private readonly repeating = new Set<number>();
   private readonly leasesById = new Map<bigint, Lease>();
   private readonly readValue: ReadValue;
   private readonly compactedAtOnce: number;
@@ -389,6 +391,7 @@ export class Store {
   }
 
   private add(entry: Entry, history: KeyHistory | undefined): void {
+    if (history?.entries.at(-1)?.modRevision === entry.modRevision) this.repeating.add(entry.modRevision);
     this.index.append(entry, history);
     this.totalBytes += entry.sizeBytes;
   }
@@ -412,12 +415,25 @@ export class Store {
     this.obsolete = { changes: this.changes.slice(0, firstAtOrAfter(this.changes, revision + 1)), from: 0 };
     this.compacted = revision;
     for (const write of this.removeCompacted(this.compactedAtOnce)) change.writes.push(write);
-    const start = firstAtOrAfter(this.changes, revision);
-    this.changes = this.changes.slice(start);
-    this.areOldestReleased &&= this.allReleased >= start;
-    this.replacedReleased = Math.max(0, this.replacedReleased - start);
-    this.allReleased = Math.max(0, this.allReleased - start);
+    const former = this.changes.length;
+    this.areOldestReleased &&= this.allReleased >= firstAtOrAfter(this.changes, revision);
+    this.changes = this.changesSince(revision);
+    const dropped = former - this.changes.length;
+    this.replacedReleased = Math.max(0, this.replacedReleased - dropped);
+    this.allReleased = Math.max(0, this.allReleased - dropped);
     return { header: newHeader(this.current) };
+  }
+
+  /** Without those of the compaction's own revision that it takes. */
+  private changesSince(compacted: number): Entry[] {
+    const changes = this.changes.slice(firstAtOrAfter(this.changes, compacted));
+    const isTaken = (entry: Entry): boolean => {
+      const history = this.index.get(entry.key);
+      return entry.modRevision === compacted && (history === undefined || entryAt(history, compacted) !== entry);
+    };
+    const kept = this.repeating.has(compacted) ? changes.filter((entry) => !isTaken(entry)) : changes;
+    for (const revision of this.repeating) if (revision <= compacted) this.repeating.delete(revision);
+    return kept;
   }
 
   /** Whether there is something that the last compaction made obsolete. */
@@ -467,9 +483,10 @@ export class Store {
     this.replacedReleased = this.releaseFrom(this.replacedReleased, durableRevision, isEnough, (entry) => this.index.get(entry.key)?.entries.at(-1) !== entry);
     this.allReleased = this.releaseFrom(this.allReleased, durableRevision, isEnough, () => true);
     if (isEnough() || this.areOldestReleased) return;
-    this.areOldestReleased = true;
+    const last = Math.min(this.compacted, durableRevision);
+    this.areOldestReleased = last === this.compacted;
     this.index.forEach({ start: '', end: '' }, ({ entries: [oldest] }) => {
-      if (oldest !== undefined && oldest.modRevision <= this.compacted) this.memory.release(oldest);
+      if (oldest !== undefined && oldest.modRevision <= last) this.memory.release(oldest);
     });
   }
 
@@ -537,6 +554,7 @@ export class Store {
       this.current = Math.max(this.current, entry.modRevision);
     }
     this.compacted = compactRevision > 0 ? compactRevision : NOT_COMPACTED;
+    this.changes = this.changesSince(this.compacted);
     this.current = Math.max(this.current, revision, compactRevision);
     this.index.forEach({ start: '', end: '' }, (history) => {
       const entry = liveEntryAt(history, this.current);
