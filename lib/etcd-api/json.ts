@@ -21,7 +21,7 @@ const MAX_DEPTH = 100;
 const protoNames = new WeakMap<AnyMessage, ReadonlyMap<string, string>>();
 
 /** Our name of each field to that in the .proto file. */
-function namesOf(message: AnyMessage): ReadonlyMap<string, string> {
+export function protoNamesOf(message: AnyMessage): ReadonlyMap<string, string> {
   const known = protoNames.get(message);
   if (known !== undefined) return known;
   const isCamel = message === (statusResponse as AnyMessage);
@@ -31,7 +31,7 @@ function namesOf(message: AnyMessage): ReadonlyMap<string, string> {
 }
 
 export function toJson(message: AnyMessage, value: unknown): Json {
-  const names = namesOf(message);
+  const names = protoNamesOf(message);
   const json: Record<string, unknown> = {};
   for (const [name, { kind, isRepeated }] of message.fields) {
     const field = (value as Json)[name];
@@ -61,7 +61,7 @@ function scalarToJson(kind: FieldKind, value: unknown): unknown {
 export function fromJson(message: AnyMessage, json: unknown, depth = 0): Record<string, unknown> {
   if (typeof json !== 'object' || json === null || Array.isArray(json)) throw new JsonError(`proto: unexpected token ${JSON.stringify(json)}`);
   if (depth > MAX_DEPTH) throw new JsonError('proto: exceeded max recursion depth');
-  const names = namesOf(message);
+  const names = protoNamesOf(message);
   const value: Record<string, unknown> = {};
   for (const [name, { kind, isRepeated }] of message.fields) {
     const protoName = names.get(name) ?? name;

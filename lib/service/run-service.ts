@@ -29,17 +29,35 @@ function collectStartGarbage(): void {
   }, COLLECT_AFTER_MS).unref();
 }
 
+export interface ServiceOptions<D extends FlagDefinitions> {
+  /** JSON to standard output by default; may throw FlagError. */
+  readonly newLog?: (flags: Flags<D>) => Logger;
+  readonly words?: ServiceWords;
+}
+
+/** How the log tells of the life of the process. */
+export interface ServiceWords {
+  readonly onSignal: (log: Logger, event: NodeJS.Signals) => void;
+  readonly onStopped: (log: Logger) => void;
+  readonly onFailed: (log: Logger, error: unknown) => void;
+}
+
+const WORDS: ServiceWords = {
+  onSignal: (log, event) => log.info({ event }, 'stopping'),
+  onStopped: (log) => log.info('stopped'),
+  onFailed: (log, error) => log.fatal({ err: error }, 'cannot go on'),
+};
+
 /**
  * Parses the flags, runs `start` and keeps it running until it settles or SIGTERM/SIGINT aborts its signal; a second
- * signal insists. `start` returns a promise that settles when all its work has ended. `newLog`: JSON to standard output by default; it
- * may throw FlagError.
+ * signal insists. `start` returns a promise that settles when all its work has ended.
  * Exit codes: 0 orderly stop, 1 failure, 2 bad flags.
  */
 export async function runService<D extends FlagDefinitions>(
   name: string,
   definitions: D,
   start: (flags: Flags<D>, environment: Environment, signal: AbortSignal) => Promise<void>,
-  newLog: (flags: Flags<D>) => Logger = () => pino({ name, level: process.env['LOG_LEVEL'] ?? 'info', base: { name } }, pino.destination({ dest: 1, sync: true })),
+  { newLog = () => pino({ name, level: process.env['LOG_LEVEL'] ?? 'info', base: { name } }, pino.destination({ dest: 1, sync: true })), words = WORDS }: ServiceOptions<D> = {},
 ): Promise<never> {
   process.title = name;
   keepClockFromChildren(process.env);
@@ -56,7 +74,7 @@ export async function runService<D extends FlagDefinitions>(
   setMaxListeners(0, stopping.signal); // informers, loops and servers all wait for it
   for (const event of ['SIGTERM', 'SIGINT'] as const) {
     process.once(event, () => {
-      log.info({ event }, 'stopping');
+      words.onSignal(log, event);
       stopping.abort(new Error(`stopped by ${event}`));
       setTimeout(() => process.exit(1), STOP_DEADLINE_MS).unref();
       process.once(event, () => process.exit(1));
@@ -73,11 +91,11 @@ export async function runService<D extends FlagDefinitions>(
   try {
     await start(flags, { clock: systemClock, random: systemRandom, log }, stopping.signal);
     await stopTracing();
-    log.info('stopped');
+    words.onStopped(log);
     process.exit(0);
   } catch (error) {
     if (stopping.signal.aborted) process.exit(0);
-    log.fatal({ err: error }, 'cannot go on');
+    words.onFailed(log, error);
     process.stderr.write(`${name}: ${error instanceof Error ? error.message : String(error)}\n`);
     process.exit(1);
   }

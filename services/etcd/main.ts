@@ -4,6 +4,7 @@ import { readCommandLine, type CommandLine } from './command-line/command-line.t
 import { etcdFlags } from './command-line/flags.ts';
 import { enableFailPoints } from './edge/fail-points.ts';
 import { newEtcdLog } from './edge/log.ts';
+import { newEtcdWords } from './edge/log-words.ts';
 import { ETCD_VERSION } from './edge/version.ts';
 import { startEtcd } from './service.ts';
 
@@ -21,10 +22,12 @@ async function main(): Promise<void> {
   const { flags, notes } = help ? { flags: ['--help'], notes: [] } : await commandLineOrExit(argv);
   process.argv.splice(2, argv.length, ...flags);
   await enableFailPoints(process.env);
+  let isReady = false;
   await runService('etcd', etcdFlags, async (parsed, environment, signal) => {
+    environment.log.info({ args: ['etcd', ...argv] }, 'Running: ');
     for (const { level, message, fields } of notes) environment.log[level]({ ...fields }, message);
-    await startEtcd(parsed, environment, signal);
-  }, newEtcdLog);
+    await startEtcd(parsed, environment, signal, () => { isReady = true; });
+  }, { newLog: (parsed) => newEtcdLog(parsed, flags.some((flag) => flag.startsWith('--log-level=')) ? undefined : process.env['LOG_LEVEL']), words: newEtcdWords(() => isReady) });
 }
 
 async function commandLineOrExit(argv: readonly string[]): Promise<CommandLine> {

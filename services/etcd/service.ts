@@ -25,6 +25,7 @@ import { discoveryOf } from './edge/discovery/discovery-flags.ts';
 import { newElectionService } from './edge/election-service.ts';
 import { newGateway } from './edge/gateway.ts';
 import { Gate } from './edge/gate.ts';
+import { goDuration } from './edge/go-text.ts';
 import { newHealthService, ServingStatus } from './edge/health-service.ts';
 import { newHttpHandler } from './edge/http.ts';
 import { tokenSignerFor } from './edge/jwt.ts';
@@ -73,6 +74,7 @@ export async function startEtcd(flags: EtcdFlags, environment: Environment, sign
     await exportSpans({ endpoint, samplingRatePerMillion, resource: { 'service.name': service, ...(instance === '' ? {} : { 'service.instance.id': instance }) } }, 'etcd', log);
   }
   const dataDir = flags.dataDir || `${flags.name}.etcd`;
+  log.info(describeStart(flags, dataDir), 'starting an etcd server');
   const tls = await setUpTls(flags, { dataDir, nowMs: clock.nowMs(), log });
   const database = await Database.open(dataDir);
   const failing = new AbortController();
@@ -117,14 +119,14 @@ export async function startEtcd(flags: EtcdFlags, environment: Environment, sign
     peers: () => member.transport.others.map((peer) => ({ ...peer, id: peer.id.toString(16) })),
     serverId: () => member.memberId.toString(16), hasLeader: () => member.leader !== 0n, isLeader: () => member.isLeader, isLearner: () => member.isLearner,
     leaderChanges: () => member.leaderChanges, committedIndex: () => member.raftStatus().commit, appliedIndex: () => member.appliedIndex, pending: () => member.pendingCount, revision: () => member.revision,
-    compactRevision: () => member.store.compactRevision, keys: () => member.store.keyCount, sizeInUse: () => member.store.sizeBytes,
+    compactRevision: () => member.store.compactRevision, keys: () => member.store.liveKeyCount, sizeInUse: () => member.store.sizeBytes,
     sizeOnDisk: () => database.sizeOnDisk(), quotaBytes, leases: () => member.store.leases.size, authRevision: () => member.store.auth.revision, watchers: () => watch.counts(), version: ETCD_VERSION, clusterVersion: () => shortVersion(member.cluster.clusterVersion),
   });
   observer.metrics = metrics;
 
   const tokenTtlMs = flags.authTokenTtl * 1000;
   const authenticator = new Authenticator({ member, clock, tokenTtlMs, clientCertAuth: tls.clientCertAuth, signer });
-  const context = { member, warningUnaryMs: flags.warningUnaryRequestDurationMs, gate: new Gate(member, electionMs), metrics, log, quota, authenticator };
+  const context = { member, warningUnaryMs: flags.warningUnaryRequestDurationMs, warningApplyMs: flags.warningApplyDurationMs, onSlowRead: () => { member.counts.slowApplies += 1; }, gate: new Gate(member, electionMs), metrics, log, quota, authenticator };
   const { maxRequestBytes, maxTxnOps } = flags;
   const leaseOptions = { ...context, lessor, leases, clock: steadyClock };
   const serving = new ServingStatus();
@@ -155,10 +157,19 @@ export async function startEtcd(flags: EtcdFlags, environment: Environment, sign
   const listening: Listening[] = [];
   const loops: Promise<void>[] = [];
   const peers = await listen({ urls: flags.listenPeerUrls, tls: tls.servers.peers, http: newPeerHandler({ member, membership, leases }) });
+  const closing = { name, 'data-dir': dataDir, 'advertise-peer-urls': peerUrls, 'advertise-client-urls': clientUrls };
+  let isClosing = false;
+  const tellClosing = (): void => {
+    if (!isClosing) log.info(closing, 'closing etcd server');
+    isClosing = true;
+  };
   const publishing = { member, name, clientUrls, clock, log };
   try {
     await member.start();
-    log.info({ dataDir, revision: member.revision, keys: member.store.keyCount, leases: member.store.leases.size, member: member.memberId.toString(16) }, 'restored the store');
+    const localMember = { 'local-member-id': member.memberId.toString(16) };
+    log.info({ 'current-rev': member.revision }, 'kvstore restored');
+    log.info({ ...localMember, 'local-server-version': ETCD_VERSION, 'cluster-id': member.clusterId.toString(16), 'cluster-version': shortVersion(member.cluster.clusterVersion) || 'to_be_decided' }, 'starting etcd server');
+    for (const url of peers.urls) log.info({ address: addressIn(url) }, 'serving peer traffic');
     if (flags.initialElectionTickAdvance) loops.push(member.hastenFirstElection(stopping));
     const published = publish(publishing, stopping);
     loops.push(published, clusterVersion.run(stopping), corruptionChecker.run(stopping));
@@ -170,15 +181,22 @@ export async function startEtcd(flags: EtcdFlags, environment: Environment, sign
     listening.push(await listen({ urls: flags.listenClientHttpUrls, tls: tls.servers.clients, http: clientHttp }));
     loops.push(watch.run());
     loops.push(revokeExpiredLeases(leaseOptions, stopping));
-    if (autoCompaction.mode !== 'off') loops.push(compactRegularly(new AutoCompactor(autoCompaction), member, environment, stopping));
+    if (autoCompaction.mode !== 'off') loops.push(compactRegularly(autoCompaction, member, environment, stopping));
     const [metricsUrls, clients] = listening.map(({ urls }) => urls);
     log.info({ urls: [...(clients ?? []), ...(metricsUrls ?? [])], peerUrls: peers.urls, version: ETCD_VERSION }, 'ready to serve client requests');
+    for (const url of clients ?? []) {
+      const isSecure = /^(https|unixs):/.test(url);
+      const traffic = { traffic: isHttpApart ? 'grpc' : 'grpc+http', address: addressIn(url) };
+      log.info(traffic, isSecure ? 'serving client traffic securely' : 'serving client traffic insecurely; this is strongly discouraged!');
+    }
     onListening?.(clients ?? []);
     await Promise.race([aborted(stopping), aborted(removed.signal).then(() => clock.sleep(REMOVED_DELAY_MS, stopping).catch(() => undefined))]);
+    tellClosing();
     ending.abort();
     await Promise.all([grpc.drain(DRAIN_MS), member.settled()]);
     if (failing.signal.aborted) throw failing.signal.reason;
   } finally {
+    tellClosing();
     ending.abort();
     await Promise.all(listening.map(({ close }) => close()));
     grpc.close();
@@ -186,6 +204,7 @@ export async function startEtcd(flags: EtcdFlags, environment: Environment, sign
     const checkpoints = lessor.allCheckpoints(steadyClock.nowMs());
     await member.stop(checkpoints.length > 0 && !failing.signal.aborted ? { type: 'leaseCheckpoint', request: { checkpoints } } : undefined);
     await peers.close(); // it took part in handing the leadership on
+    log.info(closing, 'closed etcd server');
   }
 }
 
@@ -197,6 +216,20 @@ async function restore(flags: EtcdFlags, { log }: Environment): Promise<void> {
   await restoreSnapshot({ name, initialCluster, initialClusterToken, peerUrls, dataDir, walDir, snapshotPath, skipHashCheck, bumpRevision, walOptions: { log } });
   log.info({ path: snapshotPath, dataDir }, 'restored snapshot');
 }
+
+/** Of etcd's fields those that count here. Source: etcd v3.6, server/embed/etcd.go (print). */
+const describeStart = (flags: EtcdFlags, dataDir: string): Readonly<Record<string, unknown>> => ({
+  'etcd-version': ETCD_VERSION, name: flags.name, 'data-dir': dataDir, 'wal-dir': flags.walDir, 'force-new-cluster': flags.forceNewCluster,
+  'heartbeat-interval': goDuration(flags.heartbeatInterval), 'election-timeout': goDuration(flags.electionTimeout), 'initial-election-tick-advance': flags.initialElectionTickAdvance,
+  'snapshot-count': flags.snapshotCount, 'max-wals': flags.maxWals, 'snapshot-catchup-entries': flags.snapshotCatchupEntries,
+  'initial-advertise-peer-urls': flags.initialAdvertisePeerUrls, 'listen-peer-urls': flags.listenPeerUrls, 'advertise-client-urls': flags.advertiseClientUrls, 'listen-client-urls': flags.listenClientUrls,
+  'listen-metrics-urls': flags.listenMetricsUrls, cors: flags.cors, 'host-whitelist': flags.hostWhitelist, 'initial-cluster': flags.initialCluster.join(), 'initial-cluster-state': flags.initialClusterState,
+  'initial-cluster-token': flags.initialClusterToken, 'quota-backend-bytes': flags.quotaBackendBytes, 'max-request-bytes': flags.maxRequestBytes, 'max-concurrent-streams': flags.maxConcurrentStreams,
+  'pre-vote': flags.preVote, 'feature-gates': flags.featureGates, 'auto-compaction-mode': flags.autoCompactionMode, 'auto-compaction-retention': flags.autoCompactionRetention,
+});
+
+/** Host and port, or the path of a unix socket. */
+const addressIn = (url: string): string => url.replace(/^[a-z]+:\/\//, '');
 
 const HEALTH_READ = rangeRequest.encode({ key: 'health', keysOnly: true, limit: 1 });
 
@@ -211,18 +244,23 @@ function autoCompactionOf({ autoCompactionMode, autoCompactionRetention }: EtcdF
   return keepMs <= 0 ? { mode: 'off' } : { mode: 'periodic', keepMs };
 }
 
-async function compactRegularly(compactor: AutoCompactor, member: Member, { clock, log }: Environment, signal: AbortSignal): Promise<void> {
+async function compactRegularly(autoCompaction: Exclude<AutoCompaction, { mode: 'off' }>, member: Member, { clock, log }: Environment, signal: AbortSignal): Promise<void> {
+  const compactor = new AutoCompactor(autoCompaction);
+  const { mode } = autoCompaction;
   while (!signal.aborted) {
     await clock.sleep(compactor.intervalMs, signal).catch((error: unknown) => {
       if (!signal.aborted) throw error;
     });
     const revision = signal.aborted ? undefined : compactor.revisionToCompact(steadily(clock).nowMs(), member.revision, member.store.compactRevision);
     if (revision === undefined || !member.isLeader) continue; // the leader does it for all
+    const of = { revision, ...(autoCompaction.mode === 'periodic' ? { 'compact-period': goDuration(autoCompaction.keepMs) } : { 'revision-compaction-retention': autoCompaction.keepRevisions }) };
+    const startMs = steadyClock.nowMs();
+    log.info(of, `starting auto ${mode} compaction`);
     await member.propose({ type: 'compact', request: { revision } }).then(
-      () => log.info({ revision }, 'completed auto compaction'),
+      () => log.info({ ...of, took: goDuration(steadyClock.nowMs() - startMs) }, `completed auto ${mode} compaction`),
       (error: unknown) => {
         if (!(error instanceof EtcdError)) throw error;
-        log.warn({ err: error, revision }, 'auto compaction failed');
+        log.warn({ ...of, err: error }, `failed auto ${mode} compaction`);
       });
   }
 }

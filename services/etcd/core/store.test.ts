@@ -185,7 +185,12 @@ test('a compaction keeps what is live, forgets older changes, and is told to the
   assert.deepEqual(pairs(read(store, { ...EVERYTHING, revision: 6 })), ['a=2', 'c=1']);
   assert.throws(() => apply(store, compactTo(6)), /Compacted/);
   assert.throws(() => apply(store, compactTo(7)), /FutureRevision/);
-  assert.equal(store.keyCount, 2);
+  assert.deepEqual([store.keyCount, store.liveKeyCount], [2, 2]);
+  apply(store, deleteRange({ key: 'c' }));
+  assert.deepEqual([store.keyCount, store.liveKeyCount], [2, 1]);
+  apply(store, put({ key: 'c', value: '2' }));
+  apply(store, put({ key: 'c', value: '3' }));
+  assert.deepEqual([store.keyCount, store.liveKeyCount], [2, 2]);
 });
 
 test('revoking a lease deletes its keys in one revision', () => {

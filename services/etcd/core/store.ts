@@ -127,6 +127,8 @@ export class Store {
   /** Those of changes before `changes`. */
   private areOldestReleased = false;
 
+  private liveKeys = 0;
+
   constructor(readValue: ReadValue, stored?: StoredState, compactedAtOnce = COMPACTED_AT_ONCE) {
     this.readValue = readValue;
     this.compactedAtOnce = compactedAtOnce;
@@ -152,6 +154,11 @@ export class Store {
   /** Keys including those whose deletion is not compacted yet. */
   get keyCount(): number {
     return this.index.size;
+  }
+
+  /** Keys that are there now. */
+  get liveKeyCount(): number {
+    return this.liveKeys;
   }
 
   /** Bytes of all keys and values not yet compacted. */
@@ -392,6 +399,8 @@ export class Store {
 
   private add(entry: Entry, history: KeyHistory | undefined): void {
     if (history?.entries.at(-1)?.modRevision === entry.modRevision) this.repeating.add(entry.modRevision);
+    if (entry.deleted) this.liveKeys -= Number(history !== undefined); // else all before it was compacted
+    else if (entry.version === 1 || history === undefined) this.liveKeys += 1;
     this.index.append(entry, history);
     this.totalBytes += entry.sizeBytes;
   }

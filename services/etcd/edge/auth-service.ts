@@ -66,7 +66,7 @@ async function authenticate({ member, clock, tokenTtlMs, signer, log }: AuthServ
     const { revision } = auth;
     const hash = inEtcdsWords(() => auth.passwordHashOf(name));
     if (!(await passwords.isRight(password, hash))) {
-      log.info({ user: name }, 'invalid password');
+      log.info({ 'user-name': name }, 'invalid password');
       throw etcdError('AuthFailed');
     }
     auth.tokens.dropExpired(steadily(clock).nowMs(), tokenTtlMs);

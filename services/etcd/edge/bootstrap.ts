@@ -67,6 +67,7 @@ export async function bootstrap(options: BootstrapOptions): Promise<Bootstrapped
   if (await Wal.exists(folder)) {
     const opened = await Wal.open(folder, options.walOptions);
     const contents = await takeOverEtcd(opened.contents, options);
+    if (!options.forceNewCluster) options.log.info({ 'cluster-id': hexId(contents.clusterId), 'local-member-id': hexId(contents.nodeId), 'commit-index': contents.hardState.commit }, 'restarting local member');
     return { wal: opened.wal, contents: options.forceNewCluster ? await goOnAlone(opened.wal, contents, options) : contents, remotes: [], isRestarted: true };
   }
   const former = await options.database.readFormerIdentity();
@@ -88,7 +89,8 @@ async function goOnAlone(wal: Wal, contents: WalContents, { database, log }: Boo
   const { kept, added } = leaveAlone({ self: nodeId, term: hardState.term, commit, confState, entries });
   const forced = { ...hardState, commit: added.at(-1)?.index ?? commit };
   await wal.save(added, forced, true);
-  log.warn({ cluster: hexId(clusterId), member: hexId(nodeId), walCommit: hardState.commit, commit: forced.commit, removed: added.length, dropped: entries.length - kept.length }, 'forcing restart member');
+  if (kept.length < entries.length) log.info({ entries: entries.length - kept.length }, 'discarding uncommitted WAL entries');
+  log.info({ 'cluster-id': hexId(clusterId), 'local-member-id': hexId(nodeId), 'wal-commit-index': hardState.commit, 'commit-index': forced.commit }, 'forcing restart member');
   return { ...contents, hardState: forced, entries: [...kept, ...added] };
 }
 
@@ -157,7 +159,7 @@ async function found(cluster: readonly NamedUrls[], options: BootstrapOptions, c
   const entries = members.map((member, at): Entry => ({
     type: 'EntryConfChange', term: 1, index: at + 1, data: confChange.encode({ type: 'ConfChangeAddNode', nodeId: member.id, context: encodeMember(member) }),
   }));
-  options.log.info({ member: hexId(self.id), cluster: hexId(clusterId), members: members.length }, 'starting local member');
+  options.log.info({ 'local-member-id': hexId(self.id), 'cluster-id': hexId(clusterId) }, 'starting local member');
   return { start: { nodeId: self.id, clusterId, snapshot: EMPTY, hardState: { term: 1, vote: 0n, commit: entries.length }, entries }, remotes: [] };
 }
 
@@ -175,7 +177,7 @@ async function joinCluster(cluster: readonly NamedUrls[], options: BootstrapOpti
   }
   const self = members.find(({ peerUrls }) => haveSame(peerUrls, options.peerUrls)) as ClusterMember;
   await refuseOtherVersions(members.filter(({ id }) => id !== self.id), client);
-  options.log.info({ member: hexId(self.id), cluster: hexId(clusterId) }, 'joining an existing cluster');
+  options.log.info({ 'local-member-id': hexId(self.id), 'cluster-id': hexId(clusterId) }, 'starting local member');
   return {
     start: { nodeId: self.id, clusterId, snapshot: EMPTY, hardState: { term: 0, vote: 0n, commit: 0 }, entries: [] },
     remotes: members.filter(({ id }) => id !== self.id).map(({ id, peerUrls }) => ({ id, urls: peerUrls })),

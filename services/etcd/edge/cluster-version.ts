@@ -130,14 +130,17 @@ export class ClusterVersion {
     const { cluster } = member;
     const serverVersions = await this.serverVersions();
     if (checksDowngrade && cluster.downgrade.enabled && isDowngraded(serverVersions, cluster.downgrade.targetVersion)) {
-      log.info({ version: cluster.downgrade.targetVersion }, 'the cluster has been downgraded');
+      log.info({ 'cluster-version': cluster.downgrade.targetVersion }, 'the cluster has been downgraded');
       return this.endDowngrade();
     }
     const { clusterVersion, downgrade } = cluster;
     const decision = decideClusterVersion({ clusterVersion, serverVersions, downgrade });
     if (decision === undefined) return;
-    if ('refused' in decision) return log.error({ reason: decision.refused, target: downgrade.targetVersion, clusterVersion }, 'failed to monitor cluster version');
+    if ('refused' in decision) return log.error({ error: decision.refused, 'target-version': downgrade.targetVersion, 'cluster-version': clusterVersion }, 'failed to monitor cluster version');
+    if (clusterVersion === '') log.info({ 'cluster-version': shortVersion(decision.version) }, 'setting up initial cluster version using v3 API');
+    else log.info({ from: shortVersion(clusterVersion), to: shortVersion(decision.version) }, 'updating cluster version using v3 API');
     await member.proposeClusterCommand({ type: 'clusterVersionSet', request: { ver: decision.version } });
+    log.info({ 'cluster-version': shortVersion(decision.version) }, 'cluster version is updated');
   }
 
   private serverVersions(): Promise<(string | undefined)[]> {

@@ -1,9 +1,11 @@
 // After a compaction: what it made obsolete leaves the database step by step, so that requests are answered between the steps.
 // Source: etcd v3.6, server/storage/mvcc/kvstore_compaction.go, scheduleCompaction.
+import type { Logger } from 'pino';
 import type { Clock } from '#lib/environment/clock.ts';
 import type { Store, Write } from '../core/store.ts';
 import type { MemberCounts } from './counts.ts';
 import { failPoint } from './fail-points.ts';
+import { goDuration } from './go-text.ts';
 
 export interface CompactedRemovalOptions {
   readonly clock: Clock;
@@ -13,6 +15,7 @@ export interface CompactedRemovalOptions {
   readonly store: () => Store;
   readonly remove: (writes: readonly Write[]) => void;
   readonly counts: MemberCounts;
+  readonly log: Logger;
   readonly onFatal: (error: Error) => void;
 }
 
@@ -28,12 +31,15 @@ export class CompactedRemoval {
   /** There was a compaction, which may have left something to remove. */
   compacted(): void {
     this.wake();
-    if (this.running === undefined) void this.finish();
+    if (this.running === undefined) void this.finish(this.options.store().compactRevision, 0);
   }
 
-  private async finish(): Promise<void> {
+  private async finish(revision: number, tookMs: number): Promise<void> {
+    const { counts, clock, log } = this.options;
     await failPoint('compactBeforeSetFinishedCompact');
-    this.options.counts.lastCompaction = this.options.clock.nowMs() / 1000;
+    counts.lastCompaction = clock.nowMs() / 1000;
+    counts.compactionMs.observe(tookMs);
+    log.info({ 'compact-revision': revision, took: goDuration(tookMs) }, 'finished scheduled compaction');
     await failPoint('compactAfterSetFinishedCompact');
   }
 
@@ -47,16 +53,21 @@ export class CompactedRemoval {
   }
 
   private async run(): Promise<void> {
+    const { counts, clock } = this.options;
+    const revision = this.options.store().compactRevision;
+    const startMs = performance.now();
     while (this.options.store().hasObsolete) {
-      await this.options.clock.sleep(this.options.pauseMs);
+      await clock.sleep(this.options.pauseMs);
       if (this.isPaused) return;
       await failPoint('compactBeforeCommitBatch');
+      const stepMs = performance.now();
       const writes = this.options.store().removeCompacted();
-      this.options.counts.compactedEntries += writes.length;
+      counts.compactionPauseMs.observe(performance.now() - stepMs);
+      counts.compactedEntries += writes.length;
       this.options.remove(writes);
       await failPoint('compactAfterCommitBatch');
     }
-    await this.finish();
+    await this.finish(revision, performance.now() - startMs);
   }
 
   /** Resolves when nothing is left, or it was paused. */

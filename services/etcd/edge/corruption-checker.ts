@@ -6,6 +6,7 @@ import { EtcdError } from '#lib/etcd-api/errors.ts';
 import { differing, findingsOf, judgeCompaction } from '../core/corruption.ts';
 import type { Member } from './member.ts';
 import { askForHashes } from './peer-hashes.ts';
+import { goDuration } from './go-text.ts';
 import { hexId } from './peers/identity.ts';
 
 export interface CorruptionCheckerOptions {
@@ -35,20 +36,20 @@ export class CorruptionChecker {
     const { member, log } = this.options;
     const self = hexId(member.memberId);
     if (member.cluster.list().every(({ id }) => id === member.memberId)) return; // nobody to compare with
-    log.info({ member: self, timeoutMs: member.requestTimeoutMs }, 'starting initial corruption check');
+    log.info({ 'local-member-id': self, timeout: goDuration(member.requestTimeoutMs) }, 'starting initial corruption check');
     const own = await member.hashes.at(0);
     const peers = await askForHashes(member, own.revision, log);
     for (const { id, answer } of peers) {
-      if (answer !== undefined && answer.hash !== own.hash) log.warn({ member: self, own, peer: hexId(id), answer }, answer.compactRevision === own.compactRevision ? 'found different hash values from remote peer' : 'found different compact revision values from remote peer');
+      if (answer !== undefined && answer.hash !== own.hash) log.warn({ 'local-member-id': self, ...hashFields('local-member', own), 'remote-peer-id': hexId(id), ...hashFields('remote-peer', answer) }, answer.compactRevision === own.compactRevision ? 'found different hash values from remote peer' : 'found different compact revision values from remote peer');
     }
     if (differing(own, peers).length > 0) throw new CorruptionError(`${self} found data inconsistency with peers`);
-    log.info({ member: self }, 'initial corruption checking passed; no corruption');
+    log.info({ 'local-member-id': self }, 'initial corruption checking passed; no corruption');
   }
 
   /** Both run until the signal aborts. */
   async run(signal: AbortSignal): Promise<void> {
     const { periodMs, compactHashPeriodMs, log } = this.options;
-    if (periodMs > 0) log.info({ intervalMs: periodMs }, 'enabled corruption checking');
+    if (periodMs > 0) log.info({ 'local-member-id': hexId(this.options.member.memberId), interval: goDuration(periodMs) }, 'enabled corruption checking');
     await Promise.all([this.regularly(periodMs, () => this.checkAll(), signal), this.regularly(compactHashPeriodMs, () => this.checkCompactions(), signal)]);
   }
 
@@ -74,29 +75,37 @@ export class CorruptionChecker {
     await member.linearizable();
     const after = await member.hashes.at(0);
     const findings = findingsOf({ self: member.memberId, before, after, newestAfter: member.revision, peers });
-    for (const { member: id, reason } of findings) log.warn({ peer: hexId(id), before, after, answer: peers.find((peer) => peer.id === id)?.answer }, reason);
+    for (const { member: id, reason } of findings) log.warn({ 'follower-peer-id': hexId(id), ...hashFields('leader', after), ...hashFields('follower', peers.find((peer) => peer.id === id)?.answer) }, reason);
     const [first] = findings;
     if (first !== undefined) await this.raiseAlarm(first.member);
-    log.info({ peers: peers.filter(({ answer }) => answer !== undefined).length }, 'finished peer corruption check');
+    log.info({ 'number-of-peers-checked': peers.filter(({ answer }) => answer !== undefined).length }, 'finished peer corruption check');
   }
 
   private async checkCompactions(): Promise<void> {
     const { member, log } = this.options;
     const hashes = member.hashes.ofCompactionsAfter(this.lastConfirmed);
-    log.info({ hashes: hashes.length }, 'starting compact hash check');
-    for (const own of hashes) {
+    log.info({ 'local-member-id': hexId(member.memberId), timeout: goDuration(member.requestTimeoutMs) }, 'starting compact hash check');
+    for (const [at, own] of hashes.entries()) {
       const peers = await askForHashes(member, own.revision, log);
       if (peers.length === 0) continue;
       const { isDone, isConfirmed, corrupt } = judgeCompaction(member.memberId, own, peers);
       if (isConfirmed) this.lastConfirmed = Math.max(this.lastConfirmed, own.revision);
-      if (corrupt.length > 0) log.error({ own, peers: peers.map(({ id, answer }) => ({ id: hexId(id), ...answer })), corrupt: corrupt.map(hexId) }, 'Detected compaction hash mismatch');
+      if (corrupt.length > 0) log.error({ 'leader-id': hexId(member.memberId), ...hashFields('leader', own), 'peer-ids': corrupt.map(hexId).join() }, 'Detected compaction hash mismatch');
       for (const id of corrupt) await this.raiseAlarm(id);
-      if (isDone) return log.info({ revision: own.revision, peers: peers.length, isConfirmed }, 'finished compaction hash check');
-      log.warn({ revision: own.revision, peers: peers.length }, 'skipped revision in compaction hash check; was not able to check all peers');
+      if (isDone) {
+        if (isConfirmed) log.info({ 'number-of-peers-checked': peers.length, revision: own.revision, compactRevision: own.compactRevision }, 'successfully checked hash on whole cluster');
+        return log.info({ 'number-of-hashes-checked': at + 1 }, 'finished compaction hash check');
+      }
+      log.warn({ revision: own.revision, 'number-of-peers': peers.length }, 'skipped revision in compaction hash check; was not able to check all peers');
     }
+    log.info({ 'number-of-hashes-checked': hashes.length }, 'finished compaction hash check');
   }
 
   private async raiseAlarm(memberID: bigint): Promise<void> {
     await this.options.member.propose({ type: 'alarm', request: { action: 'ACTIVATE', memberID, alarm: 'CORRUPT' } });
   }
 }
+
+/** As etcd names those of one member in its log. */
+const hashFields = (whose: string, hash: { readonly revision?: number; readonly compactRevision: number; readonly hash: number } | undefined): Readonly<Record<string, unknown>> =>
+  (hash === undefined ? {} : { [`${whose}-revision`]: hash.revision, [`${whose}-compact-revision`]: hash.compactRevision, [`${whose}-hash`]: hash.hash });

@@ -11,10 +11,15 @@ import { Breather } from './breather.ts';
 export class EncodedRange {
   readonly header: ResponseHeader;
   readonly bytes: Buffer;
+  /** Keys that it has, and those that there are. */
+  readonly kvCount: number;
+  readonly count: number;
 
-  constructor(header: ResponseHeader, bytes: Buffer) {
+  constructor(header: ResponseHeader, bytes: Buffer, { kvCount, count }: { readonly kvCount: number; readonly count: number }) {
     this.header = header;
     this.bytes = bytes;
+    this.kvCount = kvCount;
+    this.count = count;
   }
 }
 
@@ -49,7 +54,7 @@ export async function encodeRange({ selection: { header, entries, more, count },
       await breather.breathe();
     }
     pieces.push(rangeResponse.encode({ more, count }));
-    return new EncodedRange(header, Buffer.concat(pieces));
+    return new EncodedRange(header, Buffer.concat(pieces), { kvCount: entries.length, count });
   } finally {
     await stored?.close();
   }

@@ -9,7 +9,7 @@ export const FAIL_POINTS = [
   'walBeforeWrite', 'walAfterWrite', 'walBeforeSync', 'walAfterSync', 'walBeforeCut', 'walAfterCut',
   'raftBeforeSave', 'raftAfterSave', 'raftBeforeApplySnap', 'raftAfterApplySnap', 'raftBeforeAdvance', 'raftBeforeLeaderSend', 'raftBeforeFollowerSend',
   'beforeCommit', 'afterCommit', 'compactBeforeCommitBatch', 'compactAfterCommitBatch', 'compactBeforeSetFinishedCompact', 'compactAfterSetFinishedCompact', 'defragBeforeCopy', 'defragBeforeRename',
-  'beforeSendWatchResponse',
+  'beforeSendWatchResponse', 'applyBeforeOpenSnapshot', 'applyAfterOpenSnapshot',
 ] as const;
 export type FailPoint = (typeof FAIL_POINTS)[number];
 /** Settings that are no places: `walKeepUnsynced=return` holds what was not synced in memory, so that a kill loses what a power cut could. */

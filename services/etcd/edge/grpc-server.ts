@@ -10,6 +10,7 @@ import { failSpan } from '#lib/tracing/in-span.ts';
 import type { Caller } from './caller.ts';
 import type { Gate } from './gate.ts';
 import type { CallCounter, EtcdMetrics } from './metrics.ts';
+import { slowReadOf, statsOf, type FinishedCall } from './slow-requests.ts';
 
 /** The methods of a service, for `GrpcServer.add`. */
 export type GrpcService = readonly Handler[];
@@ -18,8 +19,10 @@ export interface CallContext {
   readonly gate: Gate;
   readonly metrics: EtcdMetrics;
   readonly log: Logger;
-  /** What takes longer is warned of. */
+  /** Calls that take longer are warned of; and reads, which etcd warns of as it does of what takes long to be applied. */
   readonly warningUnaryMs: number;
+  readonly warningApplyMs: number;
+  readonly onSlowRead: () => void;
 }
 
 type Methods = Readonly<Record<string, EtcdMethod<unknown, never, unknown, never>>>;
@@ -30,6 +33,7 @@ type UnaryHandlers<S> = { readonly [N in keyof S]: (request: RequestOf<S[N]>, si
 type UnaryHandler = (request: unknown, sizeBytes: number, caller: Caller) => Promise<unknown>;
 
 export function unaryService<S extends Methods>(methods: S, handlers: UnaryHandlers<S>, context: CallContext): GrpcService {
+  const slow = new SlowCalls(context);
   return Object.entries(methods).map(([name, method]) => {
     const handle = handlers[name] as unknown as UnaryHandler;
     const counter = counterOf('unary', method.path, context);
@@ -38,18 +42,21 @@ export function unaryService<S extends Methods>(methods: S, handlers: UnaryHandl
       handle: (request, call) => {
         const finish = counter.start();
         context.metrics.countClientRequest('unary', call.metadata(CLIENT_VERSION));
-        const startMs = performance.now();
+        const startUs = microseconds();
         const span = spanOf(call);
         return admitted(() => context.gate.admit(call, request), () => handle(request, call.requestBytes, callerOf(call))).then(
           (response) => {
             finish(grpcStatus.OK);
-            if (performance.now() - startMs > context.warningUnaryMs) warnOfSlowCall(call, request, response, startMs, context.log);
+            const tookUs = since(startUs);
+            if (tookUs > slow.fromUs) slow.tell({ call, request, response, tookMs: tookUs / 1000 });
             if (span) endSpan(span, response);
             return response;
           },
           (error: unknown) => {
             const refusal = asRefusal(error, method.path, context.log);
             finish(refusal.code);
+            const tookUs = since(startUs);
+            if (tookUs > slow.fromUs) slow.tell({ call, request, response: undefined, tookMs: tookUs / 1000 }, refusal);
             if (span) {
               failSpan(span, refusal);
               span.end();
@@ -64,17 +71,35 @@ export function unaryService<S extends Methods>(methods: S, handlers: UnaryHandl
 /** As etcd's clients say it. Source: etcd, rpctypes.MetadataClientAPIVersionKey. */
 const CLIENT_VERSION = 'client-api-version';
 
-/** Source: etcd v3.6, server/etcdserver/api/v3rpc/interceptor.go (logExpensiveRequestStats); what is written, or is secret, is not told. */
-function warnOfSlowCall(call: GrpcCall, request: unknown, response: unknown, startMs: number, log: Logger): void {
-  const tookMs = performance.now() - startMs;
-  const { key, rangeEnd } = request as { key?: Uint8Array; rangeEnd?: Uint8Array };
-  const { count, deleted } = response as { count?: number; deleted?: number };
-  const content = key === undefined ? '' : `key:${JSON.stringify(Buffer.from(key).toString('latin1'))} ${rangeEnd === undefined || rangeEnd.length === 0 ? '' : `range_end:${JSON.stringify(Buffer.from(rangeEnd).toString('latin1'))} `}`;
-  log.warn({
-    'start time': new Date(Date.now() - tookMs).toISOString(), 'time spent': `${tookMs.toFixed(3)}ms`, remote: call.peer.address, 'response type': call.path, 'request size': call.requestBytes,
-    'response count': count ?? deleted ?? 0, 'request content': content,
-  }, 'request stats');
+/** Calls that took longer than the lower of both limits; all of them where etcd tells of all. */
+class SlowCalls {
+  readonly fromUs: number;
+  private readonly context: CallContext;
+  private readonly tellsOfAll: boolean;
+
+  constructor(context: CallContext) {
+    const { log, warningUnaryMs, warningApplyMs } = context;
+    this.context = context;
+    this.tellsOfAll = log.isLevelEnabled('debug');
+    this.fromUs = this.tellsOfAll ? -1 : Math.min(warningUnaryMs, warningApplyMs) * 1000;
+  }
+
+  tell(finished: FinishedCall, error?: Error): void {
+    const { log, warningUnaryMs, warningApplyMs, onSlowRead } = this.context;
+    const read = finished.tookMs > warningApplyMs ? slowReadOf(finished, warningApplyMs, error) : undefined;
+    if (read !== undefined) {
+      onSlowRead();
+      log.warn(read, 'apply request took too long');
+    }
+    if (this.tellsOfAll) log.debug(statsOf(finished, Date.now()), 'request stats');
+    else if (finished.tookMs > warningUnaryMs) log.warn(statsOf(finished, Date.now()), 'request stats');
+  }
 }
+
+/** Microseconds that go round: a small integer, which V8 keeps without allocating, where a number of milliseconds has to be boxed for a closure. */
+const microseconds = (): number => (performance.now() * 1000) | 0;
+/** For what takes less than an hour. */
+const since = (startUs: number): number => (microseconds() - startUs) >>> 0;
 
 const tracer = trace.getTracer('go.etcd.io/etcd');
 

@@ -91,7 +91,7 @@ export class Hashes {
     const view = this.options.database.view();
     const store = this.options.store();
     const running = this.keepHash(view, store, scope).catch((error: unknown) => {
-      this.options.log.error({ err: error, ...scope }, 'failed to hash what was compacted');
+      this.options.log.error({ revision: scope.revision, 'compact-revision': scope.compactRevision, err: error }, 'failed to hash what was compacted');
     }).finally(() => this.running.delete(running));
     this.running.add(running);
   }
@@ -101,7 +101,7 @@ export class Hashes {
       const hash = await this.hashOf(view, store, { ...scope, pauseMs: PAUSE_MS }, () => this.isStopping || this.options.store() !== store || store.compactRevision !== scope.revision);
       if (hash === undefined) return;
       this.kept.keep(hash);
-      this.options.log.info({ hash: hash.hash, ...scope }, 'storing new hash');
+      this.options.log.info({ hash: hash.hash, revision: scope.revision, 'compact-revision': scope.compactRevision }, 'storing new hash');
     } finally {
       await view.close();
     }

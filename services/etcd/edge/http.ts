@@ -74,7 +74,7 @@ export function newHttpHandler({ registry, metrics, alarms, gateway, read, hasLe
     }
     if (chosen) return runChecks(chosen, url, response);
     if (root === 'health') return health(url, response);
-    if (root === 'metrics') return void response.writeHead(200, { 'content-type': registry.contentType }).end(await registry.metrics());
+    if (root === 'metrics') return void response.writeHead(200, { 'content-type': registry.contentType }).end(await metrics.scrape());
     response.writeHead(200, { 'content-type': 'application/json' })
       .end(versionsJson(clusterVersion()));
   }

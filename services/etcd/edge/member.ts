@@ -16,7 +16,7 @@ import { ClusterMembers } from '../core/cluster-members.ts';
 import { decodeCommand, encodeCommand, isClusterCommand, type ClusterCommand, type LogCommand } from '../core/log-command.ts';
 import type { ReadState, SoftState } from '../core/raft/raft.ts';
 import { Store, type Command, type CommandType, type ResponseTo, type Write } from '../core/store.ts';
-import { compareVersions, isTooOldFor } from '../core/versions.ts';
+import { compareVersions, isTooOldFor, shortVersion } from '../core/versions.ts';
 import { renderRange } from '../core/range.ts';
 import { StoreError } from '../core/store-error.ts';
 import { isSerializable } from '../core/txn.ts';
@@ -25,7 +25,9 @@ import type { PeerTls } from './peers/http-client.ts';
 import { BusyCode } from './busy-code.ts';
 import { CompactedRemoval } from './compacted-removal.ts';
 import { MemberCounts } from './counts.ts';
+import { failPoint } from './fail-points.ts';
 import { encodeRange, MAX_ENTRIES_AT_ONCE, type EncodedRange } from './encoded-range.ts';
+import { goDuration } from './go-text.ts';
 import { Hashes } from './hashes.ts';
 import { LocalProposals } from './local-proposals.ts';
 import { hexId } from './peers/identity.ts';
@@ -34,6 +36,7 @@ import { RaftDriver } from './raft-driver.ts';
 import { MemoryLog } from './raft-log.ts';
 import { ReadIndex } from './read-index.ts';
 import { SnapshotTransfer } from './snapshot-transfer.ts';
+import { failedApplyOf, isFailure, slowApplyOf, type AppliedCommand } from './slow-requests.ts';
 import { StateWriter } from './state-writer.ts';
 import { ETCD_VERSION } from './version.ts';
 import { RequestIds, Waiters } from './waiters.ts';
@@ -108,6 +111,8 @@ const FORGET_STEP = 500;
 const MAX_WAL_BYTES_PER_SNAPSHOT = 16 * 1024 * 1024;
 
 const NO_DATA = new Uint8Array(0);
+/** As Raft's log names them. */
+const ROLES: Readonly<Record<SoftState['role'], string>> = { follower: 'follower', candidate: 'candidate', precandidate: 'pre-candidate', leader: 'leader' };
 
 type Result = { readonly response: ResponseTo<CommandType> } | { readonly refused: EtcdErrorReason };
 
@@ -177,14 +182,14 @@ export class Member {
     this.writer = new StateWriter({
       database: options.database, written: stored, onCommit: options.onCommit, onFatal: (error) => this.fail(error), onWritten: () => this.stateWritten(),
     });
-    this.removal = new CompactedRemoval({ clock, pauseMs: options.compactionPauseMs, counts: this.counts, store: () => this.currentStore, remove: (writes) => this.writer.add(writes, this.progress), onFatal: (error) => this.fail(error) });
+    this.removal = new CompactedRemoval({ clock, log, pauseMs: options.compactionPauseMs, counts: this.counts, store: () => this.currentStore, remove: (writes) => this.writer.add(writes, this.progress), onFatal: (error) => this.fail(error) });
     this.hashes = new Hashes({ database: options.database, store: () => this.currentStore, settled: () => this.cleared(), log, clock });
     this.transport = new Transport({
       local: { memberId: this.memberId, clusterId: this.clusterId, peerUrls: options.peerUrls }, tls: options.peerTls, log, isRemoved: (id) => cluster.isRemoved(id),
       onMessage: (message) => this.driver.step(message), onUnreachable: (id) => this.driver.reportUnreachable(id),
       onSnapshot: (message, state) => this.receiveSnapshot(message, state), onSelfRemoved: () => this.removed(),
     });
-    this.snapshots = new SnapshotTransfer({ dataDir: options.dataDir, database: options.database, log });
+    this.snapshots = new SnapshotTransfer({ dataDir: options.dataDir, database: options.database, log, counts: this.counts });
     this.driver = new RaftDriver({
       raft: {
         id: this.memberId, electionTicks: Math.max(2, Math.round(electionMs / heartbeatMs)), heartbeatTicks: 1, hardState: contents.hardState,
@@ -284,6 +289,11 @@ export class Member {
     return this.cluster.get(this.memberId)?.isLearner ?? false;
   }
 
+  /** For the log. */
+  private get named(): { readonly 'local-member-id': string } {
+    return { 'local-member-id': hexId(this.memberId) };
+  }
+
   private get isLoneVoter(): boolean {
     const voters = this.cluster.voters();
     return voters.length === 1 && voters[0]?.id === this.memberId;
@@ -350,7 +360,7 @@ export class Member {
     const done = this.changeWaiters.wait(id, NO_DATA);
     this.driver.proposeChange({ id, ...change });
     await done;
-    this.options.log.info({ change: change.type, member: hexId(change.nodeId) }, 'applied a configuration change through raft');
+    this.options.log.info({ ...this.named, 'raft-conf-change': change.type, 'raft-conf-change-node-id': hexId(change.nodeId) }, 'applied a configuration change through raft');
   }
 
   transferLeadership(to: bigint): void {
@@ -437,9 +447,11 @@ export class Member {
     const { log } = this.options;
     const previous = this.softState;
     this.softState = state;
+    const self = hexId(this.memberId);
+    const { term } = this.driver;
+    if (state.role !== previous.role) log.info({ logger: 'raft' }, `${self} became ${ROLES[state.role]} at term ${term}`);
     if (state.role !== 'leader') {
       this.readsAlone = false;
-      if (previous.role === 'leader') log.warn({ leader: hexId(state.lead) }, 'stepped down from leadership');
       this.events.onDemoted?.();
       // Nobody would tell it to lead again: it has no ticks.
       if (previous.role === 'leader' && this.isLoneVoter) setImmediate(() => this.driver.campaign());
@@ -447,11 +459,11 @@ export class Member {
     if (state.lead === previous.lead) return;
     if (state.lead === 0n) {
       noteSpan(tracer, 'lost the leader', { attributes: { [attribute.what]: hexId(previous.lead) } });
-      return log.warn({ previous: hexId(previous.lead) }, 'lost the leader');
+      return log.info({ logger: 'raft' }, `raft.node: ${self} lost leader ${hexId(previous.lead)} at term ${term}`);
     }
     this.leaderChanges += 1;
     this.leadSinceMs = performance.now();
-    log.info({ leader: hexId(state.lead), isSelf: this.isLeader }, 'elected leader');
+    log.info({ logger: 'raft' }, previous.lead === 0n ? `raft.node: ${self} elected leader ${hexId(state.lead)} at term ${term}` : `raft.node: ${self} changed leader from ${hexId(previous.lead)} to ${hexId(state.lead)} at term ${term}`);
     noteSpan(tracer, 'elected leader', { attributes: { [attribute.what]: `${hexId(state.lead)}${this.isLeader ? ', this member' : ''}` } });
     this.reads.askAgain();
   }
@@ -516,16 +528,19 @@ export class Member {
     const startMs = performance.now();
     const applied = this.currentStore.apply(command, entry.index);
     const tookMs = performance.now() - startMs;
-    if (tookMs > this.options.warningApplyMs) this.warnOfSlowApply(command.type, tookMs, applied.result);
+    const hasFailed = isFailure(applied.result);
+    this.counts.observeApply(command.type, !hasFailed, tookMs);
+    if (tookMs > this.options.warningApplyMs) this.warnOfSlowApply({ id, command, result: applied.result, tookMs });
+    if (hasFailed) this.options.log.warn(failedApplyOf({ id, command, result: applied.result, tookMs }), 'failed to apply request');
     for (const write of applied.writes) writes.push(write);
     if (command.type === 'leaseGrant' && 'response' in applied.result) this.events.onLeaseGranted?.(command.request.ID);
     waiter?.resolve(applied.result);
   }
 
-  private warnOfSlowApply(request: string, tookMs: number, result: object): void {
+  private warnOfSlowApply(applied: AppliedCommand): void {
+    const { log, warningApplyMs } = this.options;
     this.counts.slowApplies += 1;
-    const failure = 'error' in result ? { error: String(result.error) } : {};
-    this.options.log.warn({ took: `${tookMs.toFixed(3)}ms`, 'expected-duration': `${this.options.warningApplyMs}ms`, prefix: '', request, ...failure }, 'apply request took too long');
+    log.warn(slowApplyOf(applied, warningApplyMs), 'apply request took too long');
   }
 
   private decode({ data, index }: Entry): { readonly id: bigint; readonly command: LogCommand | undefined } {
@@ -549,7 +564,7 @@ export class Member {
       }
       case 'downgradeInfoSet': {
         const { enabled, ver } = command.request;
-        this.options.log.info({ enabled, ...(enabled ? { target: ver } : {}) }, 'set the downgrade of the cluster');
+        this.options.log.info({ enabled, ...(enabled ? { 'target-version': ver } : {}) }, 'set the downgrade of the cluster');
         const writes = this.cluster.setDowngrade({ enabled, targetVersion: enabled ? ver : '' });
         this.events.onVersionSet?.();
         return writes;
@@ -561,12 +576,13 @@ export class Member {
     const { log } = this.options;
     const former = this.cluster.clusterVersion;
     refuseToDowngrade(version);
-    if (former === '') log.info({ version }, 'set initial cluster version');
-    else log.info({ from: former, to: version }, 'updated cluster version');
+    const of = { 'cluster-id': hexId(this.clusterId), ...this.named };
+    if (former === '') log.info({ ...of, 'cluster-version': shortVersion(version) }, 'set initial cluster version');
+    else log.info({ ...of, from: shortVersion(former), to: shortVersion(version) }, 'updated cluster version');
     // What an older version could not read must not be in the log that it starts from.
     if (former !== '' && compareVersions(version, former) < 0) this.snapshotDueAt = this.index;
     const { downgrade } = this.cluster;
-    if (downgrade.enabled && downgrade.targetVersion === version) log.info({ target: version, server: ETCD_VERSION }, 'The server is ready to downgrade');
+    if (downgrade.enabled && downgrade.targetVersion === version) log.info({ 'target-version': shortVersion(version), 'server-version': ETCD_VERSION }, 'The server is ready to downgrade');
     const writes = this.cluster.setVersion(version);
     this.events.onVersionSet?.();
     return writes;
@@ -608,7 +624,9 @@ export class Member {
 
   private removed(): void {
     if (this.isStopping) return;
-    this.options.log.warn('the member has been permanently removed from the cluster; its data directory must be removed');
+    const { log } = this.options;
+    log.warn({ error: 'the member has been permanently removed from the cluster' }, 'server error');
+    log.warn('data-dir used by this member must be removed');
     this.options.onRemoved();
   }
 
@@ -645,7 +663,7 @@ export class Member {
       await this.snapshots.send(message, { confStateAt: (index) => this.confStateAt(index), transport: this.transport });
       this.driver.reportSnapshot(message.to, true);
     } catch (error) {
-      log.warn({ err: error, to: hexId(message.to) }, 'failed to send database snapshot');
+      log.warn({ 'snapshot-index': message.snapshot?.metadata?.index, 'remote-peer-id': hexId(message.to), err: error }, 'failed to send database snapshot');
       this.driver.reportUnreachable(message.to);
       this.driver.reportSnapshot(message.to, false);
     }
@@ -659,9 +677,13 @@ export class Member {
   private async install({ metadata }: Snapshot): Promise<void> {
     const { database, maxValueBytes, log } = this.options;
     if (metadata === undefined) throw new Error('a snapshot without metadata');
-    log.info({ index: metadata.index, applied: this.index }, 'applying snapshot');
+    const of = { 'current-snapshot-index': this.noted.index, 'current-applied-index': this.index, 'incoming-leader-snapshot-index': metadata.index, 'incoming-leader-snapshot-term': metadata.term };
+    log.info(of, 'applying snapshot');
     await this.removal.pause(); // nothing of the former store goes to the database of the new one
+    await failPoint('applyBeforeOpenSnapshot');
     await this.writer.reset(() => this.snapshots.install(metadata.index));
+    log.info('applySnapshot: opened snapshot backend');
+    await failPoint('applyAfterOpenSnapshot');
     const stored = await database.load(maxValueBytes);
     this.currentStore = new Store((entry) => database.readValue(entry), stored, this.options.compactionBatch);
     this.cluster.restore(stored.records ?? []);
@@ -676,7 +698,7 @@ export class Member {
     this.events.onStoreReplaced?.();
     for (const listener of this.listeners) listener();
     this.reads.onApplied(this.index);
-    log.info({ index: this.index, revision: this.revision }, 'applied snapshot');
+    log.info(of, 'applied snapshot');
   }
 
   private confStateAt(index: number): ConfState {
@@ -694,6 +716,7 @@ export class Member {
 
   private async noteSnapshot(index: number, term: number): Promise<void> {
     const { wal, log } = this.options;
+    log.info({ ...this.named, 'local-member-applied-index': this.index, 'local-member-snapshot-index': this.noted.index, 'local-member-snapshot-count': this.options.snapshotCount, 'snapshot-forced': this.snapshotDueAt !== Infinity }, 'triggering snapshot');
     this.noted = { index, walBytes: wal.writtenBytes };
     this.snapshotDueAt = Infinity;
     try {
@@ -701,7 +724,7 @@ export class Member {
       await wal.release(index);
       const older = this.confStates.findLastIndex((known) => known.index <= index);
       if (older > 0) this.confStates.splice(0, older);
-      log.info({ index }, 'saved snapshot');
+      log.info({ 'snapshot-index': index }, 'saved snapshot to disk');
     } catch (error) {
       this.fail(new Error(`failed to save a snapshot: ${error instanceof Error ? error.message : String(error)}`, { cause: error }));
     }
@@ -711,7 +734,13 @@ export class Member {
     if (this.snapshots.isSending) return; // the entries after the snapshot will be needed
     const keep = this.cluster.list().length > 1 && this.raftLog.sizeBytes < MAX_LOG_BYTES ? this.options.catchUpEntries : 0;
     const upTo = this.index - keep;
-    if (upTo - this.raftLog.firstIndex() >= (keep === 0 ? 0 : Math.min(FORGET_STEP, keep))) this.raftLog.forgetUpTo(upTo);
+    if (upTo - this.raftLog.firstIndex() >= (keep === 0 ? 0 : Math.min(FORGET_STEP, keep))) this.forgetUpTo(upTo, keep > 0);
+  }
+
+  /** Alone it lets go of each entry that is applied, which is nothing to be told. */
+  private forgetUpTo(index: number, isTold: boolean): void {
+    this.raftLog.forgetUpTo(index);
+    if (isTold) this.options.log.debug({ 'compact-index': index }, 'compacted Raft logs');
   }
 
   // The end
@@ -719,6 +748,7 @@ export class Member {
   /** Hands the leadership on, refuses new commands, and brings everything to the disk. */
   async stop(lastCommand?: Command): Promise<void> {
     if (!this.isStopping && this.isLeader) await this.prepareStop(lastCommand);
+    else if (!this.isStopping) this.options.log.info({ ...this.named, 'current-leader-member-id': hexId(this.leader) }, 'skipped leadership transfer; local server is not leader');
     const hasFailed = this.isStopping;
     this.isStopping = true;
     this.transport.stop();
@@ -737,6 +767,7 @@ export class Member {
     const { log, heartbeatMs } = this.options;
     const clock = steadily(this.options.clock);
     if (this.cluster.voters().length === 1) {
+      log.info({ ...this.named, 'current-leader-member-id': hexId(this.leader) }, 'skipped leadership transfer for single voting member cluster');
       if (lastCommand !== undefined) await this.propose(lastCommand).catch(ignoreEtcdError);
       return;
     }
@@ -745,13 +776,16 @@ export class Member {
       return since === undefined ? [] : [{ id, since }];
     }).sort((a, b) => a.since - b.since);
     const heir = candidates[0]?.id;
-    if (heir === undefined) return log.warn('leadership transfer failed: etcdserver: unhealthy cluster');
+    if (heir === undefined) return log.warn({ ...this.named, error: 'etcdserver: unhealthy cluster' }, 'leadership transfer failed');
+    log.info({ ...this.named, 'current-leader-member-id': hexId(this.memberId), 'transferee-member-id': hexId(heir) }, 'leadership transfer starting');
+    const startMs = clock.nowMs();
     const deadlineMs = clock.nowMs() + this.requestTimeoutMs;
     while (this.isLeader && clock.nowMs() < deadlineMs) {
       this.transferLeadership(heir);
       await clock.sleep(heartbeatMs);
     }
-    log.info({ heir: hexId(heir), leader: hexId(this.leader) }, 'leadership transfer finished');
+    if (this.isLeader) return log.warn({ ...this.named, error: 'etcdserver: request timed out, leader transfer took too long' }, 'leadership transfer failed');
+    log.info({ ...this.named, 'old-leader-member-id': hexId(this.memberId), 'new-leader-member-id': hexId(this.leader), took: goDuration(clock.nowMs() - startMs) }, 'leadership transfer finished');
   }
 }
 

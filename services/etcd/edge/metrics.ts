@@ -2,7 +2,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
 import { goNameOf } from '#lib/grpc/status.ts';
-import type { MemberCounts, PeerTraffic } from './counts.ts';
+import { doubling, type Durations, type MemberCounts, type PeerTraffic } from './counts.ts';
 
 type CallType = 'unary' | 'bidi_stream' | 'server_stream';
 
@@ -23,6 +23,8 @@ export interface EtcdMetrics {
   readonly timed: <T>(what: 'defrag' | 'snapshot' | 'hash' | 'hashRev', work: () => Promise<T>) => Promise<T>;
   readonly countHealth: (isHealthy: boolean) => void;
   readonly proposalFailed: () => void;
+  /** What is told of all that. */
+  readonly scrape: () => Promise<string>;
 }
 
 export interface CallCounter {
@@ -62,11 +64,10 @@ export interface MetricsSource {
   readonly clusterVersion: () => string;
 }
 
-const exponential = (start: number, count: number): number[] => Array.from({ length: count }, (_, index) => start * 2 ** index);
 /** Source: etcd, wal and backend histograms. Seconds: 1 ms doubling to 8 s. */
-const DISK_BUCKETS = exponential(0.001, 14);
+const DISK_BUCKETS = doubling(0.001, 14);
 /** Source: etcd, server/lease/metrics.go; seconds. */
-const TTL_BUCKETS = exponential(1, 24);
+const TTL_BUCKETS = doubling(1, 24);
 /** Source: prometheus.DefBuckets; seconds. */
 const HANDLING_BUCKETS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
 /** Clients name their version themselves. */
@@ -172,19 +173,39 @@ export function newEtcdMetrics(registry: Registry, source: MetricsSource): EtcdM
     this.reset();
     for (const id of [source.serverId(), ...source.peers().map((peer) => peer.id)]) this.set({ Local: source.serverId(), Remote: id }, 1);
   } });
+  const histogram = (name: string, help: string, read: () => readonly (readonly [labels: Readonly<Record<string, string>>, durations: Durations])[]): void => {
+    registry.registerMetric({ name, help, type: 'histogram', aggregator: 'sum', get: async () => ({ name, help, type: 'histogram', values: read().flatMap(([labels, of]) => valuesOf(name, labels, of)) }) } as unknown as Histogram);
+  };
+  histogram('etcd_server_apply_duration_seconds', 'The latency distributions of v2 apply called by backend.', () => [...counts.applies].flatMap(([type, { done, refused }]) => {
+    const op = type === 'compact' ? 'Compaction' : `${type.charAt(0).toUpperCase()}${type.slice(1)}`;
+    return [[{ op, success: 'true', version: 'v3' }, done] as const, [{ op, success: 'false', version: 'v3' }, refused] as const].filter(([, { count }]) => count > 0);
+  }));
+  histogram('etcd_debugging_mvcc_index_compaction_pause_duration_milliseconds', 'Bucketed histogram of index compaction pause duration.', () => [[{}, counts.indexCompactionMs]]);
+  histogram('etcd_debugging_mvcc_db_compaction_pause_duration_milliseconds', 'Bucketed histogram of db compaction pause duration.', () => [[{}, counts.compactionPauseMs]]);
+  histogram('etcd_debugging_mvcc_db_compaction_total_duration_milliseconds', 'Bucketed histogram of db compaction total duration.', () => [[{}, counts.compactionMs]]);
+  histogram('etcd_snap_db_save_total_duration_seconds', 'The total latency distributions of v3 snapshot save', () => [[{}, counts.snapshotSave]]);
+  histogram('etcd_snap_db_fsync_duration_seconds', 'The latency distributions of fsyncing .snap.db file', () => [[{}, counts.snapshotSync]]);
+  let scraping = 0;
+  gauge('promhttp_metric_handler_requests_in_flight', 'Current number of scrapes being served.', () => scraping);
+  const scrapes = { 200: 0, 500: 0, 503: 0 };
+  new Counter({ name: 'promhttp_metric_handler_requests_total', help: 'Total number of scrapes by HTTP status code.', labelNames: ['code'], registers, collect() {
+    this.reset();
+    for (const [code, count] of Object.entries(scrapes)) this.inc({ code }, count);
+  } });
   const leaseTtl = new Histogram({ name: 'etcd_debugging_lease_ttl_total', help: 'Bucketed histogram of lease TTLs.', buckets: TTL_BUCKETS, registers });
   const durations = {
-    defrag: new Histogram({ name: 'etcd_disk_backend_defrag_duration_seconds', help: 'The latency distribution of backend defragmentation.', buckets: exponential(0.1, 13), registers }),
-    snapshot: new Histogram({ name: 'etcd_disk_backend_snapshot_duration_seconds', help: 'The latency distribution of backend snapshots.', buckets: exponential(0.01, 17), registers }),
-    hash: new Histogram({ name: 'etcd_mvcc_hash_duration_seconds', help: 'The latency distribution of storage hash operation.', buckets: exponential(0.01, 15), registers }),
-    hashRev: new Histogram({ name: 'etcd_mvcc_hash_rev_duration_seconds', help: 'The latency distribution of storage hash by revision operation.', buckets: exponential(0.01, 15), registers }),
+    defrag: new Histogram({ name: 'etcd_disk_backend_defrag_duration_seconds', help: 'The latency distribution of backend defragmentation.', buckets: doubling(0.1, 13), registers }),
+    snapshot: new Histogram({ name: 'etcd_disk_backend_snapshot_duration_seconds', help: 'The latency distribution of backend snapshots.', buckets: doubling(0.01, 17), registers }),
+    hash: new Histogram({ name: 'etcd_mvcc_hash_duration_seconds', help: 'The latency distribution of storage hash operation.', buckets: doubling(0.01, 15), registers }),
+    hashRev: new Histogram({ name: 'etcd_mvcc_hash_rev_duration_seconds', help: 'The latency distribution of storage hash by revision operation.', buckets: doubling(0.01, 15), registers }),
   };
   let defragmenting = 0;
   gauge('etcd_disk_defrag_inflight', 'Whether or not defrag is active on the member. 1 means active, 0 means not.', () => defragmenting);
-  const clientRequests = new Map<string, { readonly labels: Readonly<Record<'type' | 'client_api_version', string>>; count: number }>();
+  type ClientRequests = Map<string, { readonly labels: Readonly<Record<'type' | 'client_api_version', string>>; count: number }>;
+  const clientRequests: Readonly<Record<'unary' | 'stream', ClientRequests>> = { unary: new Map(), stream: new Map() };
   new Counter({ name: 'etcd_server_client_requests_total', help: 'The total number of client requests per client version.', labelNames: ['type', 'client_api_version'], registers, collect() {
     this.reset();
-    for (const { labels, count } of clientRequests.values()) this.inc(labels, count);
+    for (const ofType of Object.values(clientRequests)) for (const { labels, count } of ofType.values()) this.inc(labels, count);
   } });
   const failed = counter('etcd_server_proposals_failed_total', 'The total number of failed proposals seen.');
   const fsync = new Histogram({ name: 'etcd_disk_wal_fsync_duration_seconds', help: 'The latency distributions of fsync called by WAL.', buckets: DISK_BUCKETS, registers });
@@ -203,7 +224,7 @@ export function newEtcdMetrics(registry: Registry, source: MetricsSource): EtcdM
     name: 'grpc_server_handled_total', help: 'Total number of RPCs completed on the server, regardless of success or failure.', labelNames: [...callLabels, 'grpc_code'], registers,
     collect() {
       this.reset();
-      for (const { labels, handled } of calls) handled.forEach((count, code) => this.inc({ ...labels, grpc_code: goNameOf(code) }, count));
+      for (const { labels, handled } of calls) handled.forEach((count, code) => this.inc({ grpc_code: goNameOf(code), ...labels }, count));
     },
   });
 
@@ -221,7 +242,7 @@ export function newEtcdMetrics(registry: Registry, source: MetricsSource): EtcdM
 
   return {
     callCounter: (type, service, method) => {
-      const call = { labels: { grpc_type: type, grpc_service: service, grpc_method: method }, started: 0, received: 0, sent: 0, handled: [] as number[] };
+      const call = { labels: { grpc_method: method, grpc_service: service, grpc_type: type }, started: 0, received: 0, sent: 0, handled: [] as number[] };
       calls.push(call);
       const finish = (code: number): void => { call.handled[code] = (call.handled[code] ?? 0) + 1; };
       return {
@@ -239,10 +260,10 @@ export function newEtcdMetrics(registry: Registry, source: MetricsSource): EtcdM
       };
     },
     countClientRequest: (type, clientVersion = 'unknown') => {
-      const key = `${type} ${clientVersion}`;
-      const known = clientRequests.get(key);
+      const ofType = clientRequests[type];
+      const known = ofType.get(clientVersion);
       if (known !== undefined) known.count += 1;
-      else if (clientRequests.size < MAX_CLIENT_VERSIONS) clientRequests.set(key, { labels: { type, client_api_version: clientVersion }, count: 1 });
+      else if (ofType.size < MAX_CLIENT_VERSIONS) ofType.set(clientVersion, { labels: { client_api_version: clientVersion, type }, count: 1 });
     },
     observeLeaseTtl: (seconds) => leaseTtl.observe(seconds),
     timed: async (what, work) => {
@@ -263,5 +284,24 @@ export function newEtcdMetrics(registry: Registry, source: MetricsSource): EtcdM
     countLease: (what) => leases[what].inc(),
     countHealth: (isHealthy) => (isHealthy ? healthy : unhealthy).inc(),
     proposalFailed: () => failed.inc(),
+    scrape: async () => {
+      scraping += 1;
+      try {
+        const text = await registry.metrics();
+        scrapes[200] += 1;
+        return text;
+      } catch (error) {
+        scrapes[500] += 1;
+        throw error;
+      } finally {
+        scraping -= 1;
+      }
+    },
   };
+}
+
+function valuesOf(name: string, labels: Readonly<Record<string, string>>, { bounds, upTo, count, sum }: Durations): object[] {
+  let upToBound = 0;
+  const buckets = bounds.map((bound, at) => ({ metricName: `${name}_bucket`, labels: { ...labels, le: bound }, value: (upToBound += upTo[at] as number) }));
+  return [...buckets, { metricName: `${name}_bucket`, labels: { ...labels, le: '+Inf' }, value: count }, { metricName: `${name}_sum`, labels, value: sum }, { metricName: `${name}_count`, labels, value: count }];
 }

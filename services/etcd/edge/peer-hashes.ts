@@ -54,7 +54,7 @@ export function askForHashes(member: Member, revision: number, log: Logger): Pro
       try {
         return { id, answer: await askForHash(member, url, revision) };
       } catch (error) {
-        log.warn({ err: error, revision, url, peer: hexId(id) }, 'failed hash kv request');
+        log.warn({ 'remote-peer-id': hexId(id), 'requested-revision': revision, 'remote-peer-endpoint': url, err: error }, 'failed hash kv request');
       }
     }
     return { id, answer: undefined };

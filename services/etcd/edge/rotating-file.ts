@@ -29,17 +29,31 @@ export function rotationOf(text: string): Rotation {
   try {
     value = JSON.parse(text);
   } catch (error) {
-    throw new FlagError(`improperly formatted log rotation config: ${(error as Error).message}`);
+    throw new FlagError(`improperly formatted log rotation config: ${goSyntaxError(text, error as SyntaxError)}`);
   }
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw new FlagError('invalid log rotation config: json: cannot unmarshal into Go value of type embed.logRotationConfig');
+  if (value === null) return rotationOf('{}');
+  if (typeof value !== 'object' || Array.isArray(value)) throw new FlagError(`invalid log rotation config: json: cannot unmarshal ${goKindOf(value)} into Go value of type embed.logRotationConfig`);
   const given = new Map(Object.entries(value).map(([name, field]) => [name.toLowerCase(), field as unknown]));
   const read = (name: keyof typeof TYPES): unknown => {
     const field = given.get(name);
-    if (field === undefined) return TYPES[name] === 'number' ? 0 : false;
-    if (typeof field !== TYPES[name] || (typeof field === 'number' && !Number.isInteger(field))) throw new FlagError(`invalid log rotation config: json: cannot unmarshal ${typeof field === 'boolean' ? 'bool' : typeof field} into Go struct field logRotationConfig.${name}`);
+    if (field === undefined || field === null) return TYPES[name] === 'number' ? 0 : false;
+    if (typeof field !== TYPES[name] || (typeof field === 'number' && !Number.isInteger(field))) throw new FlagError(`invalid log rotation config: json: cannot unmarshal ${goKindOf(field)} into Go struct field logRotationConfig.Logger.${name} of type ${TYPES[name] === 'number' ? 'int' : 'bool'}`);
     return field;
   };
   return { maxsize: read('maxsize'), maxage: read('maxage'), maxbackups: read('maxbackups'), localtime: read('localtime'), compress: read('compress') } as Rotation;
+}
+
+/** Of Go's words only those for a text that ends too soon. */
+function goSyntaxError(text: string, { message }: SyntaxError): string {
+  const at = / at position (\d+)$/.exec(message)?.[1];
+  return at === undefined || Number(at) >= text.length || message.startsWith('Unterminated') ? 'unexpected end of JSON input' : message;
+}
+
+/** Source: Go, encoding/json (UnmarshalTypeError). */
+function goKindOf(value: unknown): string {
+  if (Array.isArray(value)) return 'array';
+  if (typeof value === 'number') return Number.isInteger(value) ? 'number' : `number ${value}`;
+  return typeof value === 'boolean' ? 'bool' : typeof value;
 }
 
 /** `nowMs`: replaced in tests. */

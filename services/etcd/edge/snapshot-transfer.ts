@@ -9,6 +9,8 @@ import type { Logger } from 'pino';
 import type { ConfState, RaftMessage } from '#lib/etcd-api/raft-messages.ts';
 import { ClusterMembers } from '../core/cluster-members.ts';
 import type { Database, DatabaseView, Progress } from './database.ts';
+import type { MemberCounts } from './counts.ts';
+import { goDuration, humanBytes } from './go-text.ts';
 import { memberInfo } from './membership.ts';
 import type { Transport } from './peers/transport.ts';
 import { hexId } from './peers/identity.ts';
@@ -19,6 +21,7 @@ export interface SnapshotTransferOptions {
   readonly dataDir: string;
   readonly database: Database;
   readonly log: Logger;
+  readonly counts?: MemberCounts;
 }
 
 /** After a snapshot was sent, how long the entries that follow it are kept for its receiver. Source: etcd, releaseDelayAfterSnapshot. */
@@ -55,10 +58,11 @@ export class SnapshotTransfer {
         const cluster = await clusterIn(view);
         const sizeBytes = await writeSnapshot(file, { view, term, members: cluster.list().map(memberInfo) });
         const metadata = { index: appliedIndex, term, confState: confStateAt(appliedIndex) };
-        log.info({ to: hexId(message.to), index: appliedIndex, bytes: sizeBytes }, 'sending database snapshot');
+        const of = { 'snapshot-index': appliedIndex, 'remote-peer-id': hexId(message.to), bytes: sizeBytes, size: humanBytes(sizeBytes) };
+        log.info(of, 'sending database snapshot');
         const stream = file.createReadStream({ start: 0, end: sizeBytes - 1, autoClose: false, highWaterMark: PIECE_BYTES });
         await transport.sendSnapshot({ ...message, snapshot: { data: v2StoreOf(cluster), metadata } }, { stream, sizeBytes });
-        log.info({ to: hexId(message.to), index: appliedIndex }, 'sent database snapshot');
+        log.info(of, 'sent database snapshot');
       } finally {
         await file.close();
       }
@@ -70,23 +74,32 @@ export class SnapshotTransfer {
 
   /** Keeps what follows the message, durably. */
   async receive(message: RaftMessage, state: Readable): Promise<void> {
+    const { counts, log } = this.options;
     const index = message.snapshot?.metadata?.index ?? 0;
     await mkdir(this.folder, { recursive: true, mode: 0o700 });
     const part = join(this.folder, `${nameOf(index)}.${this.received++}.part`);
+    const startMs = performance.now();
+    const of = { 'local-member-id': hexId(message.to), 'remote-snapshot-sender-id': hexId(message.from), 'incoming-snapshot-index': index };
+    log.info(of, 'receiving database snapshot');
+    let sizeBytes = 0;
     try {
       await pipeline(state, createWriteStream(part, { mode: 0o600 }));
       const file = await open(part, 'r+');
       try {
         await readSnapshotFile(file); // refused now rather than when it is needed
+        const syncMs = performance.now();
         await file.sync();
+        sizeBytes = (await file.stat()).size;
+        counts?.snapshotSync.observe((performance.now() - syncMs) / 1000);
       } finally {
         await file.close();
       }
       await rename(part, join(this.folder, nameOf(index)));
+      counts?.snapshotSave.observe((performance.now() - startMs) / 1000);
     } finally {
       await rm(part, { force: true });
     }
-    this.options.log.info({ from: hexId(message.from), index }, 'received and saved database snapshot');
+    log.info({ ...of, 'incoming-snapshot-size-bytes': sizeBytes, 'incoming-snapshot-size': humanBytes(sizeBytes), 'download-took': goDuration(performance.now() - startMs) }, 'received and saved database snapshot');
   }
 
   /** Puts the state that was received in place of the database. Can be done again after a crash. */
@@ -115,6 +128,7 @@ export class SnapshotTransfer {
 
   /** A crash came between receiving a snapshot and having it in the database. */
   async recover(index: number, appliedIndex: number): Promise<void> {
+    this.options.log.info({ 'consistent-index': appliedIndex, 'snapshot-index': index }, 'Recovering from snapshot backend');
     await this.install(index).catch((error: unknown) => {
       throw new Error(`database (index ${appliedIndex}) does not match with snapshot (index ${index}), and that cannot be installed: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
     });

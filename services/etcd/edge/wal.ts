@@ -9,6 +9,7 @@ import type { Logger } from 'pino';
 import { beforeSync, beforeWrite, diskFaultIn } from '#lib/service/disk-fault.ts';
 import { entry as entryMessage, hardState as hardStateMessage, type Entry, type HardState } from '#lib/etcd-api/raft-messages.ts';
 import { failingDisk, failPoint } from './fail-points.ts';
+import { goDuration } from './go-text.ts';
 import { RECORD_TYPE, RecordWriter, SegmentReader, WalCorrupt, walMetadata, walSnapshot, type WalSnapshot } from './wal-record.ts';
 
 /** Source: etcd, wal.SegmentSizeBytes. */
@@ -304,7 +305,7 @@ export class Wal {
     this.writer.reuse(bytes, MAX_IDLE_BUFFER_BYTES);
     const tookMs = performance.now() - startMs;
     this.options.onSync?.(tookMs / 1000);
-    if (tookMs > SLOW_SYNC_MS) this.options.log.warn({ tookMs: Math.round(tookMs), expectedMs: SLOW_SYNC_MS }, 'slow fdatasync');
+    if (tookMs > SLOW_SYNC_MS) this.options.log.warn({ took: goDuration(tookMs), 'expected-duration': goDuration(SLOW_SYNC_MS) }, 'slow fdatasync');
   }
 
   /** When it fails so does the next write that needs the room. */

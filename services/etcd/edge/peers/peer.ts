@@ -69,7 +69,7 @@ export class Peer {
   private activate(): void {
     if (this.activeSinceMs !== undefined || this.isStopped) return;
     this.activeSinceMs = performance.now();
-    this.options.log.info({ peer: hexId(this.options.id) }, 'peer became active');
+    this.options.log.info({ 'peer-id': hexId(this.options.id) }, 'peer became active');
   }
 
   private deactivate(reason: string): void {
@@ -77,8 +77,8 @@ export class Peer {
     if (this.isStopped) return;
     const wasActive = this.activeSinceMs !== undefined;
     this.activeSinceMs = undefined;
-    if (wasActive) this.options.log.warn({ peer: hexId(this.options.id), error: reason }, 'peer became inactive (message send to peer failed)');
-    else this.options.log.debug({ peer: hexId(this.options.id), error: reason }, 'cannot reach peer');
+    if (wasActive) this.options.log.warn({ 'peer-id': hexId(this.options.id), error: reason }, 'peer became inactive (message send to peer failed)');
+    else this.options.log.debug({ 'peer-id': hexId(this.options.id), error: reason }, 'peer deactivated again');
   }
 
   attach(kind: StreamKind, response: ServerResponse): void {

@@ -68,7 +68,7 @@ export class StreamReader {
     const { kind, local, peerId, log, traffic, onActive, onMessage } = this.options;
     if (response.statusCode !== 200) return this.readRefusal(response, lost);
     onActive();
-    log.info({ peer: hexId(peerId), stream: kind }, 'established TCP streaming connection with remote peer');
+    log.info({ 'stream-reader-type': kind === 'msgapp' ? 'stream MsgApp v2' : 'stream Message', 'local-member-id': hexId(local.memberId), 'remote-peer-id': hexId(peerId) }, 'established TCP streaming connection with remote peer');
     const emit = (message: RaftMessage): void => {
       if (!this.isStopped) onMessage(message);
     };

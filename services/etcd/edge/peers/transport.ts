@@ -60,7 +60,7 @@ export class Transport {
     const known = this.peers.get(id);
     if (known !== undefined) return known.update(urls);
     this.peers.set(id, this.newPeer(id, urls, true));
-    this.options.log.info({ peer: hexId(id), urls }, 'added remote peer');
+    this.options.log.info({ ...this.named, 'remote-peer-id': hexId(id), 'remote-peer-urls': urls }, 'added remote peer');
   }
 
   /** So that it can be answered before it is known as a member. */
@@ -73,7 +73,7 @@ export class Transport {
     if (!this.peers.has(id)) return;
     this.peers.get(id)?.stop();
     this.peers.delete(id);
-    this.options.log.info({ peer: hexId(id) }, 'removed remote peer');
+    this.options.log.info({ ...this.named, 'removed-remote-peer-id': hexId(id) }, 'removed remote peer');
   }
 
   /** Exactly these are the others. */
@@ -113,14 +113,19 @@ export class Transport {
     peer.checkPosted(response);
   }
 
+  /** For the log. */
+  private get named(): { readonly 'local-member-id': string } {
+    return { 'local-member-id': hexId(this.options.local.memberId) };
+  }
+
   private objectionToMessage({ from, to }: RaftMessage): string | undefined {
     const { isRemoved, local, log } = this.options;
     if (isRemoved(from)) {
-      log.warn({ member: hexId(from) }, 'rejected Raft message from removed member');
+      log.warn({ ...this.named, 'removed-member-id': hexId(from) }, 'rejected Raft message from removed member');
       return 'cannot process message from removed member';
     }
     if (to !== local.memberId) {
-      log.warn({ to: hexId(to), from: hexId(from) }, 'rejected Raft message to mismatch member');
+      log.warn({ ...this.named, 'mismatch-member-id': hexId(to) }, 'rejected Raft message to mismatch member');
       return 'cannot process message to mismatch member';
     }
     return undefined;
@@ -148,14 +153,14 @@ export class Transport {
     response.setHeader('X-Server-Version', ETCD_VERSION);
     const objection = objectionTo(request.headers, local.clusterId);
     if (objection !== undefined) {
-      log.warn({ from: header(request.headers, 'X-Server-From'), cluster: header(request.headers, 'X-Etcd-Cluster-ID'), version: header(request.headers, 'X-Server-Version') }, `rejected a request of a peer: ${objection}`);
+      log.warn({ ...this.named, 'local-member-cluster-id': hexId(local.clusterId), 'local-member-server-version': ETCD_VERSION, 'remote-peer-server-name': header(request.headers, 'X-Server-From'), 'remote-peer-server-version': header(request.headers, 'X-Server-Version'), 'remote-peer-cluster-id': header(request.headers, 'X-Etcd-Cluster-ID'), error: objection }, objection === 'cluster ID mismatch' ? 'request cluster ID mismatch' : 'failed version compatibility check');
       return refuse(response, 412, objection);
     }
     const sender = senderOf(request.headers);
     if (sender !== undefined && !this.options.isRemoved(sender.id)) this.addRemote(sender.id, sender.urls);
     run().catch((error: unknown) => {
       const isBad = error instanceof WireError || error instanceof BadRequest;
-      log.warn({ err: error, from: header(request.headers, 'X-Server-From') }, 'failed to process Raft message');
+      log.warn({ ...this.named, 'remote-peer-id': header(request.headers, 'X-Server-From'), err: error }, 'failed to process Raft message');
       if (!response.headersSent) refuse(response, isBad ? 400 : 500, isBad ? 'error unmarshalling raft message' : `failed to process raft message (${error instanceof Error ? error.message : String(error)})`);
       request.destroy();
     });
