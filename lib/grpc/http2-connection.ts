@@ -2,7 +2,7 @@
 // Written on sockets because node:http2 spends more on a stream than etcd on a write (docs/benchmarks.md).
 // What is sent within one turn of the event loop leaves in one write.
 import type { Duplex } from 'node:stream';
-import { IdTable } from '#lib/collections/id-table.ts';
+import { IdTable } from '#lib/machinery/id-table.ts';
 import { HpackDecoder, HpackError, type HeaderList } from './hpack.ts';
 import {
   CLIENT_PREFACE, DEFAULT_WINDOW, errorCode, FRAME_HEADER_BYTES, frame, frameFlag, frameType, goAwayFrame, MAX_FRAME_BYTES, MAX_WINDOW, resetFrame,

@@ -43,11 +43,15 @@ export const text = (options: Options<string>): Flag<string> => flag(options, (v
 export const path = (options: { help: string; default?: string }): Flag<string> => flag({ help: options.help, default: options.default ?? '' }, (value) => value);
 export const address = text;
 
+/** As Go's strconv.ParseBool; undefined: neither. */
+export const parseBoolean = (text: string): boolean | undefined =>
+  (['true', '1', 't', 'T', 'TRUE', 'True'].includes(text) ? true : ['false', '0', 'f', 'F', 'FALSE', 'False'].includes(text) ? false : undefined);
+
 export const boolean = (options: Options<boolean>): Flag<boolean> =>
   flag(options, (value) => {
-    if (['true', '1', 't', 'T', 'TRUE', 'True'].includes(value)) return true;
-    if (['false', '0', 'f', 'F', 'FALSE', 'False'].includes(value)) return false;
-    throw new FlagError(`invalid argument "${value}": must be true or false`);
+    const parsed = parseBoolean(value);
+    if (parsed === undefined) throw new FlagError(`invalid argument "${value}": must be true or false`);
+    return parsed;
   }, true);
 
 export const integer = (options: Options<number> & { min?: number; max?: number }): Flag<number> =>

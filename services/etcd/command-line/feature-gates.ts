@@ -1,5 +1,5 @@
 // --feature-gates, and the flags that stood for features before 3.6. Source: etcd v3.6, server/features/etcd_features.go and pkg/featuregate.
-import { FlagError } from '#lib/service/flags.ts';
+import { FlagError, parseBoolean } from '#lib/service/flags.ts';
 import type { EtcdFlags } from './flags.ts';
 
 /** Whether each is on by default. Those that are not read below have no effect here: what they turn on is always so, or there is no need of it. */
@@ -27,11 +27,6 @@ type OldFlag = keyof typeof OLD_FLAGS;
 /** For the metrics. */
 export const stagesOf = (features: Readonly<Record<Feature, boolean>>): Readonly<Record<string, { readonly isEnabled: boolean; readonly stage: string }>> =>
   Object.fromEntries(Object.entries(features).map(([name, isEnabled]) => [name, { isEnabled, stage: GROUPS['AllBeta']?.includes(name as Feature) ? 'BETA' : 'ALPHA' }]));
-
-/** As strconv.ParseBool. */
-function parseBoolean(text: string): boolean | undefined {
-  return /^(1|t|T|TRUE|true|True)$/.test(text) ? true : /^(0|f|F|FALSE|false|False)$/.test(text) ? false : undefined;
-}
 
 /** Throws FlagError. */
 export function featuresOf({ featureGates, ...old }: Pick<EtcdFlags, 'featureGates' | OldFlag>): Readonly<Record<Feature, boolean>> {

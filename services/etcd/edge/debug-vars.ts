@@ -1,6 +1,6 @@
 // What etcd publishes under /debug/vars, but for the memory statistics of Go. Source: etcd v3.6, server/etcdserver/api/etcdhttp/debug.go, and raft/v3, status.go.
-import { readFileSync } from 'node:fs';
 import type { RaftStatus } from '../core/raft/driver-contract.ts';
+import { fileDescriptorLimit } from './file-descriptors.ts';
 import { hexId } from './peers/identity.ts';
 
 const STATES = { probe: 'StateProbe', replicate: 'StateReplicate', snapshot: 'StateSnapshot' } as const;
@@ -18,18 +18,4 @@ export function debugVars(status: RaftStatus): string {
     'raft.status': { id: hex(id), term, vote: hex(vote), commit, lead: hex(lead), raftState: ROLES[role], applied, progress: members, leadtransferee: hex(leadTransferee) },
   };
   return `{\n${Object.entries(variables).map(([name, value]) => `${JSON.stringify(name)}: ${JSON.stringify(value)}`).join(',\n')}\n}\n`;
-}
-
-/** 0 where the system does not tell, as with etcd. */
-function fileDescriptorLimit(): number {
-  const [, soft] = /^Max open files\s+(\d+)/m.exec(readLimits()) ?? [];
-  return Number(soft ?? 0);
-}
-
-function readLimits(): string {
-  try {
-    return readFileSync('/proc/self/limits', 'utf8');
-  } catch {
-    return ''; // another system than Linux
-  }
 }

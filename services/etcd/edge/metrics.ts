@@ -1,8 +1,8 @@
 // What /metrics tells, under etcd's names.
-import { readdirSync, readFileSync } from 'node:fs';
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
 import { goNameOf } from '#lib/grpc/status.ts';
 import { doubling, type Durations, type MemberCounts, type PeerTraffic } from './counts.ts';
+import { fileDescriptorLimit, usedFileDescriptors } from './file-descriptors.ts';
 
 type CallType = 'unary' | 'bidi_stream' | 'server_stream';
 
@@ -149,8 +149,8 @@ export function newEtcdMetrics(registry: Registry, source: MetricsSource): EtcdM
   gauge('etcd_debugging_mvcc_db_compaction_last', 'The unix time of the last db compaction. Resets to 0 on start.', () => counts.lastCompaction);
   gauge('etcd_debugging_mvcc_total_put_size_in_bytes', 'The total size of put kv pairs seen by this member.', () => counts.putBytes);
   gauge('etcd_disk_wal_write_bytes_total', 'Total number of bytes written in WAL.', source.walBytes);
-  gauge('os_fd_limit', 'The file descriptor limit.', () => Number(/^Max open files\s+(\d+)/m.exec(readFileSync('/proc/self/limits', 'utf8'))?.[1] ?? 0));
-  gauge('os_fd_used', 'The number of used file descriptors.', () => readdirSync('/proc/self/fd').length);
+  gauge('os_fd_limit', 'The file descriptor limit.', fileDescriptorLimit);
+  gauge('os_fd_used', 'The number of used file descriptors.', usedFileDescriptors);
   const enabled = new Gauge({ name: 'etcd_server_feature_enabled', help: 'Whether or not a feature is enabled. 1 is enabled, 0 is not.', labelNames: ['name', 'stage'], registers });
   for (const [name, { isEnabled, stage }] of Object.entries(source.features)) enabled.set({ name, stage }, Number(isEnabled));
   const perPeer = (name: string, help: string, label: 'To' | 'From', read: (traffic: PeerTraffic) => number): void => {

@@ -1,5 +1,5 @@
 // Requests that wait for their entry to be applied, by the id that the entry carries.
-import { IdTable } from '#lib/collections/id-table.ts';
+import { IdTable } from '#lib/machinery/id-table.ts';
 import { etcdError, type EtcdError } from '#lib/etcd-api/errors.ts';
 
 export interface Waiter<T> {
