@@ -19,12 +19,12 @@ const { values: options } = parseArgs({
     'members': { type: 'string', default: '1' }, // of the mixed loads; 3: a cluster
     'bulk-keys': { type: 'string', default: '1000000' }, // of 1 KiB, for the load `bulk`, which is not among the usual ones: filling takes minutes
     'seconds': { type: 'string', default: '10' }, // of each round of a mixed load
+    'warm-up': { type: 'string', default: '10' }, // seconds of a mixed load before it is measured: V8 goes on optimizing for some ten
     'rounds': { type: 'string', default: '3' }, // of the mixed loads, the two in turn; the median of each figure counts
   },
 });
 const KEYS = 10_000;
 const VALUE_BYTES = 1024;
-const WARM_UP_MS = 2_000;
 /** Clients that fill the store for `bulk`, each with so many keys in a transaction. */
 const FILLERS = 16;
 const KEYS_AT_ONCE = 15;
@@ -79,7 +79,7 @@ async function mixed(running: Running, clients: number): Promise<Figures> {
     client.close();
   };
   const runs = Promise.all(Array.from({ length: clients }).map(run));
-  await sleep(WARM_UP_MS);
+  await sleep(Number(options['warm-up']) * 1000);
   const [before, startMs] = [running.cpuMicros(), performance.now()];
   isMeasuring = true;
   await sleep(Number(options.seconds) * 1000);
