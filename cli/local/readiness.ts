@@ -3,6 +3,7 @@
 import { readFileSync } from 'node:fs';
 import { systemClock } from '#lib/environment/clock.ts';
 import { connectToApiserver, TransportError, type ApiClient, type ListOptions } from '#lib/api-client/client.ts';
+import { deploymentKind } from '#lib/kinds/apps/deployment.ts';
 import { nodeKind } from '#lib/kinds/core/node.ts';
 import { podKind } from '#lib/kinds/core/pod.ts';
 import type { Kind, KubernetesObject } from '#lib/kinds/define-kind.ts';
@@ -17,6 +18,8 @@ import type { Progress } from './supervisor.ts';
 
 /** Time between two attempts while there is nothing to watch yet; milliseconds. */
 const RETRY_MS = 100;
+/** CoreDNS, its Deployment and its pods. */
+const DNS = { namespace: 'kube-system', labelSelector: 'k8s-app=kube-dns' } as const;
 
 export async function waitUntilReady(folder: ClusterFolder, progress: Progress, signal: AbortSignal): Promise<void> {
   const { kubeconfig, hosts } = folder;
@@ -49,7 +52,10 @@ export async function waitUntilReady(folder: ClusterFolder, progress: Progress, 
       return true;
     });
     if (!folder.provisioned.addonsApplied) folder.markProvisioned({ ...folder.provisioned, addonsApplied: true });
-    await until('CoreDNS Running', progress, signal, () => follow(api, podKind, { namespace: 'kube-system', labelSelector: 'k8s-app=kube-dns' }, dnsRuns, signal));
+    await until('CoreDNS Running', progress, signal, async () => {
+      const wanted = await wantedDnsPods(api, signal);
+      return follow(api, podKind, DNS, (pods) => pods.length >= wanted && pods.every(isReady), signal);
+    });
   } catch (error) {
     if (signal.aborted && signal.reason instanceof DOMException && signal.reason.name === 'TimeoutError') {
       throw new UserError(`the cluster did not get ready in time; see ${folder.logFile} and ${folder.path}/hosts/*/data/var/log`);
@@ -109,7 +115,11 @@ function allNodesReady(nodes: readonly Node[], hosts: readonly HostLayout[]): bo
   return hosts.every(({ name }) => ready.has(name));
 }
 
-function dnsRuns(pods: readonly Pod[]): boolean {
-  return pods.length > 0 && pods.every(({ status, metadata }) => metadata.deletionTimestamp === undefined
-    && status?.phase === 'Running' && status.conditions?.some(({ type, status: value }) => type === 'Ready' && value === 'True'));
+/** The first of its pods may be ready before the second one is there. */
+async function wantedDnsPods(api: ApiClient, signal: AbortSignal): Promise<number> {
+  const { items } = await api.list(deploymentKind, DNS, { signal });
+  return items.length === 0 ? 1 : items.reduce((sum, { spec }) => sum + (spec.replicas ?? 1), 0);
 }
+
+const isReady = ({ status, metadata }: Pod): boolean => metadata.deletionTimestamp === undefined
+  && status?.phase === 'Running' && status.conditions?.some(({ type, status: value }) => type === 'Ready' && value === 'True') === true;

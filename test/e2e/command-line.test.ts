@@ -75,6 +75,7 @@ test('with --host-routes the machine reaches hosts, pods and services; without t
   const script = `set -e
 ip link set lo up
 "$@" up --detach --port 16999 --workers 0 --host-routes >/dev/null
+trap '"$@" down --purge >/dev/null 2>&1' EXIT
 ip=$(kubectl --kubeconfig "$0/admin.conf" -n kube-system get pods -l k8s-app=kube-dns -o 'jsonpath={.items[0].status.podIP}')
 curl -s -m 5 -o /dev/null -w 'pod %{http_code}\n' http://$ip:8080/health
 curl -sk -m 5 -o /dev/null -w 'service %{http_code}\n' https://10.96.0.1/readyz
@@ -84,8 +85,7 @@ n=0; while ip route | grep -q . && [ $n -lt 100 ]; do sleep 0.1; n=$((n+1)); don
 echo "routes left: $(ip route)"
 ip link add other type dummy 2>/dev/null || ip link add other type bridge
 ip addr add 172.16.3.1/24 dev other; ip link set other up
-"$@" up --port 16999 --host-routes 2>&1 >/dev/null || :
-"$@" down --purge`;
+"$@" up --port 16999 --host-routes 2>&1 >/dev/null || :`;
   const { stdout, stderr } = await runCommand('unshare', ['--net', '--mount', 'sh', '-c', script, folder, process.execPath, KUBREAK, '--dir', folder]);
   assert.equal(stdout, `pod 200
 service 200
