@@ -131,6 +131,21 @@ test('a member that is too far behind gets a snapshot, and watches go on through
   assert.ok(walBytes < 8_000_000, `${walBytes} bytes of WAL`);
 });
 
+test('members agree on hashes right after a compaction, though each removes what it took in its own time', async () => {
+  const [writer] = cluster.running as [TestMember];
+  const client = cluster.clientOf(writer);
+  let revision = 0;
+  for (let at = 0; at < 60; at += 1) ({ header: { revision } = { revision } } = at % 7 === 3 ? await client.deleteRange({ key: 'hashed/1' }) : await client.put({ key: `hashed/${at % 2}`, value: String(at) }));
+  for (const compacted of [revision - 40, revision - 20]) {
+    await client.compact({ revision: compacted, physical: true });
+    for (const at of [compacted, compacted + 1, revision]) {
+      if (at > compacted) await Promise.all(cluster.running.map((member) => valueOf(cluster.clientOf(member), 'hashed/0'))); // until then one may not know of the compaction
+      const lines = await Promise.all(cluster.running.map((member) => cluster.etcdctl(member, ['endpoint', 'hashkv', `--rev=${at}`])));
+      assert.equal(new Set(lines.map((line) => line.split(', ')[1])).size, 1, `${at} of ${compacted}: ${lines.join('')}`);
+    }
+  }
+});
+
 test('leases are renewed and looked at through any member, survive the leader, and expire', async () => {
   const leader = await cluster.leader();
   const follower = others(leader)[0] as TestMember;

@@ -43,7 +43,7 @@ export class Hashes {
 
   /** 0: the newest revision. For that of a compaction it is the hash from before it. Rejects with EtcdError. */
   async at(revision: number): Promise<KeyValueHash> {
-    const kept = this.kept.at(revision);
+    const kept = this.kept.at(revision) ?? await this.ofLastCompaction(revision);
     if (kept !== undefined) return kept;
     for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt += 1) {
       const store = this.options.store();
@@ -53,6 +53,14 @@ export class Hashes {
       if (hash !== undefined) return hash;
     }
     throw new Error(`compactions came faster than the hash of revision ${revision} could be taken`);
+  }
+
+  /** The hash from before it may be under way, or not even begun: members answer alike however far each has come. */
+  private async ofLastCompaction(revision: number): Promise<KeyValueHash | undefined> {
+    if (revision === 0 || revision !== this.options.store().compactRevision) return undefined;
+    await this.options.settled();
+    await Promise.all(this.running);
+    return this.kept.at(revision);
   }
 
   /** undefined when there was a compaction meanwhile. */
