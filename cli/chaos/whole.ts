@@ -11,6 +11,7 @@ import { endpointSliceKind } from '#lib/kinds/discovery/endpoint-slice.ts';
 import type { Lease } from '#lib/kinds/types/coordination-v1.ts';
 import type { Event, Node, Pod, Service } from '#lib/kinds/types/core-v1.ts';
 import type { EndpointSlice } from '#lib/kinds/types/discovery-v1.ts';
+import { isConditionTrue } from '#lib/machinery/conditions.ts';
 import type { KnownPod } from './survey.ts';
 import { belongsOn, COMPONENTS, type HostLayout } from '../cluster-layout.ts';
 import { NAMESPACE, PROBE, PROBE_REPLICAS, STORE, STORE_REPLICAS } from './workloads.ts';
@@ -46,7 +47,6 @@ export async function takeSnapshot(api: ApiClient, signal: () => AbortSignal): P
   };
 }
 
-const isTrue = (conditions: readonly { type: string; status: string }[] | undefined, wanted: string): boolean => conditions?.some(({ type, status }) => type === wanted && status === 'True') ?? false;
 const nameOf = ({ metadata }: Pod): string => metadata.name;
 
 /** In a few words; empty when nothing is. `hasClients`: each host has a pod that asks. */
@@ -56,12 +56,12 @@ export function lackingIn(
   const hosts = layouts.map(({ name }) => name);
   const manifests = COMPONENTS.filter(({ supervisedBy }) => supervisedBy === 'static-pod')
     .flatMap((component) => layouts.filter((layout) => belongsOn(component, layout, layouts)).map(({ name }) => `${component.unit}-${name}`));
-  const unready = hosts.filter((host) => !nodes.some(({ metadata, status }) => metadata.name === host && isTrue(status?.conditions, 'Ready')));
+  const unready = hosts.filter((host) => !nodes.some(({ metadata, status }) => metadata.name === host && isConditionTrue(status?.conditions, 'Ready')));
   if (unready.length > 0) return `nodes not Ready: ${unready.join(', ')}`;
   const tainted = nodes.filter(({ spec }) => spec?.taints?.some(({ key }) => key.startsWith('node.kubernetes.io/')));
   if (tainted.length > 0) return `nodes with taints: ${tainted.map(({ metadata }) => metadata.name).join(', ')}`;
 
-  const limping = pods.filter(({ status, metadata }) => metadata.deletionTimestamp !== undefined || !isTrue(status?.conditions, 'Ready'));
+  const limping = pods.filter(({ status, metadata }) => metadata.deletionTimestamp !== undefined || !isConditionTrue(status?.conditions, 'Ready'));
   if (limping.length > 0) return `pods not Ready: ${limping.map(({ metadata, status }) => `${metadata.name} (${metadata.deletionTimestamp === undefined ? status?.containerStatuses?.[0]?.state?.waiting?.reason ?? status?.phase ?? '?' : 'Terminating'})`).join(', ')}`;
   const count = (namespace: string): number => pods.filter(({ metadata }) => metadata.namespace === namespace).length;
   const expected = manifests.length + SYSTEM_PODS + SYSTEM_PODS_PER_HOST * hosts.length;

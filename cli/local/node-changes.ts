@@ -6,6 +6,7 @@ import { connectToApiserver, type ApiClient } from '#lib/api-client/client.ts';
 import { nodeKind } from '#lib/kinds/core/node.ts';
 import { isNotFound } from '#lib/machinery/status-error.ts';
 import { loadKubeconfig } from '#lib/pki/kubeconfig.ts';
+import { isConditionTrue } from '#lib/machinery/conditions.ts';
 import { placeWorker, type HostLayout } from '../cluster-layout.ts';
 import { hostNamed } from '../host-named.ts';
 import { UserError } from '../user-error.ts';
@@ -75,7 +76,7 @@ async function withApi<T>(folder: ClusterFolder, use: (api: ApiClient) => Promis
 async function isReady(api: ApiClient, name: string): Promise<boolean> {
   try {
     const { status } = await api.get(nodeKind, undefined, name);
-    return status?.conditions?.some(({ type, status: value }) => type === 'Ready' && value === 'True') ?? false;
+    return isConditionTrue(status?.conditions, 'Ready');
   } catch (error) {
     if (isNotFound(error)) return false;
     throw error;

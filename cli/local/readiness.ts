@@ -10,6 +10,7 @@ import type { Kind, KubernetesObject } from '#lib/kinds/define-kind.ts';
 import type { Node, Pod } from '#lib/kinds/types/core-v1.ts';
 import { loadKubeconfig } from '#lib/pki/kubeconfig.ts';
 import { isForbidden, StatusError } from '#lib/machinery/status-error.ts';
+import { isConditionTrue } from '#lib/machinery/conditions.ts';
 import { applyAddons, bindClusterAdmins, markControlPlane } from '../bootstrap-objects.ts';
 import { MASTER, type HostLayout } from '../cluster-layout.ts';
 import { UserError } from '../user-error.ts';
@@ -111,7 +112,7 @@ async function follow<T extends KubernetesObject>(api: ApiClient, kind: Kind<T>,
 }
 
 function allNodesReady(nodes: readonly Node[], hosts: readonly HostLayout[]): boolean {
-  const ready = new Set(nodes.filter(({ status }) => status?.conditions?.some(({ type, status: value }) => type === 'Ready' && value === 'True')).map(({ metadata }) => metadata.name));
+  const ready = new Set(nodes.filter(({ status }) => isConditionTrue(status?.conditions, 'Ready')).map(({ metadata }) => metadata.name));
   return hosts.every(({ name }) => ready.has(name));
 }
 
@@ -122,4 +123,4 @@ async function wantedDnsPods(api: ApiClient, signal: AbortSignal): Promise<numbe
 }
 
 const isReady = ({ status, metadata }: Pod): boolean => metadata.deletionTimestamp === undefined
-  && status?.phase === 'Running' && status.conditions?.some(({ type, status: value }) => type === 'Ready' && value === 'True') === true;
+  && status?.phase === 'Running' && isConditionTrue(status.conditions, 'Ready');

@@ -12,6 +12,7 @@ import { allKinds } from '#lib/kinds/registry.ts';
 import type { ObjectMeta } from '#lib/kinds/types/meta-v1.ts';
 import { isAlreadyExists, isNotFound, StatusError } from '#lib/machinery/status-error.ts';
 import { loadKubeconfig } from '#lib/pki/kubeconfig.ts';
+import { isConditionTrue } from '#lib/machinery/conditions.ts';
 import { UserError } from '../../user-error.ts';
 import { seenEvent } from '../core/changes.ts';
 import type { KubeletConfiguration, TimeFacts } from '../core/cluster-times.ts';
@@ -110,12 +111,11 @@ export class DrillApi {
     // A cluster that has just been started lacks first what is not there at all yet.
     const unknown = hosts.filter((host) => !nodes.items.some(({ metadata }) => metadata.name === host));
     if (unknown.length > 0) return `hosts that are no nodes: ${unknown.join(', ')}`;
-    const isReady = (conditions: readonly { type: string; status: string }[] | undefined): boolean => conditions?.some(({ type, status }) => type === 'Ready' && status === 'True') ?? false;
-    const unready = nodes.items.filter(({ status }) => !isReady(status?.conditions)).map(({ metadata }) => metadata.name);
+    const unready = nodes.items.filter(({ status }) => !isConditionTrue(status?.conditions, 'Ready')).map(({ metadata }) => metadata.name);
     if (unready.length > 0) return `nodes not Ready: ${unready.join(', ')}`;
     const closed = nodes.items.filter(({ spec }) => spec?.unschedulable === true || spec?.taints?.some(({ key }) => key.startsWith('node.kubernetes.io/'))).map(({ metadata }) => metadata.name);
     if (closed.length > 0) return `nodes with taints: ${closed.join(', ')}`;
-    const limping = pods.items.filter(({ metadata, status }) => metadata.deletionTimestamp !== undefined || (status?.phase !== 'Succeeded' && !isReady(status?.conditions))).map(({ metadata }) => metadata.name);
+    const limping = pods.items.filter(({ metadata, status }) => metadata.deletionTimestamp !== undefined || (status?.phase !== 'Succeeded' && !isConditionTrue(status?.conditions, 'Ready'))).map(({ metadata }) => metadata.name);
     if (limping.length > 0) return `pods not Ready: ${limping.join(', ')}`;
     const isSeen = (metadata: ObjectMeta, seen: number | undefined): boolean => (seen ?? 0) >= (metadata.generation ?? 0);
     const incomplete = [

@@ -5,6 +5,7 @@ import type { PodDisruptionBudget } from '#lib/kinds/types/policy-v1.ts';
 import { labelSelector } from '#lib/machinery/selectors.ts';
 import { failure, forbidden, tooManyRequests } from '#lib/machinery/status-error.ts';
 import { formatTime } from '#lib/machinery/time.ts';
+import { isConditionTrue } from '#lib/machinery/conditions.ts';
 
 /** `kubectl drain` before 1.22 sends v1beta1. Source: EvictionREST.AcceptsGroupVersion. */
 export const EVICTION_BODY = { group: 'policy', version: 'v1', alsoVersions: ['v1beta1'], kind: 'Eviction', schema: 'io.k8s.api.policy.v1.Eviction' } as const;
@@ -18,7 +19,7 @@ export function needsNoBudget({ metadata, status }: Readonly<Pod>): boolean {
   return metadata.deletionTimestamp !== undefined || ['Succeeded', 'Failed', 'Pending'].includes(status?.phase ?? '');
 }
 
-const isReady = ({ status }: Readonly<Pod>): boolean => status?.conditions?.some(({ type, status: is }) => type === 'Ready' && is === 'True') ?? false;
+const isReady = ({ status }: Readonly<Pod>): boolean => isConditionTrue(status?.conditions, 'Ready');
 
 /** The budget to charge; undefined: evict freely. Throws when more than one covers the pod. */
 export function budgetFor(pod: Readonly<Pod>, budgets: readonly Readonly<PodDisruptionBudget>[]): Readonly<PodDisruptionBudget> | undefined {
