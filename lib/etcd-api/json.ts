@@ -1,7 +1,7 @@
 // Messages as JSON, as the gRPC gateway of etcd writes them: names as in the .proto files, bytes in base64, 64-bit integers
 // as strings, enums by name; what has its default value is left out. Source: protobuf.dev/programming-guides/json.
 import { statusResponse } from './messages.ts';
-import type { FieldKind, Message } from './wire.ts';
+import { isDefault, type FieldKind, type Message } from './wire.ts';
 
 export class JsonError extends Error {
   override readonly name = 'JsonError';
@@ -40,12 +40,6 @@ export function toJson(message: AnyMessage, value: unknown): Json {
     else if (kind.type === 'message' || !isDefault(kind, field)) json[names.get(name) ?? name] = scalarToJson(kind, field);
   }
   return json;
-}
-
-function isDefault(kind: FieldKind, value: unknown): boolean {
-  if (kind.type === 'bytes' || kind.type === 'string') return (value as string | Uint8Array).length === 0;
-  if (kind.type === 'enum') return value === kind.names[0];
-  return value === 0 || value === 0n || value === false;
 }
 
 function scalarToJson(kind: FieldKind, value: unknown): unknown {

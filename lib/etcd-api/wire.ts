@@ -182,6 +182,13 @@ export type FieldKind =
   | { readonly type: 'enum'; readonly names: readonly string[] }
   | { readonly type: 'message'; readonly message: () => Message<unknown, never> };
 
+/** What is not written: of a scalar, its zero. */
+export function isDefault(kind: FieldKind, value: unknown): boolean {
+  if (kind.type === 'bytes' || kind.type === 'string') return (value as string | Uint8Array).length === 0;
+  if (kind.type === 'enum') return value === kind.names[0];
+  return value === 0 || value === 0n || value === false;
+}
+
 /** How one kind of field is written and read. `Decoded` is what reading gives; `Encodable` what writing accepts. */
 export interface Field<Decoded, Encodable> {
   readonly number: number;

@@ -1,4 +1,4 @@
-// Durations and sizes as etcd's log has them.
+// Durations, times and sizes as etcd's log has them.
 
 /** As Go's time.Duration: 1.5s, 12.345ms, 1m0.5s. */
 export function goDuration(durationMs: number): string {
@@ -13,6 +13,12 @@ export function goDuration(durationMs: number): string {
   const minutes = Math.floor(size / 6e10) % 60;
   const seconds = `${(size % 6e10) / 1e9}s`;
   return `${sign}${hours > 0 ? `${hours}h` : ''}${hours > 0 || minutes > 0 ? `${minutes}m` : ''}${seconds}`;
+}
+
+/** As logutil has times: 2006-01-02T15:04:05.000000Z. */
+export function goTime(timeMs: number): string {
+  const micros = Math.floor((timeMs % 1) * 1000);
+  return `${new Date(Math.floor(timeMs)).toISOString().slice(0, -1)}${String(micros).padStart(3, '0')}Z`;
 }
 
 const UNITS = ['B', 'kB', 'MB', 'GB', 'TB', 'PB', 'EB'];

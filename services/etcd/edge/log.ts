@@ -4,6 +4,7 @@ import { openSync, writeSync } from 'node:fs';
 import pino, { type Logger } from 'pino';
 import { FlagError } from '#lib/service/flags.ts';
 import type { EtcdFlags } from '../command-line/flags.ts';
+import { goTime } from './go-text.ts';
 import { rotatingFile, rotationOf } from './rotating-file.ts';
 
 type LogFlags = Pick<EtcdFlags, 'logLevel' | 'logFormat' | 'logOutputs' | 'enableLogRotation' | 'logRotationConfigJson'>;
@@ -118,12 +119,6 @@ function newTimestamp(): () => string {
     if (Math.abs(originMs + steadyMs - nowMs) > 1) originMs = nowMs - steadyMs;
     return `,"ts":"${goTime(originMs + steadyMs)}"`;
   };
-}
-
-/** As logutil has times: 2006-01-02T15:04:05.000000Z. */
-export function goTime(timeMs: number): string {
-  const micros = Math.floor((timeMs % 1) * 1000);
-  return `${new Date(Math.floor(timeMs)).toISOString().slice(0, -1)}${String(micros).padStart(3, '0')}Z`;
 }
 
 /** Level, time, what a child of the log adds to each line, logger, caller, message, fields. */

@@ -7,14 +7,13 @@ import {
   alarmResponse, deleteRangeRequest, putResponse, deleteRangeResponse, leaseGrantResponse, rangeRequest, rangeResponse, requestOp, txnResponse,
   type Compare, type DeleteRangeRequest, type DeleteRangeResponse, type PutRequest, type RangeRequest, type RangeResponse, type RequestOp, type ResponseHeader, type TxnRequest, type TxnResponse,
 } from '#lib/etcd-api/messages.ts';
-import type { FieldKind, Message } from '#lib/etcd-api/wire.ts';
+import { isDefault, type FieldKind, type Message } from '#lib/etcd-api/wire.ts';
 import type { CallContext as GrpcCall } from '#lib/grpc/call.ts';
 import type { LogCommand } from '../core/log-command.ts';
 import type { Applied, CommandType } from '../core/store.ts';
 import { isReadOnly } from '../core/txn.ts';
 import { EncodedRange } from './encoded-range.ts';
-import { goDuration } from './go-text.ts';
-import { goTime } from './log.ts';
+import { goDuration, goTime } from './go-text.ts';
 
 type AnyMessage = Message<unknown, never>;
 type Fields = Readonly<Record<string, unknown>>;
@@ -187,12 +186,6 @@ function textOf(type: unknown, value: unknown): string {
     for (const item of isRepeated ? field as unknown[] : [field]) if (isRepeated || !isDefault(kind, item)) text += `${protoName}:${scalarText(kind, item)} `;
   }
   return text;
-}
-
-function isDefault(kind: FieldKind, value: unknown): boolean {
-  if (kind.type === 'bytes' || kind.type === 'string') return (value as string | Uint8Array).length === 0;
-  if (kind.type === 'enum') return value === kind.names[0];
-  return value === 0 || value === 0n || value === false;
 }
 
 function scalarText(kind: FieldKind, value: unknown): string {
