@@ -425,24 +425,25 @@ export class Store {
     this.compacted = revision;
     for (const write of this.removeCompacted(this.compactedAtOnce)) change.writes.push(write);
     const former = this.changes.length;
-    this.areOldestReleased &&= this.allReleased >= firstAtOrAfter(this.changes, revision);
-    this.changes = this.changesSince(revision);
+    const start = firstAtOrAfter(this.changes, revision);
+    this.areOldestReleased &&= this.allReleased >= start;
+    this.changes = this.withoutTaken(this.changes.slice(start), revision);
     const dropped = former - this.changes.length;
     this.replacedReleased = Math.max(0, this.replacedReleased - dropped);
     this.allReleased = Math.max(0, this.allReleased - dropped);
     return { header: newHeader(this.current) };
   }
 
-  /** Without those of the compaction's own revision that it takes. */
-  private changesSince(compacted: number): Entry[] {
-    const changes = this.changes.slice(firstAtOrAfter(this.changes, compacted));
-    const isTaken = (entry: Entry): boolean => {
-      const history = this.index.get(entry.key);
-      return entry.modRevision === compacted && (history === undefined || entryAt(history, compacted) !== entry);
-    };
-    const kept = this.repeating.has(compacted) ? changes.filter((entry) => !isTaken(entry)) : changes;
+  /** `changes` without those of the compaction's own revision that it takes. */
+  private withoutTaken(changes: Entry[], compacted: number): Entry[] {
+    const isRepeating = this.repeating.has(compacted);
     for (const revision of this.repeating) if (revision <= compacted) this.repeating.delete(revision);
-    return kept;
+    if (!isRepeating) return changes;
+    return changes.filter((entry) => {
+      if (entry.modRevision !== compacted) return true;
+      const history = this.index.get(entry.key);
+      return history !== undefined && entryAt(history, compacted) === entry;
+    });
   }
 
   /** Whether there is something that the last compaction made obsolete. */
@@ -512,9 +513,12 @@ export class Store {
 
   private releaseRemoved(durableRevision: number): void {
     if (this.removed.length === 0) return;
-    const { removed } = this;
-    this.removed = removed.filter(({ modRevision }) => modRevision > durableRevision);
-    for (const entry of removed) if (entry.modRevision <= durableRevision) this.memory.release(entry);
+    const waiting: Entry[] = [];
+    for (const entry of this.removed) {
+      if (entry.modRevision > durableRevision) waiting.push(entry);
+      else this.memory.release(entry);
+    }
+    this.removed = waiting;
   }
 
   // Leases
@@ -563,7 +567,7 @@ export class Store {
       this.current = Math.max(this.current, entry.modRevision);
     }
     this.compacted = compactRevision > 0 ? compactRevision : NOT_COMPACTED;
-    this.changes = this.changesSince(this.compacted);
+    this.changes = this.withoutTaken(this.changes, this.compacted);
     this.current = Math.max(this.current, revision, compactRevision);
     this.index.forEach({ start: '', end: '' }, (history) => {
       const entry = liveEntryAt(history, this.current);
