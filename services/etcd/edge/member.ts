@@ -734,13 +734,9 @@ export class Member {
     if (this.snapshots.isSending) return; // the entries after the snapshot will be needed
     const keep = this.cluster.list().length > 1 && this.raftLog.sizeBytes < MAX_LOG_BYTES ? this.options.catchUpEntries : 0;
     const upTo = this.index - keep;
-    if (upTo - this.raftLog.firstIndex() >= (keep === 0 ? 0 : Math.min(FORGET_STEP, keep))) this.forgetUpTo(upTo, keep > 0);
-  }
-
-  /** Alone it lets go of each entry that is applied, which is nothing to be told. */
-  private forgetUpTo(index: number, isTold: boolean): void {
-    this.raftLog.forgetUpTo(index);
-    if (isTold) this.options.log.debug({ 'compact-index': index }, 'compacted Raft logs');
+    if (upTo - this.raftLog.firstIndex() < (keep === 0 ? 0 : Math.min(FORGET_STEP, keep))) return;
+    this.raftLog.forgetUpTo(upTo);
+    if (keep > 0) this.options.log.debug({ 'compact-index': upTo }, 'compacted Raft logs'); // alone it lets go of each entry that is applied, which is nothing to be told
   }
 
   // The end
