@@ -12,7 +12,8 @@ import type { BucketRecord, RecordWrite } from './bucket-record.ts';
 import { bytesOf, keyOf, keyRange } from './key-range.ts';
 import { entryAt, KeyIndex, liveEntryAt, type Entry, type KeyHistory } from './key-index.ts';
 import { StoreError } from './store-error.ts';
-import { heldValue, ValueMemory } from './value-memory.ts';
+import { HeldValues } from './held-values.ts';
+import { heldValue } from './value-memory.ts';
 import { hasPut, runTxn, type TxnTarget } from './txn.ts';
 import { answerRange, keyOnly, selectRange, type RangeSource, type Selection } from './range.ts';
 import type { EtcdErrorReason } from '#lib/etcd-api/errors.ts';
@@ -118,15 +119,7 @@ export class Store {
   private current = FIRST_REVISION;
   private compacted = NOT_COMPACTED;
   private totalBytes = 0;
-  private readonly memory = new ValueMemory();
-  /** What compactions have removed while its value was in memory: until it is on disk, it is still to be written there. */
-  private removed: Entry[] = [];
-  /** Positions in `changes` up to which values have left memory: of changes that were replaced by then, and of all. */
-  private replacedReleased = 0;
-  private allReleased = 0;
-  /** Those of changes before `changes`. */
-  private areOldestReleased = false;
-
+  private readonly values = new HeldValues();
   private liveKeys = 0;
 
   constructor(readValue: ReadValue, stored?: StoredState, compactedAtOnce = COMPACTED_AT_ONCE) {
@@ -363,7 +356,7 @@ export class Store {
       createRevision: previous?.createRevision ?? change.writeRevision, version: (previous?.version ?? 0) + 1, lease,
       sizeBytes: key.length + value.length, block: undefined, offset: 0,
     };
-    this.memory.hold(entry, value);
+    this.values.hold(entry, value);
     this.record(entry, history, change);
     if (previous !== undefined && previous.lease !== lease) this.leasesById.get(previous.lease)?.keys.delete(key);
     if (lease !== 0n) this.leasesById.get(lease)?.keys.add(key);
@@ -407,7 +400,7 @@ export class Store {
 
   private forget(entry: Entry): void {
     this.totalBytes -= entry.sizeBytes;
-    if (entry.block !== undefined) this.removed.push(entry);
+    this.values.remove(entry);
   }
 
   // Compaction
@@ -426,11 +419,8 @@ export class Store {
     for (const write of this.removeCompacted(this.compactedAtOnce)) change.writes.push(write);
     const former = this.changes.length;
     const start = firstAtOrAfter(this.changes, revision);
-    this.areOldestReleased &&= this.allReleased >= start;
     this.changes = this.withoutTaken(this.changes.slice(start), revision);
-    const dropped = former - this.changes.length;
-    this.replacedReleased = Math.max(0, this.replacedReleased - dropped);
-    this.allReleased = Math.max(0, this.allReleased - dropped);
+    this.values.compacted({ start, dropped: former - this.changes.length });
     return { header: newHeader(this.current) };
   }
 
@@ -463,7 +453,7 @@ export class Store {
     if (to < changes.length) this.obsolete.from = to;
     else if (changes.length > 0) {
       this.obsolete = { changes: [], from: 0 };
-      this.areOldestReleased = false; // those of some keys are others now
+      this.values.compactionFinished();
     }
     return writes;
   }
@@ -481,44 +471,9 @@ export class Store {
     return removed;
   }
 
-  /**
-   * Lets go of values in memory when they exceed `maxBytes`: first of those that were replaced, then of others, the oldest first in both.
-   * Only what is on disk may go: nothing after `durableRevision`. It goes on where it was, so that no call takes long.
-   */
+  /** Lets go of values in memory when they exceed `maxBytes`. Only what is on disk may go: nothing after `durableRevision`. */
   releaseValues(maxBytes: number, durableRevision: number): void {
-    this.releaseRemoved(durableRevision);
-    if (this.memory.sizeBytes <= maxBytes) return;
-    const target = maxBytes * 0.75; // leave room, so that this is rare
-    const isEnough = (): boolean => this.memory.sizeBytes <= target;
-    this.replacedReleased = this.releaseFrom(this.replacedReleased, durableRevision, isEnough, (entry) => this.index.get(entry.key)?.entries.at(-1) !== entry);
-    this.allReleased = this.releaseFrom(this.allReleased, durableRevision, isEnough, () => true);
-    if (isEnough() || this.areOldestReleased) return;
-    const last = Math.min(this.compacted, durableRevision);
-    this.areOldestReleased = last === this.compacted;
-    this.index.forEach({ start: '', end: '' }, ({ entries: [oldest] }) => {
-      if (oldest !== undefined && oldest.modRevision <= last) this.memory.release(oldest);
-    });
-  }
-
-  /** Walks the changes from `start` on, and returns how far it came. */
-  private releaseFrom(start: number, durableRevision: number, isEnough: () => boolean, mayGo: (entry: Entry) => boolean): number {
-    let at = start;
-    for (; at < this.changes.length && !isEnough(); at += 1) {
-      const entry = this.changes[at] as Entry;
-      if (entry.modRevision > durableRevision) break;
-      if (mayGo(entry)) this.memory.release(entry);
-    }
-    return at;
-  }
-
-  private releaseRemoved(durableRevision: number): void {
-    if (this.removed.length === 0) return;
-    const waiting: Entry[] = [];
-    for (const entry of this.removed) {
-      if (entry.modRevision > durableRevision) waiting.push(entry);
-      else this.memory.release(entry);
-    }
-    this.removed = waiting;
+    this.values.release({ changes: this.changes, index: this.index, compactRevision: this.compacted }, maxBytes, durableRevision);
   }
 
   // Leases
@@ -560,7 +515,7 @@ export class Store {
 
   private restore({ entries, newestValues = [], leases, compactRevision, revision }: StoredState): void {
     for (const lease of leases) this.leasesById.set(lease.id, { ...lease, keys: new Set() });
-    for (const [at, value] of newestValues.entries()) this.memory.hold(entries[entries.length - newestValues.length + at] as Entry, value);
+    for (const [at, value] of newestValues.entries()) this.values.hold(entries[entries.length - newestValues.length + at] as Entry, value);
     for (const entry of entries) {
       this.add(entry, this.index.get(entry.key));
       if (entry.modRevision >= compactRevision) this.changes.push(entry);

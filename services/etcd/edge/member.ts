@@ -8,7 +8,7 @@ import { steadily, type Clock } from '#lib/environment/clock.ts';
 import type { Random } from '#lib/environment/random.ts';
 import { etcdError, EtcdError, type EtcdErrorReason } from '#lib/etcd-api/errors.ts';
 import type { RangeRequest, RangeResponse, ResponseHeader, TxnRequest, TxnResponse } from '#lib/etcd-api/messages.ts';
-import { confChange, type ConfChange, type ConfState, type Entry, type RaftMessage, type Snapshot } from '#lib/etcd-api/raft-messages.ts';
+import { confChange, type ConfChange, type Entry, type RaftMessage, type Snapshot } from '#lib/etcd-api/raft-messages.ts';
 import { WireError } from '#lib/etcd-api/wire.ts';
 import { attribute } from '#lib/tracing/attributes.ts';
 import { noteSpan } from '#lib/tracing/in-span.ts';
@@ -30,6 +30,7 @@ import { encodeRange, MAX_ENTRIES_AT_ONCE, type EncodedRange } from './encoded-r
 import { goDuration } from './go-text.ts';
 import { Hashes } from './hashes.ts';
 import { LocalProposals } from './local-proposals.ts';
+import { NotedSnapshots } from './noted-snapshots.ts';
 import { hexId } from './peers/identity.ts';
 import { Transport } from './peers/transport.ts';
 import { RaftDriver } from './raft-driver.ts';
@@ -107,8 +108,6 @@ const HASTEN_WITHIN_MS = 5_000;
 const MAX_LOG_BYTES = 64 * 1024 * 1024;
 /** Entries are let go of this many at a time. */
 const FORGET_STEP = 500;
-/** Bytes in the write-ahead log after which a snapshot is noted, whatever the number of entries, so that a start has less to read. */
-const MAX_WAL_BYTES_PER_SNAPSHOT = 16 * 1024 * 1024;
 
 const NO_DATA = new Uint8Array(0);
 /** As Raft's log names them. */
@@ -133,6 +132,7 @@ export class Member {
   readonly counts = new MemberCounts();
   private readonly removal: CompactedRemoval;
   private readonly snapshots: SnapshotTransfer;
+  private readonly noted: NotedSnapshots;
   private readonly reads: ReadIndex;
   private readonly ids: RequestIds;
   private readonly proposals: LocalProposals<Result>;
@@ -148,10 +148,6 @@ export class Member {
   private readsAlone = false;
   /** The last term of which the leader's first entry is applied. */
   private begunTerm = 0;
-  private confStates: { readonly index: number; readonly confState: ConfState }[];
-  private noted: { index: number; walBytes: number };
-  /** Once the database has this index a snapshot is noted, however few entries there are. */
-  private snapshotDueAt = Infinity;
   private isStopping = false;
 
   private constructor(options: MemberOptions, store: Store, cluster: ClusterMembers, stored: { appliedIndex: number; term?: number; revision: number }) {
@@ -164,8 +160,10 @@ export class Member {
     this.index = stored.appliedIndex;
     this.raftLog = new MemoryLog(contents.snapshot, contents.entries, () => ({ index: this.index, term: this.indexTerm, confState: cluster.confState() }));
     this.indexTerm = stored.term ?? this.raftLog.term(this.index);
-    this.confStates = [{ index: this.index, confState: cluster.confState() }];
-    this.noted = { index: contents.snapshot.index, walBytes: 0 };
+    this.noted = new NotedSnapshots({
+      wal: options.wal, cluster, snapshotCount: options.snapshotCount, notedIndex: contents.snapshot.index, appliedIndex: () => this.index,
+      memberId: this.memberId, log, onFatal: (error) => this.fail(error),
+    });
     this.requestTimeoutMs = REQUEST_TIMEOUT_MS + 2 * electionMs;
     this.ids = new RequestIds(this.memberId, clock.nowMs());
     const waiting = { timeoutMs: this.requestTimeoutMs, timeoutError: (startedMs: number) => this.timeoutError(startedMs) };
@@ -580,7 +578,7 @@ export class Member {
     if (former === '') log.info({ ...of, 'cluster-version': shortVersion(version) }, 'set initial cluster version');
     else log.info({ ...of, from: shortVersion(former), to: shortVersion(version) }, 'updated cluster version');
     // What an older version could not read must not be in the log that it starts from.
-    if (former !== '' && compareVersions(version, former) < 0) this.snapshotDueAt = this.index;
+    if (former !== '' && compareVersions(version, former) < 0) this.noted.demand();
     const { downgrade } = this.cluster;
     if (downgrade.enabled && downgrade.targetVersion === version) log.info({ 'target-version': shortVersion(version), 'server-version': ETCD_VERSION }, 'The server is ready to downgrade');
     const writes = this.cluster.setVersion(version);
@@ -598,7 +596,7 @@ export class Member {
     }
     this.driver.applyConfChange(change);
     writes.push(...this.cluster.apply(change));
-    this.confStates.push({ index: this.index, confState: this.cluster.confState() });
+    this.noted.membersChanged();
     this.membersChanged();
     waiter?.resolve();
     if (change.type === 'ConfChangeRemoveNode' && change.nodeId === this.memberId) this.removed();
@@ -660,7 +658,7 @@ export class Member {
     const { log } = this.options;
     try {
       await this.writer.flush();
-      await this.snapshots.send(message, { confStateAt: (index) => this.confStateAt(index), transport: this.transport });
+      await this.snapshots.send(message, { confStateAt: (index) => this.noted.confStateAt(index), transport: this.transport });
       this.driver.reportSnapshot(message.to, true);
     } catch (error) {
       log.warn({ 'snapshot-index': message.snapshot?.metadata?.index, 'remote-peer-id': hexId(message.to), err: error }, 'failed to send database snapshot');
@@ -690,9 +688,7 @@ export class Member {
     refuseToDowngrade(this.cluster.clusterVersion);
     this.index = stored.appliedIndex;
     this.indexTerm = metadata.term;
-    this.confStates = [{ index: this.index, confState: this.cluster.confState() }];
-    this.noted = { index: metadata.index, walBytes: this.options.wal.writtenBytes };
-    await this.options.wal.release(metadata.index);
+    await this.noted.installed(metadata.index);
     if (!this.isStopping) this.removal.resume();
     this.membersChanged();
     this.events.onStoreReplaced?.();
@@ -701,33 +697,11 @@ export class Member {
     log.info(of, 'applied snapshot');
   }
 
-  private confStateAt(index: number): ConfState {
-    return this.confStates.findLast((known) => known.index <= index)?.confState ?? this.cluster.confState();
-  }
-
   /** The database has caught up: values may leave memory, and the log may be cut. */
   private stateWritten(): void {
     const { written } = this.writer;
     this.currentStore.releaseValues(this.options.maxValueBytes, written.revision);
-    const { snapshotCount, wal } = this.options;
-    const isDue = written.appliedIndex >= this.snapshotDueAt || written.appliedIndex - this.noted.index > snapshotCount || wal.writtenBytes - this.noted.walBytes > MAX_WAL_BYTES_PER_SNAPSHOT;
-    if (isDue && !this.isStopping) void this.noteSnapshot(written.appliedIndex, written.term ?? 0);
-  }
-
-  private async noteSnapshot(index: number, term: number): Promise<void> {
-    const { wal, log } = this.options;
-    log.info({ ...this.named, 'local-member-applied-index': this.index, 'local-member-snapshot-index': this.noted.index, 'local-member-snapshot-count': this.options.snapshotCount, 'snapshot-forced': this.snapshotDueAt !== Infinity }, 'triggering snapshot');
-    this.noted = { index, walBytes: wal.writtenBytes };
-    this.snapshotDueAt = Infinity;
-    try {
-      await wal.saveSnapshot({ index, term, confState: this.confStateAt(index) });
-      await wal.release(index);
-      const older = this.confStates.findLastIndex((known) => known.index <= index);
-      if (older > 0) this.confStates.splice(0, older);
-      log.info({ 'snapshot-index': index }, 'saved snapshot to disk');
-    } catch (error) {
-      this.fail(new Error(`failed to save a snapshot: ${error instanceof Error ? error.message : String(error)}`, { cause: error }));
-    }
+    if (!this.isStopping) this.noted.written(written);
   }
 
   private forgetOldEntries(): void {
