@@ -8,6 +8,7 @@ import type { Entry } from '#lib/etcd-api/raft-messages.ts';
 import { bytes, int64, message, uint32 } from '#lib/etcd-api/wire.ts';
 import { temporaryFolder } from '../testing.ts';
 import { crc32c } from '../core/crc32c.ts';
+import { systemDisk } from './wal-file.ts';
 import { WalCorrupt } from './wal-record.ts';
 import { readWal, Wal, type WalContents, type WalOptions } from './wal.ts';
 
@@ -203,6 +204,19 @@ test('an error of the disk is told, for this and for every later write', async (
   await assert.rejects(wal.save([entryOf(2)], undefined, true), /EIO/);
   isFailing = false;
   await assert.rejects(wal.save([entryOf(3)], undefined, true), /EIO/);
+});
+
+test('when no space can be set aside that is told once for a file, and records go on without', async () => {
+  const path = newPath();
+  const told: string[] = [];
+  const wal = await create(path, {
+    log: pino({ base: null, level: 'warn' }, { write: (line: string) => told.push((JSON.parse(line) as { msg: string }).msg) }),
+    disk: { append: (fd, bytes, position) => (bytes.every((byte) => byte === 0) ? Promise.reject(new Error('ENOSPC: no space left on device, write')) : systemDisk.append(fd, bytes, position)) },
+  });
+  for (let index = 1; index <= 50; index += 1) await wal.save([entryOf(index)], { term: 1, vote: 7n, commit: index }, true);
+  await wal.close();
+  assert.deepEqual(told, ['failed to set space aside in the WAL']);
+  assert.equal((await read(path)).entries.length, 50);
 });
 
 test('a new log takes little space', async () => {

@@ -1,7 +1,7 @@
 // The write-ahead log: what a member has promised is on disk here before anybody hears of it. Files and records are etcd's own:
 // segments <sequence>-<index of the first entry>.wal, each starting with the checksum so far, who the member is, and the hard state.
 // Source: etcd v3.6, server/storage/wal/wal.go.
-import { close, constants, fsync, ftruncate, ftruncateSync, open, openSync, write } from 'node:fs';
+import { close, constants, fsync, openSync } from 'node:fs';
 import { mkdir, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
@@ -10,19 +10,13 @@ import { beforeSync, beforeWrite, diskFaultIn } from '#lib/service/disk-fault.ts
 import { entry as entryMessage, hardState as hardStateMessage, type Entry, type HardState } from '#lib/etcd-api/raft-messages.ts';
 import { failingDisk, failPoint } from './fail-points.ts';
 import { goDuration } from './go-text.ts';
+import { LARGE_WRITE_BYTES, systemDisk, WalFile, type WalDisk } from './wal-file.ts';
 import { RECORD_TYPE, RecordWriter, SegmentReader, WalCorrupt, walMetadata, walSnapshot, type WalSnapshot } from './wal-record.ts';
 
 /** Source: etcd, wal.SegmentSizeBytes. */
 const SEGMENT_BYTES = 64_000_000;
 /** Once a snapshot makes what is before it superfluous, a segment this large is ended, so that the next start has little to read. */
 const CUT_AT_SNAPSHOT_BYTES = 4 * 1024 * 1024;
-/**
- * Space is set aside in steps of this, filled with zeroes, half a step ahead of its use: syncing then need not wait for the file system
- * to account for new blocks. Not for large writes, where writing twice would cost more.
- */
-const ALLOCATION_BYTES = 256 * 1024;
-const LARGE_WRITE_BYTES = 16 * 1024;
-const ZEROES = Buffer.alloc(ALLOCATION_BYTES);
 /** How often a look is taken whether `kubreak disk` has made the disk fail: a twentieth of what a small write costs, if before each one. */
 const LOOK_FOR_FAULTS_MS = 20;
 /** Source: etcd, wal.warnSyncDuration. */
@@ -55,12 +49,6 @@ export interface WalContents extends WalIdentity {
   readonly entries: Entry[];
 }
 
-/** How bytes reach the disk; replaced in tests. */
-export interface WalDisk {
-  /** Resolves when all of it is durable. The file was opened with O_DSYNC (unless unsafeNoFsync is set); `bytes` stay as they are until then. */
-  readonly append: (fd: number, bytes: Uint8Array, position: number) => Promise<void>;
-}
-
 export interface WalOptions {
   readonly log: Logger;
   readonly onSync?: (seconds: number) => void;
@@ -78,12 +66,6 @@ export class WalError extends Error {
   override readonly name = 'WalError';
 }
 
-/** A file for the next segment, with room set aside. It takes the segment's name once its head is durable. */
-interface PreparedFile {
-  readonly fd: number;
-  readonly path: string;
-}
-
 interface Segment {
   readonly name: string;
   readonly sequence: number;
@@ -91,16 +73,10 @@ interface Segment {
   readonly index: number;
 }
 
-const writeAt = promisify(write);
-
-/** Written and synced in one go, by another thread: write(2) alone can wait for the file system's journal, too. */
-const systemDisk: WalDisk = {
-  append: async (fd, bytes, position) => {
-    for (let at = 0; at < bytes.length;) at += (await writeAt(fd, bytes, at, bytes.length - at, position + at)).bytesWritten;
-  },
-};
 const { O_CREAT, O_EXCL, O_RDWR, O_TRUNC } = constants;
 const syncFlag = ({ unsafeNoFsync = false }: WalOptions): number => (unsafeNoFsync ? 0 : constants.O_DSYNC);
+
+const diskOf = ({ disk, dataDir }: WalOptions): WalDisk => disk ?? failingDisk() ?? (dataDir === undefined ? systemDisk : diskBelow(dataDir));
 
 /** As the disk below this folder is made to be by `kubreak disk`. */
 function diskBelow(folder: string): WalDisk {
@@ -124,8 +100,6 @@ function diskBelow(folder: string): WalDisk {
 // While there is traffic, by other threads: the file system may keep any of these waiting for its journal.
 const syncFolder = promisify(fsync);
 const closeFile = promisify(close);
-const openFile = promisify<string, number, number, number>(open);
-const truncateFile = promisify<number, number>(ftruncate);
 
 export class Wal {
   readonly folder: string;
@@ -138,13 +112,10 @@ export class Wal {
   private readonly segments: Segment[];
   private hardState: HardState;
   private lastIndex: number;
-  private fd: number;
+  private file: WalFile;
   private position: number;
-  private allocated: number;
-  /** On its way from `allocated` on. */
-  private allocating: Promise<void> | undefined;
-  /** Made ready while there is time for it; undefined when that has failed: the cut tries again. */
-  private prepared: Promise<PreparedFile | undefined> | undefined;
+  /** Takes the next segment's name once its head is durable. Made ready while there is time for it; undefined when that has failed: the cut tries again. */
+  private prepared: Promise<WalFile | undefined> | undefined;
   private preparedCount = 0;
   /** The segment before is brought to its size. */
   private ending: Promise<void> = Promise.resolve();
@@ -154,19 +125,18 @@ export class Wal {
   private cutAtNextWrite = false;
   private written = 0;
 
-  private constructor(folder: string, options: WalOptions, state: { metadata: Buffer; crc: number; segments: Segment[]; hardState: HardState; lastIndex: number; fd: number; position: number; allocated: number }) {
+  private constructor(folder: string, options: WalOptions, state: { disk: WalDisk; metadata: Buffer; crc: number; segments: Segment[]; hardState: HardState; lastIndex: number; file: WalFile; position: number }) {
     this.folder = folder;
     this.options = options;
-    this.disk = options.disk ?? failingDisk() ?? (options.dataDir === undefined ? systemDisk : diskBelow(options.dataDir));
+    this.disk = state.disk;
     this.segmentBytes = options.segmentBytes ?? SEGMENT_BYTES;
     this.metadata = state.metadata;
     this.writer = new RecordWriter(state.crc);
     this.segments = state.segments;
     this.hardState = state.hardState;
     this.lastIndex = state.lastIndex;
-    this.fd = state.fd;
+    this.file = state.file;
     this.position = state.position;
-    this.allocated = state.allocated;
   }
 
   static async exists(folder: string): Promise<boolean> {
@@ -184,9 +154,10 @@ export class Wal {
     await mkdir(temporary, { recursive: true, mode: 0o700 });
     const segment = segmentOf(0, 0);
     const metadata = walMetadata.encode({ nodeId: start.nodeId, clusterId: start.clusterId });
+    const disk = diskOf(options);
     const wal = new Wal(folder, options, {
       metadata, crc: 0, segments: [segment], hardState: start.hardState, lastIndex: start.entries.at(-1)?.index ?? start.snapshot.index,
-      fd: openSync(join(temporary, segment.name), O_RDWR | O_CREAT | O_EXCL | syncFlag(options), 0o600), position: 0, allocated: 0,
+      disk, file: await WalFile.open(disk, { path: join(temporary, segment.name), flags: O_RDWR | O_CREAT | O_EXCL | syncFlag(options) }), position: 0,
     });
     wal.writer.crcRecord(0);
     wal.writer.record(RECORD_TYPE.metadata, metadata);
@@ -204,10 +175,11 @@ export class Wal {
   /** Reads what there is no snapshot of, and cuts off a last write that was not completed. Throws WalCorrupt when anything else is damaged. */
   static async open(folder: string, options: WalOptions): Promise<{ wal: Wal; contents: WalContents }> {
     const { contents, metadata, crc, position, segments } = await readAll(folder, options.log);
-    const fd = openSync(join(folder, (segments.at(-1) as Segment).name), O_RDWR | syncFlag(options));
-    ftruncateSync(fd, position); // zeroes too: a part of what was not completed may lie beyond them
+    const disk = diskOf(options);
+    // Zeroes go, too: a part of what was not completed may lie beyond them.
+    const file = await WalFile.open(disk, { path: join(folder, (segments.at(-1) as Segment).name), flags: O_RDWR | syncFlag(options), usedBytes: position });
     const wal = new Wal(folder, options, {
-      metadata, crc, segments, hardState: contents.hardState, lastIndex: contents.entries.at(-1)?.index ?? contents.snapshot.index, fd, position, allocated: position,
+      metadata, crc, segments, hardState: contents.hardState, lastIndex: contents.entries.at(-1)?.index ?? contents.snapshot.index, disk, file, position,
     });
     return { wal, contents };
   }
@@ -262,11 +234,11 @@ export class Wal {
     await this.flush();
     const prepared = await this.prepared;
     if (prepared !== undefined) {
-      await closeFile(prepared.fd);
+      await prepared.close();
       await rm(prepared.path, { force: true });
     }
     await this.ending;
-    await this.endSegment();
+    await this.file.end(this.position);
   }
 
   private flush(): Promise<void> {
@@ -295,12 +267,12 @@ export class Wal {
   private async append(bytes: Buffer, start: number): Promise<void> {
     if (bytes.length === 0) return;
     const end = start + bytes.length;
-    const isLarge = bytes.length >= LARGE_WRITE_BYTES;
-    if (end > this.allocated && this.allocating !== undefined) await this.allocating;
+    await this.file.reached(end);
     const startMs = performance.now();
-    const appended = this.disk.append(this.fd, bytes, start);
-    this.allocated = Math.max(this.allocated, end);
-    if (!isLarge && this.allocated - end < ALLOCATION_BYTES / 2) void this.allocate();
+    const appended = this.file.append(bytes, start);
+    if (bytes.length < LARGE_WRITE_BYTES && this.file.lacksRoom(end)) {
+      this.file.makeRoom().catch((error: unknown) => this.options.log.warn({ err: error }, 'failed to set space aside in the WAL'));
+    }
     await appended;
     this.writer.reuse(bytes, MAX_IDLE_BUFFER_BYTES);
     const tookMs = performance.now() - startMs;
@@ -308,40 +280,20 @@ export class Wal {
     if (tookMs > SLOW_SYNC_MS) this.options.log.warn({ took: goDuration(tookMs), 'expected-duration': goDuration(SLOW_SYNC_MS) }, 'slow fdatasync');
   }
 
-  /** When it fails so does the next write that needs the room. */
-  private allocate(): Promise<void> {
-    const { fd } = this;
-    this.allocating ??= this.disk.append(fd, ZEROES, this.allocated).then(() => {
-      if (fd !== this.fd) return; // the segment has ended meanwhile
-      this.allocated += ZEROES.length;
-      this.allocating = undefined;
-    });
-    this.allocating.catch(() => undefined);
-    return this.allocating;
-  }
-
-  /** Closes the file once it ends where its records do. */
-  private async endSegment(): Promise<void> {
-    const { fd, position, allocating } = this;
-    await allocating;
-    await truncateFile(fd, position);
-    await closeFile(fd);
-  }
-
   /** Two names take turns, as in etcd's file pipeline: one may be prepared while the other is put in its place. */
-  private async prepareFile(): Promise<PreparedFile> {
+  private async prepareFile(): Promise<WalFile> {
     const path = join(this.folder, `${this.preparedCount++ % 2}.tmp`);
-    const fd = await openFile(path, O_RDWR | O_CREAT | O_TRUNC | syncFlag(this.options), 0o600);
+    const file = await WalFile.open(this.disk, { path, flags: O_RDWR | O_CREAT | O_TRUNC | syncFlag(this.options) });
     try {
-      await this.disk.append(fd, ZEROES, 0);
+      await file.makeRoom();
     } catch (error) {
-      await closeFile(fd);
+      await file.close();
       throw error;
     }
-    return { fd, path };
+    return file;
   }
 
-  private prepare(): Promise<PreparedFile | undefined> {
+  private prepare(): Promise<WalFile | undefined> {
     return this.prepareFile().catch((error: unknown) => {
       this.options.log.warn({ err: error }, 'failed to prepare the file of the next WAL segment');
       return undefined;
@@ -362,14 +314,12 @@ export class Wal {
     const prepared = await this.prepared ?? await this.prepareFile();
     this.prepared = undefined;
     // A start takes no harm from what is set aside behind the records, so nobody waits until that is cut off.
-    this.ending = this.endSegment();
+    this.ending = this.file.end(this.position);
     this.ending.catch(() => undefined); // told to the next cut
     const head = this.writer.take();
-    this.fd = prepared.fd;
+    this.file = prepared;
     this.position = head.length;
     this.written += head.length;
-    this.allocated = ZEROES.length;
-    this.allocating = undefined;
     await this.append(head, 0);
     await rename(prepared.path, path);
     await syncPath(this.folder);
