@@ -10,7 +10,7 @@ import { LeanClient } from './etcd-client.ts';
 
 export const OURS = fileURLToPath(new URL('../dist/etcd.js', import.meta.url));
 /** As the cluster starts it (images/layers/cluster/usr/local/bin/etcd). */
-const LEAN = { NODE_OPTIONS: '--max-semi-space-size=4 --v8-pool-size=1', MALLOC_ARENA_MAX: '1', MALLOC_TRIM_THRESHOLD_: '131072', MALLOC_MMAP_THRESHOLD_: '131072' };
+const LEAN = { NODE_OPTIONS: '--max-semi-space-size=8 --v8-pool-size=1', MALLOC_ARENA_MAX: '1', MALLOC_TRIM_THRESHOLD_: '131072', MALLOC_MMAP_THRESHOLD_: '131072' };
 const TICKS_PER_SECOND = 100;
 const START_DEADLINE_MS = 30_000;
 const RESTART_EVERY_MS = 20;
