@@ -1,4 +1,4 @@
-// A client of etcd that costs little itself, for measuring: one connection, one call at a time, no retries.
+// A client of etcd that costs little itself, for measuring: one connection, one call at a time besides its streams, no retries.
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import type { EtcdMethod } from '#lib/etcd-api/services.ts';
@@ -15,6 +15,7 @@ export class LeanClient {
   private nextStream = 1;
   private rest: Buffer = Buffer.alloc(0);
   private message: Buffer[] = [];
+  private readonly streams = new Map<number, MessageSplitter>();
   private peerWindow = 65_535;
   private resolve: (message: Buffer) => void = () => undefined;
   private reject: (error: Error) => void = () => undefined;
@@ -35,22 +36,41 @@ export class LeanClient {
 
   /** Requests up to 16 KiB, one at a time. */
   async call<Q, R>(method: EtcdMethod<unknown, Q, R, never>, request: Q): Promise<R> {
+    const data = this.dataOf(method, request);
+    const stream = this.takeStreamId();
+    const answer = new Promise<Buffer>((resolve, reject) => {
+      this.resolve = resolve;
+      this.reject = reject;
+    });
+    this.socket.write(Buffer.concat([frame(frameType.HEADERS, frameFlag.END_HEADERS, stream, this.blockFor(method.path)), frame(frameType.DATA, frameFlag.END_STREAM, stream, data)]));
+    return method.responseDeserialize(await answer);
+  }
+
+  /** Opens a stream, sends the requests on it, and leaves it open. */
+  stream<Q, R>(method: EtcdMethod<unknown, Q, R, never>, requests: readonly Q[], onMessage: (message: R) => void): void {
+    const id = this.takeStreamId();
+    this.streams.set(id, new MessageSplitter((message) => onMessage(method.responseDeserialize(message))));
+    const frames = requests.map((request) => frame(frameType.DATA, 0, id, this.dataOf(method, request)));
+    this.socket.write(Buffer.concat([frame(frameType.HEADERS, frameFlag.END_HEADERS, id, this.blockFor(method.path)), ...frames]));
+  }
+
+  private takeStreamId(): number {
+    const id = this.nextStream;
+    this.nextStream += 2;
+    return id;
+  }
+
+  /** A frame's worth of a request, for which the server has given room. */
+  private dataOf<Q, R>(method: EtcdMethod<unknown, Q, R, never>, request: Q): Buffer {
     const body = method.requestSerialize(request);
     const data = Buffer.allocUnsafe(PREFIX_BYTES + body.length);
     if (data.length > MAX_FRAME_BYTES) throw new RangeError('the request does not fit into a frame');
     data[0] = 0;
     data.writeUInt32BE(body.length, 1);
     data.set(body, PREFIX_BYTES);
-    const stream = this.nextStream;
-    this.nextStream += 2;
-    const answer = new Promise<Buffer>((resolve, reject) => {
-      this.resolve = resolve;
-      this.reject = reject;
-    });
     this.peerWindow -= data.length;
     if (this.peerWindow < 0) throw new Error('the server gives no window'); // both servers give it back long before
-    this.socket.write(Buffer.concat([frame(frameType.HEADERS, frameFlag.END_HEADERS, stream, this.blockFor(method.path)), frame(frameType.DATA, frameFlag.END_STREAM, stream, data)]));
-    return method.responseDeserialize(await answer);
+    return data;
   }
 
   private blockFor(path: string): Buffer {
@@ -76,8 +96,11 @@ export class LeanClient {
   }
 
   private onFrame(type: number, flags: number, streamId: number, payload: Buffer): void {
-    if (type === frameType.DATA) this.message.push(payload);
-    else if (type === frameType.HEADERS) this.onHeaders(payload, flags);
+    const stream = this.streams.size === 0 ? undefined : this.streams.get(streamId);
+    if (type === frameType.DATA) {
+      if (stream === undefined) this.message.push(payload);
+      else stream.add(payload);
+    } else if (type === frameType.HEADERS) this.onHeaders(payload, flags);
     else if (type === frameType.SETTINGS && (flags & frameFlag.ACK) === 0) this.socket.write(frame(frameType.SETTINGS, frameFlag.ACK, 0, Buffer.alloc(0)));
     else if (type === frameType.PING && (flags & frameFlag.ACK) === 0) this.socket.write(frame(frameType.PING, frameFlag.ACK, 0, payload));
     else if (type === frameType.WINDOW_UPDATE && streamId === 0) this.peerWindow += payload.readUInt32BE(0);
@@ -97,5 +120,26 @@ export class LeanClient {
   close(): void {
     this.reject = () => undefined;
     this.socket.destroy();
+  }
+}
+
+/** Messages of a stream, whatever frames they come in. */
+class MessageSplitter {
+  private readonly onMessage: (message: Buffer) => void;
+  private rest: Buffer = Buffer.alloc(0);
+
+  constructor(onMessage: (message: Buffer) => void) {
+    this.onMessage = onMessage;
+  }
+
+  add(payload: Buffer): void {
+    let bytes = this.rest.length === 0 ? payload : Buffer.concat([this.rest, payload]);
+    while (bytes.length >= PREFIX_BYTES) {
+      const end = PREFIX_BYTES + bytes.readUInt32BE(1);
+      if (bytes.length < end) break;
+      this.onMessage(bytes.subarray(PREFIX_BYTES, end));
+      bytes = bytes.subarray(end);
+    }
+    this.rest = bytes;
   }
 }
