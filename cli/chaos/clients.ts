@@ -3,6 +3,7 @@
 import type { ApiClient } from '#lib/api-client/client.ts';
 import { daemonSetKind } from '#lib/kinds/apps/daemon-set.ts';
 import { isAlreadyExists } from '#lib/machinery/status-error.ts';
+import { curlProblem } from '../curl-problem.ts';
 import type { ObservedCluster } from './breakable.ts';
 import { NotWhole } from './wholeness.ts';
 import { CLIENTS_FOLDER, NAMESPACE, PROBE } from './workloads.ts';
@@ -50,9 +51,6 @@ export interface ClientFigures {
   readonly longestOutageMs: number;
 }
 
-/** Source: curl(1), EXIT CODES. */
-const CURL_ENDS: Readonly<Record<string, string>> = { '6': 'name not resolved', '7': 'connection refused', '28': 'timed out', '52': 'empty reply', '56': 'connection reset' };
-
 interface Answer {
   readonly atMs: number;
   /** Empty for an answer that is as it should be. */
@@ -64,7 +62,7 @@ export function parseAnswers(text: string): Answer[] {
   return text.split('\n').flatMap((line): Answer[] => {
     const [, up, status, end = ''] = /^(\d+\.\d+) (\d{3}) (\d+)$/.exec(line) ?? [];
     if (up === undefined) return [];
-    const failure = status === '200' && end === '0' ? '' : end === '0' ? `status ${status}` : CURL_ENDS[end] ?? `curl ended with ${end}`;
+    const failure = status === '200' && end === '0' ? '' : end === '0' ? `status ${status}` : curlProblem(Number(end));
     return [{ atMs: Number(up) * 1000, failure }];
   });
 }

@@ -2,6 +2,7 @@
 import { PassThrough } from 'node:stream';
 import { systemClock } from '#lib/environment/clock.ts';
 import type { ClusterAccess } from '../../access/cluster-access.ts';
+import { curlProblem } from '../../curl-problem.ts';
 import { UserError } from '../../user-error.ts';
 import { Attempts } from '../core/attempts.ts';
 import type { Attempt } from '../core/figures.ts';
@@ -118,6 +119,3 @@ export class TrafficClient {
     if (!isLast) this.attempts.note(attempt);
   }
 }
-
-/** Source: curl(1), EXIT CODES. */
-const curlProblem = (exit: number): string => ({ 6: 'name not resolved', 7: 'connection refused', 28: 'timed out', 52: 'empty answer', 56: 'connection reset' })[exit] ?? `curl ended with ${exit}`;
