@@ -25,7 +25,7 @@ inOwnNetwork(import.meta.url, () => {
     const env = { ...process.env, CNI_COMMAND: command, CNI_CONTAINERID: id, CNI_NETNS: netns, CNI_IFNAME: program === 'loopback' ? 'lo' : 'eth0', CNI_ARGS: `K8S_POD_NAMESPACE=default;K8S_POD_NAME=${pod}` };
     const child = execFile(PROGRAM, [...WORDS, program], { env }, (error, stdout) =>
       resolve({ code: error === null ? 0 : 1, result: stdout === '' ? {} : JSON.parse(stdout) as Answer['result'] }));
-    child.stdin?.end(JSON.stringify({ cniVersion: '1.0.0', name: 'net', type: program, ipam: { type: 'calico-ipam', blocks: [BLOCK], dataDir }, ...more }));
+    child.stdin?.on('error', () => undefined).end(JSON.stringify({ cniVersion: '1.0.0', name: 'net', type: program, ipam: { type: 'calico-ipam', blocks: [BLOCK], dataDir }, ...more }));
   });
   const host = (program: string, ...words: string[]): string => spawnSync(program, words, { encoding: 'utf8' }).stdout;
   const ip = (...words: string[]): string => host('ip', ...words);

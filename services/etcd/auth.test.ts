@@ -1,9 +1,8 @@
 // Users as people have them: etcdctl with passwords, certificates whose name is a user, signed tokens; after restarts, too.
 import assert from 'node:assert/strict';
-import { execFile } from 'node:child_process';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { spawnEtcd, temporaryFolder, writeCertificates, type EtcdProcess } from './testing.ts';
+import { runEtcdctl, spawnEtcd, temporaryFolder, writeCertificates, type EtcdProcess, type Outcome } from './testing.ts';
 
 const folder = temporaryFolder();
 const file = (name: string): string => join(folder.path, name);
@@ -18,20 +17,13 @@ after(async () => {
   folder.remove();
 });
 
-interface Outcome { readonly code: number; readonly output: string; readonly errors: string }
-function etcdctl(url: string, words: readonly string[], input = ''): Promise<Outcome> {
-  return new Promise((resolve) => {
-    const child = execFile('etcdctl', [`--endpoints=${url}`, '--command-timeout=5s', ...words], { env: { ...process.env, ETCDCTL_API: '3' } }, (error, output, errors) =>
-      resolve({ code: error === null ? 0 : 1, output: output.trim(), errors }));
-    child.stdin?.end(input);
-  });
-}
+const etcdctl = (url: string, words: readonly string[], input?: string): Promise<Outcome> => runEtcdctl([`--endpoints=${url}`, '--command-timeout=5s', ...words], input);
 async function ctl(command: string, input?: string): Promise<string> {
   const { code, output, errors } = await etcdctl(etcd.urls[0], command.split(' '), input);
   assert.equal(code, 0, `${command}: ${errors}`);
   return output;
 }
-const refusal = async (command: string): Promise<string> => (await etcdctl(etcd.urls[0], command.split(' '))).errors.trim().split('\n').at(-1) ?? '';
+const refusal = async (command: string): Promise<string> => (await etcdctl(etcd.urls[0], command.split(' '))).errors.split('\n').at(-1) ?? '';
 
 test('etcdctl user, role and auth', async () => {
   assert.equal(await ctl('user add root:rootpw'), 'User root created');

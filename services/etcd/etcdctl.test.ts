@@ -1,12 +1,12 @@
 // What people type: Debian's etcdctl 3.4 against the real process, over mutual TLS.
 import assert from 'node:assert/strict';
-import { execFile, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { request } from 'node:https';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { spawnEtcd, temporaryFolder, until, writeCertificates, type EtcdProcess } from './testing.ts';
+import { runEtcdctl, spawnEtcd, temporaryFolder, until, writeCertificates, type EtcdProcess, type Outcome } from './testing.ts';
 
 const folder = temporaryFolder();
 const file = (name: string): string => join(folder.path, name);
@@ -22,30 +22,20 @@ const serverFlags = (): string[] => [
 const clientFlags = (name = 'client'): string[] =>
   [`--endpoints=${etcd.urls[0]}`, `--cacert=${file('ca.crt')}`, `--cert=${file(`${name}.crt`)}`, `--key=${file(`${name}.key`)}`, '--command-timeout=5s'];
 
-interface Outcome { readonly code: number; readonly output: string; readonly errors: string }
-
-function etcdctl(words: readonly string[], options: { input?: string; as?: string } = {}): Promise<Outcome> {
-  return new Promise((resolve, reject) => {
-    const child = execFile('etcdctl', [...clientFlags(options.as), ...words], { env: { ...process.env, ETCDCTL_API: '3' } }, (error, output, errors) => {
-      if (error?.code === 'ENOENT') reject(new Error('etcdctl is missing: install it (Debian: apt-get install etcd-client)'));
-      else resolve({ code: typeof error?.code === 'number' ? error.code : 0, output, errors });
-    });
-    child.stdin?.on('error', () => undefined).end(options.input ?? '');
-  });
-}
+const etcdctl = (words: readonly string[], { input, as }: { input?: string; as?: string } = {}): Promise<Outcome> => runEtcdctl([...clientFlags(as), ...words], input);
 
 /** The output of a command that succeeds. */
 async function ctl(command: string, input?: string): Promise<string> {
   const { code, output, errors } = await etcdctl(command.split(' ').map((word) => word.replaceAll('_', ' ')), input === undefined ? {} : { input });
   assert.equal(code, 0, `${command}: ${errors}`);
-  return output.trim();
+  return output;
 }
 
 /** What etcdctl says when it fails; it writes the reason last. */
 async function refusal(command: string): Promise<string> {
   const { code, errors } = await etcdctl(command.split(' '));
   assert.notEqual(code, 0, command);
-  return errors.trim().split('\n').at(-1) ?? '';
+  return errors.split('\n').at(-1) ?? '';
 }
 
 before(async () => {

@@ -1,5 +1,5 @@
 // A real etcd process for tests, with certificates and data in a temporary folder.
-import { spawn, type ChildProcess } from 'node:child_process';
+import { execFile, spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -43,6 +43,19 @@ export async function spawnEtcd(flags: readonly string[], scheme: 'http' | 'http
       return code;
     },
   };
+}
+
+export interface Outcome { readonly code: number; readonly output: string; readonly errors: string }
+
+/** Resolves with what etcdctl printed, also when it failed. Rejects when there is none. */
+export function runEtcdctl(words: readonly string[], input = ''): Promise<Outcome> {
+  return new Promise((resolve, reject) => {
+    const child = execFile('etcdctl', words, { env: { ...process.env, ETCDCTL_API: '3' } }, (error, output, errors) => {
+      if (error?.code === 'ENOENT') reject(new Error('etcdctl is missing: install it (Debian: apt-get install etcd-client)'));
+      else resolve({ code: error === null ? 0 : typeof error.code === 'number' ? error.code : 1, output: output.trim(), errors: errors.trim() });
+    });
+    child.stdin?.on('error', () => undefined).end(input); // it may end before it has read
+  });
 }
 
 export function temporaryFolder(): { readonly path: string; readonly remove: () => void } {

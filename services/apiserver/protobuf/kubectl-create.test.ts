@@ -30,7 +30,7 @@ function kubectl(args: readonly string[], input = ''): Promise<string> {
   let out = '';
   child.stdout.on('data', (data: Buffer) => { out += data.toString(); });
   child.stderr.on('data', (data: Buffer) => { out += data.toString(); });
-  child.stdin.end(input);
+  child.stdin.on('error', () => undefined).end(input); // it may end before it has read
   return new Promise((resolve) => child.once('close', () => resolve(out)));
 }
 
