@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { connectToEtcd } from '#lib/etcd-api/client.ts';
-import { spawnEtcd, temporaryFolder } from './testing.ts';
+import { runEtcdctl, spawnEtcd, temporaryFolder, type Outcome } from './testing.ts';
 
 const folder = temporaryFolder();
 after(() => folder.remove());
@@ -45,6 +45,18 @@ test('it warns of what takes longer than it may, and of nothing else', async () 
     ['apply request took too long', 'read-only range ', 'key:"foo" '], ['request stats', '/etcdserverpb.KV/Range', 'key:"foo" '],
   ]);
   assert.deepEqual(told(await run(['--warning-apply-duration=1m', '--warning-unary-request-duration=1m'], work)), []);
+});
+
+test('a defragmentation that fails says why, and the member goes on', async () => {
+  const lines = await run([], async (url) => {
+    const etcdctl = (...words: string[]): Promise<Outcome> => runEtcdctl([`--endpoints=${url}`, ...words]);
+    assert.match((await etcdctl('defrag')).errors, /\nFailed to defragment etcd member\[.*\] \(rpc error: code = Unknown desc = no space\)$/);
+    assert.equal((await etcdctl('put', 'foo', 'bar')).output, 'OK');
+    assert.match((await etcdctl('defrag')).output, /^Finished defragmenting etcd member/);
+  }, { GOFAIL_FAILPOINTS: 'defragdbFail=1*return("no space")' });
+  assert.deepEqual(lines.filter(({ msg }) => msg.endsWith(' defragment')).map(({ level, msg, error }) => [level, msg, error]), [
+    ['info', 'starting defragment', undefined], ['warn', 'failed to defragment', 'no space'], ['info', 'starting defragment', undefined], ['info', 'finished defragment', undefined],
+  ]);
 });
 
 test('--log-level=debug tells of each call; LOG_LEVEL counts where the flag is not given', async () => {

@@ -268,7 +268,9 @@ export class Database {
   async defragment(): Promise<void> {
     // Under Node.js `level` is classic-level, whose types it does not pass on.
     const level = this.level as Level<Buffer, Buffer> & { compactRange(start: Buffer, end: Buffer): Promise<void> };
+    await failPoint('defragOpenFileError');
     await failPoint('defragBeforeCopy');
+    await failPoint('defragdbFail');
     await level.compactRange(Buffer.from([0]), Buffer.from([0xff]));
     await failPoint('defragBeforeRename');
   }

@@ -16,6 +16,15 @@ test('terms act one after the other, as often as they say', async () => {
   await some.pass('walBeforeSync');
 });
 
+test('a place that may fail fails with what is to be returned; elsewhere that does nothing', async () => {
+  const some = points();
+  some.set('defragdbFail', '1*return("no space (left)")');
+  await assert.rejects(some.pass('defragdbFail'), { message: 'no space (left)' });
+  await some.pass('defragdbFail');
+  some.set('beforeCommit', 'return("no space")');
+  await some.pass('beforeCommit');
+});
+
 test('a write is torn between sectors', () => {
   const some = points();
   const written: number[][] = [];

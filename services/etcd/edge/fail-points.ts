@@ -12,12 +12,15 @@ export const FAIL_POINTS = [
   'beforeSendWatchResponse', 'applyBeforeOpenSnapshot', 'applyAfterOpenSnapshot',
 ] as const;
 export type FailPoint = (typeof FAIL_POINTS)[number];
+/** Where what `return("text")` says is the failure; every other term is as at the places above, `return` does nothing there. */
+export const FAILURES = ['defragOpenFileError', 'defragdbFail'] as const;
+type Failure = (typeof FAILURES)[number];
 /** Settings that are no places: `walKeepUnsynced=return` holds what was not synced in memory, so that a kill loses what a power cut could. */
 const SETTINGS = ['walKeepUnsynced'] as const;
-type Name = FailPoint | (typeof SETTINGS)[number];
-const NAMES: readonly string[] = [...FAIL_POINTS, ...SETTINGS];
+type Name = FailPoint | Failure | (typeof SETTINGS)[number];
+const NAMES: readonly string[] = [...FAIL_POINTS, ...FAILURES, ...SETTINGS];
 
-type Action = { readonly type: 'off' | 'panic' | 'return' } | { readonly type: 'sleep'; readonly ms: number } | { readonly type: 'tear'; readonly chance: number };
+type Action = { readonly type: 'off' | 'panic' } | { readonly type: 'return'; readonly text: string } | { readonly type: 'sleep'; readonly ms: number } | { readonly type: 'tear'; readonly chance: number };
 /** What a disk writes as a whole or not at all. */
 const SECTOR_BYTES = 512;
 
@@ -35,12 +38,20 @@ export class FailPointError extends Error {
 /** `2*off->50%sleep(100)->panic`. Ours besides: `tear(30)` writes each sector of what is to be written with a chance of 30 %, and ends the process. */
 export function parseTerms(text: string): Term[] {
   return text.split('->').map((term) => {
-    const match = /^(?:(\d+)\*)?(?:(\d+(?:\.\d+)?)%)?(off|panic|return|sleep|tear)(?:\("?(\d+)(ms|s)?"?\)|\(.*\))?$/.exec(term.trim());
+    const match = /^(?:(\d+)\*)?(?:(\d+(?:\.\d+)?)%)?(off|panic|return|sleep|tear)(?:\("?(\d+)(ms|s)?"?\)|\("?(.*?)"?\))?$/.exec(term.trim());
     if (match === null) throw new FailPointError(`failpoint: could not parse terms: ${term}`);
-    const [, count, percent, type, amount = '0', unit] = match;
-    const action: Action = type === 'sleep' ? { type, ms: Number(amount) * (unit === 's' ? 1000 : 1) } : type === 'tear' ? { type, chance: Number(amount) / 100 } : { type: type as 'off' | 'panic' | 'return' };
-    return { action, percent: percent === undefined ? 100 : Number(percent), left: count === undefined ? Infinity : Number(count) };
+    const [, count, percent, type, amount, unit, value = amount] = match;
+    return { action: actionOf(type as Action['type'], amount, unit, value), percent: percent === undefined ? 100 : Number(percent), left: count === undefined ? Infinity : Number(count) };
   });
+}
+
+function actionOf(type: Action['type'], amount = '0', unit?: string, text = ''): Action {
+  switch (type) {
+    case 'sleep': return { type, ms: Number(amount) * (unit === 's' ? 1000 : 1) };
+    case 'tear': return { type, chance: Number(amount) / 100 };
+    case 'return': return { type, text };
+    case 'off': case 'panic': return { type };
+  }
 }
 
 export class FailPoints {
@@ -86,8 +97,10 @@ export class FailPoints {
     if (action?.type === 'tear' || action?.type === 'panic') this.end();
   }
 
+  /** Rejects with what a `return` says at a place that may fail. */
   async pass(name: Name): Promise<void> {
     const action = this.next(name);
+    if (action?.type === 'return' && (FAILURES as readonly string[]).includes(name)) throw new Error(action.text);
     if (action?.type === 'panic' || action?.type === 'tear') this.end();
     if (action?.type === 'sleep') await new Promise((resolve) => setTimeout(resolve, action.ms));
   }
@@ -96,7 +109,7 @@ export class FailPoints {
 let enabled: FailPoints | undefined;
 
 /** Undefined but for a member under test: `await failPoint('x')` would cost a turn of the loop, so look first. */
-export const failPoint = (name: FailPoint): Promise<void> | undefined => enabled?.pass(name);
+export const failPoint = (name: FailPoint | Failure): Promise<void> | undefined => enabled?.pass(name);
 
 /** Without a word, as a crash is. */
 function die(): never {

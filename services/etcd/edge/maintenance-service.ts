@@ -1,6 +1,7 @@
 // gRPC service Maintenance.
 import { etcdError } from '#lib/etcd-api/errors.ts';
 import { maintenanceService } from '#lib/etcd-api/services.ts';
+import { GrpcError, grpcStatus } from '#lib/grpc/status.ts';
 import { storageVersionOf } from '../core/versions.ts';
 import type { Authenticator } from './authenticator.ts';
 import type { ClusterVersion } from './cluster-version.ts';
@@ -26,7 +27,7 @@ export interface MaintenanceOptions extends CallContext {
 
 export function newMaintenanceService({ member, database, authenticator, quotaBytes, dataDir, membership, clusterVersion, serving, ...context }: MaintenanceOptions): GrpcService {
   const { Snapshot, ...unaryMethods } = maintenanceService;
-  const { metrics } = context;
+  const { metrics, log } = context;
   const methods = unaryService(unaryMethods, {
     Alarm: async (request, _, caller) => {
       await (request.action === 'GET' ? authenticator.requireUser(caller) : authenticator.requireAdmin(caller));
@@ -66,7 +67,14 @@ export function newMaintenanceService({ member, database, authenticator, quotaBy
         await member.cleared();
         await database.defragment();
       };
-      await metrics.timed('defrag', () => (serving === undefined ? defragment() : serving.stoppedDuring(defragment)));
+      log.info('starting defragment');
+      try {
+        await metrics.timed('defrag', () => (serving === undefined ? defragment() : serving.stoppedDuring(defragment)));
+      } catch (error) {
+        log.warn({ err: error }, 'failed to defragment');
+        throw new GrpcError(grpcStatus.UNKNOWN, error instanceof Error ? error.message : String(error), { cause: error });
+      }
+      log.info('finished defragment');
       return { header: member.header() };
     },
     Hash: async (_, __, caller) => {
