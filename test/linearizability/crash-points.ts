@@ -26,6 +26,7 @@ export const CRASHES: readonly { readonly terms: string; readonly most: number; 
   { terms: 'raftBeforeSave={n}*off->panic', most: 40 },
   { terms: 'raftAfterSave={n}*off->panic', most: 40 },
   { terms: 'raftBeforeAdvance={n}*off->panic', most: 40 },
+  { terms: 'beforeApplyOneEntryNormal={n}*off->panic', most: 40 },
   { terms: 'beforeCommit={n}*off->panic', most: 3 },
   { terms: 'afterCommit={n}*off->panic', most: 3 },
   // A segment is ended with a snapshot once it has 4 MiB.
@@ -142,7 +143,7 @@ export async function runCrashPoints(options: CrashOptions, rounds: number): Pro
   return { problems, crashes, acknowledged: total };
 }
 
-const SNAPSHOT_CRASHES = ['walAfterSync=panic', 'raftBeforeApplySnap=panic', 'raftAfterApplySnap=panic'];
+const SNAPSHOT_CRASHES = ['walAfterSync', 'raftBeforeSaveSnap', 'raftAfterSaveSnap', 'raftBeforeApplySnap', 'raftAfterWALRelease', 'raftAfterApplySnap'].map((place) => `${place}=panic`);
 /** More than what is kept for members that are behind, many at once. */
 const MISSED_WRITES = 700;
 const WRITES_AT_ONCE = 50;

@@ -7,9 +7,10 @@ import { promisify } from 'node:util';
 /** Those that etcd has, too, have its names. */
 export const FAIL_POINTS = [
   'walBeforeWrite', 'walAfterWrite', 'walBeforeSync', 'walAfterSync', 'walBeforeCut', 'walAfterCut',
-  'raftBeforeSave', 'raftAfterSave', 'raftBeforeApplySnap', 'raftAfterApplySnap', 'raftBeforeAdvance', 'raftBeforeLeaderSend', 'raftBeforeFollowerSend',
+  'raftBeforeSave', 'raftAfterSave', 'raftBeforeSaveSnap', 'raftAfterSaveSnap', 'raftBeforeApplySnap', 'raftAfterApplySnap', 'raftAfterWALRelease',
+  'raftBeforeAdvance', 'raftBeforeLeaderSend', 'raftBeforeFollowerSend', 'beforeApplyOneEntryNormal', 'beforeApplyOneConfChange',
   'beforeCommit', 'afterCommit', 'compactBeforeCommitBatch', 'compactAfterCommitBatch', 'compactBeforeSetFinishedCompact', 'compactAfterSetFinishedCompact', 'defragBeforeCopy', 'defragBeforeRename',
-  'beforeSendWatchResponse', 'applyBeforeOpenSnapshot', 'applyAfterOpenSnapshot',
+  'beforeSendWatchResponse', 'beforeCheckpointInLeaseRenew', 'applyBeforeOpenSnapshot', 'applyAfterOpenSnapshot',
 ] as const;
 export type FailPoint = (typeof FAIL_POINTS)[number];
 /** Where what `return("text")` says is the failure; every other term is as at the places above, `return` does nothing there. */
@@ -110,6 +111,8 @@ let enabled: FailPoints | undefined;
 
 /** Undefined but for a member under test: `await failPoint('x')` would cost a turn of the loop, so look first. */
 export const failPoint = (name: FailPoint | Failure): Promise<void> | undefined => enabled?.pass(name);
+
+export const hasFailPoints = (): boolean => enabled !== undefined;
 
 /** Without a word, as a crash is. */
 function die(): never {

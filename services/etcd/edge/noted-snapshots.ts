@@ -4,6 +4,7 @@ import type { Logger } from 'pino';
 import type { ConfState } from '#lib/etcd-api/raft-messages.ts';
 import type { ClusterMembers } from '../core/cluster-members.ts';
 import type { Progress } from './database.ts';
+import { failPoint } from './fail-points.ts';
 import { hexId } from './peers/identity.ts';
 import type { Wal } from './wal.ts';
 
@@ -63,6 +64,7 @@ export class NotedSnapshots {
     this.confStates = [{ index: appliedIndex(), confState: cluster.confState() }];
     this.noted = { index, walBytes: wal.writtenBytes };
     await wal.release(index);
+    await failPoint('raftAfterWALRelease');
   }
 
   /** The database has caught up so far. */

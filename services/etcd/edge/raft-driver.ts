@@ -4,7 +4,7 @@
 import type { Logger } from 'pino';
 import type { ConfChange, ConfState, Entry, RaftMessage, Snapshot } from '#lib/etcd-api/raft-messages.ts';
 import { MessageRefused, ProposalDropped, Raft, type RaftOptions, type ReadState, type SoftState } from '../core/raft/raft.ts';
-import { failPoint } from './fail-points.ts';
+import { failPoint, hasFailPoints } from './fail-points.ts';
 import { MemoryLog } from './raft-log.ts';
 import type { Wal } from './wal.ts';
 
@@ -240,6 +240,8 @@ export class RaftDriver {
     if (leaderPoint !== undefined) await leaderPoint;
     options.send(ready.messagesBeforePersist);
     if (ready.snapshot !== undefined) await this.install(ready.snapshot, ready.hardState);
+    const applyPoint = hasFailPoints() ? applyPoints(ready.committedEntries) : undefined;
+    if (applyPoint !== undefined) await applyPoint;
     this.savingSinceMs = performance.now();
     const savePoint = failPoint('raftBeforeSave');
     if (savePoint !== undefined) await savePoint;
@@ -265,7 +267,9 @@ export class RaftDriver {
   private async install(snapshot: Snapshot, hardState: Parameters<Wal['saveSnapshot']>[1]): Promise<void> {
     const { metadata } = snapshot;
     if (metadata === undefined) throw new Error('a snapshot without metadata');
+    await failPoint('raftBeforeSaveSnap');
     await this.options.wal.saveSnapshot(metadata, hardState).catch(notPersisted);
+    await failPoint('raftAfterSaveSnap');
     this.log.reset({ index: metadata.index, term: metadata.term });
     await failPoint('raftBeforeApplySnap');
     await this.options.install(snapshot);
@@ -299,4 +303,9 @@ class PersistError extends Error {
 /** In etcd's words; nothing of it may be answered, sent or tried again. */
 function notPersisted(error: unknown): never {
   throw new PersistError(`failed to save Raft hard state and entries: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
+}
+
+/** One after the other, as the entries are applied after all of them. */
+async function applyPoints(entries: readonly Entry[]): Promise<void> {
+  for (const { type } of entries) await failPoint(type === 'EntryNormal' ? 'beforeApplyOneEntryNormal' : 'beforeApplyOneConfChange');
 }
