@@ -122,6 +122,38 @@ test('a watch that is up to date is told of changes that are applied together wi
   await server.end('SIGTERM');
 });
 
+test('who renews a lease whose time is over hears so once its keys are gone', async () => {
+  const failPoints = `127.0.0.1:${await freePort()}`;
+  const server = await spawnEtcd([`--data-dir=${folder.path}/overdue`], 'http', { GOFAIL_HTTP: failPoints });
+  const post = async (path: string, body: unknown): Promise<Record<string, unknown>> => await (await fetch(new URL(path, server.urls[0]), { method: 'POST', body: JSON.stringify(body) })).json() as Record<string, unknown>;
+  const at = (place: string, terms: string): Promise<unknown> => fetch(`http://${failPoints}/${place}`, { method: 'PUT', body: terms });
+  const isThere = async (): Promise<boolean> => (await post('/v3/kv/range', { key: 'aw==', serializable: true }))['kvs'] !== undefined;
+  const grant = async (ID: number): Promise<void> => {
+    await post('/v3/lease/grant', { ID, TTL: 2 });
+    await post('/v3/kv/put', { key: 'aw==', lease: ID });
+  };
+  const renew = (ID: number): Promise<Record<string, unknown>> => post('/v3/lease/keepalive', { ID });
+
+  await grant(1);
+  await at('raftBeforeSave', 'sleep(2s)'); // revoking takes so long
+  const overMs = performance.now() + 2000;
+  await until('its time is over', () => performance.now() > overMs);
+  const { TTL, grantedTTL } = await post('/v3/lease/timetolive', { ID: 1 });
+  assert.deepEqual([TTL, grantedTTL], [undefined, '2']); // nothing is left, and it is there
+  assert.ok(await isThere());
+  const { result } = await renew(1);
+  assert.equal((result as Record<string, unknown>)['TTL'], undefined);
+  assert.ok(!(await isThere()));
+  await at('raftBeforeSave', 'off');
+
+  await grant(2);
+  await at('beforeCheckpointInLeaseRenew', 'sleep(4s)'); // it is revoked while it is renewed
+  const { result: late } = await renew(2);
+  assert.equal((late as Record<string, unknown>)['TTL'], undefined);
+  assert.ok(!(await isThere()));
+  await server.end('SIGTERM');
+});
+
 test('a client that does not read its watch holds nobody up, and gets all of it in the end', async () => {
   const { server, etcd } = await start();
   const iterator = etcd.watch({ key: 'big', startRevision: 1 })[Symbol.asyncIterator]();

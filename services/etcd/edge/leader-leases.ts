@@ -5,8 +5,10 @@ import type { Clock } from '#lib/environment/clock.ts';
 import { EtcdError, etcdError } from '#lib/etcd-api/errors.ts';
 import { leaseKeepAliveRequest, leaseKeepAliveResponse, leaseTimeToLiveRequest, leaseTimeToLiveResponse } from '#lib/etcd-api/messages.ts';
 import { message, nested } from '#lib/etcd-api/wire.ts';
+import { grpcStatus } from '#lib/grpc/status.ts';
 import type { Lessor } from '../core/lessor.ts';
 import { bytesOf } from '../core/key-range.ts';
+import { failPoint } from './fail-points.ts';
 import type { Member } from './member.ts';
 import type { Membership } from './membership.ts';
 import type { EtcdMetrics } from './metrics.ts';
@@ -23,7 +25,7 @@ export interface LeaderLeasesOptions {
 
 export interface LeaseTime {
   readonly ID: bigint;
-  /** Seconds left. */
+  /** Seconds left; at most 0 while it waits to be revoked. */
   readonly TTL: number;
   readonly grantedTTL: number;
   readonly keys: readonly Buffer[];
@@ -53,11 +55,22 @@ export class LeaderLeases {
   private async renewHere(id: bigint): Promise<number | undefined> {
     const { member, lessor, clock, metrics } = this.options;
     if (!(await member.isSurelyLeader())) throw etcdError('LeaderChanged');
+    const isOver = (): boolean => (lessor.remainingMs(id, clock.nowMs()) ?? Infinity) <= 0;
+    await failPoint('beforeCheckpointInLeaseRenew');
+    if (lessor.hasCheckpoint(id) && !isOver()) await member.propose({ type: 'leaseCheckpoint', request: { checkpoints: [{ ID: id, remainingTTL: 0 }] } });
+    if (!lessor.isPrimary) throw etcdError('LeaderChanged');
+    // Who hears that a lease is gone may rely on its keys being gone.
+    if (isOver()) await this.expire(id).catch(unlessGone);
     const ttl = lessor.renew(id, clock.nowMs());
-    if (ttl === undefined) return undefined;
-    metrics().countLease('renewed');
-    if (lessor.hasCheckpoint(id)) await member.propose({ type: 'leaseCheckpoint', request: { checkpoints: [{ ID: id, remainingTTL: 0 }] } });
+    if (ttl !== undefined) metrics().countLease('renewed');
     return ttl;
+  }
+
+  /** Revokes a lease whose time is over. Rejects with EtcdError. */
+  async expire(id: bigint): Promise<void> {
+    const { member, metrics } = this.options;
+    await member.propose({ type: 'leaseRevoke', request: { ID: id }, by: member.store.auth.root() });
+    metrics().countLease('expired');
   }
 
   /** undefined when there is no such lease any more. Rejects with EtcdError. */
@@ -73,8 +86,8 @@ export class LeaderLeases {
     const lease = member.store.leases.get(id);
     const remainingMs = lessor.remainingMs(id, clock.nowMs());
     if (!lessor.isPrimary) throw etcdError('LeaderChanged');
-    if (lease === undefined || remainingMs === undefined || remainingMs <= 0) return undefined;
-    return { ID: id, TTL: Math.floor(remainingMs / 1000), grantedTTL: lease.grantedTtl, keys: withKeys ? [...lease.keys].sort().map(bytesOf) : [] };
+    if (lease === undefined || remainingMs === undefined) return undefined;
+    return { ID: id, TTL: Math.trunc(remainingMs / 1000), grantedTTL: lease.grantedTtl, keys: withKeys ? [...lease.keys].sort().map(bytesOf) : [] };
   }
 
   /** `here`: this member may become the leader while it looks for one. */
@@ -119,4 +132,8 @@ export class LeaderLeases {
     const found = this.timeHere(ID, keys);
     return found && timeResponse.encode({ response: { header: {}, ...found } }); // etcd needs the header to be there
   }
+}
+
+function unlessGone(error: unknown): void {
+  if (!(error instanceof EtcdError) || error.code !== grpcStatus.NOT_FOUND) throw error;
 }

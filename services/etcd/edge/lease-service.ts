@@ -77,7 +77,7 @@ async function keepAlive(call: KeepAliveCall, { member, leases, authenticator }:
 }
 
 /** Runs until the signal aborts. */
-export async function revokeExpiredLeases({ member, lessor, clock, metrics, log }: LeaseOptions, signal: AbortSignal): Promise<void> {
+export async function revokeExpiredLeases({ member, lessor, leases, clock, log }: LeaseOptions, signal: AbortSignal): Promise<void> {
   while (!signal.aborted) {
     await clock.sleep(EXPIRY_CHECK_MS, signal).catch(ignoreAbort(signal));
     if (signal.aborted) return;
@@ -85,10 +85,7 @@ export async function revokeExpiredLeases({ member, lessor, clock, metrics, log 
     if (!lessor.isPrimary || (lessor.hasExpired(clock.nowMs()) && !(await member.isSurelyLeader().catch(falseWhenRefused)))) continue;
     const nowMs = clock.nowMs();
     const checkpoints = lessor.takeCheckpoints(nowMs);
-    const commands = lessor.expired(nowMs).map(async (ID) => {
-      await member.propose({ type: 'leaseRevoke', request: { ID }, by: member.store.auth.root() });
-      metrics.countLease('expired');
-    });
+    const commands = lessor.expired(nowMs).map((id) => leases.expire(id));
     if (checkpoints.length > 0) commands.push(member.propose({ type: 'leaseCheckpoint', request: { checkpoints } }).then(() => undefined));
     for (const outcome of await Promise.allSettled(commands)) {
       // Revoked by a client meanwhile, or stopping, or too busy: the next round looks again.
