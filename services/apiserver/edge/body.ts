@@ -2,6 +2,7 @@
 import { parseDocument } from 'yaml';
 import type { KubernetesObject } from '#lib/kinds/define-kind.ts';
 import { notSupported } from '#lib/machinery/field-error.ts';
+import { goJsonError } from '#lib/machinery/go-json-error.ts';
 import { badRequest, failure, invalidObject, type StatusError } from '#lib/machinery/status-error.ts';
 import { duplicateFields } from '../core/duplicate-fields.ts';
 import { isDeeperThan, MAX_DEPTH, TOO_DEEP } from '../core/nesting.ts';
@@ -32,20 +33,6 @@ export const unsupportedMediaType = (): StatusError =>
   failure(415, 'UnsupportedMediaType', `the body of the request was in an unknown format - accepted media types include: ${MEDIA_TYPES}`);
 
 export const mediaTypeOf = (contentType: string): string => (contentType.split(';')[0] ?? '').trim().toLowerCase();
-
-/** What Go's decoder says where JavaScript's has thrown `error`. */
-export function goJsonError(text: string, error: unknown): string {
-  const message = error instanceof Error ? error.message : '';
-  if (/end of JSON input|Unterminated|Expected .* at position/.test(message) && !/Unexpected token/.test(message)) {
-    const at = Number(/position (\d+)/.exec(message)?.[1] ?? text.length);
-    if (at >= text.trimEnd().length) return 'unexpected end of JSON input';
-    return `invalid character '${text[at] ?? ''}' looking for beginning of object key string`;
-  }
-  const after = /^Unexpected non-whitespace character after JSON at position (\d+)/.exec(message)?.[1];
-  if (after !== undefined) return `invalid character '${text[Number(after)] ?? ''}' after top-level value`;
-  const [, token = /is not valid JSON/.test(message) ? text.trimStart()[0] : undefined] = /Unexpected token '?(.)'?/u.exec(message) ?? [];
-  return token === undefined ? 'unexpected end of JSON input' : `invalid character '${token}' looking for beginning of value`;
-}
 
 /** Source: apiserver pkg/endpoints/handlers/rest.go, summarizeData. */
 function summary(bytes: Buffer): string {

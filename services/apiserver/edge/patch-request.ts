@@ -2,6 +2,7 @@
 // Source: apiserver pkg/endpoints/handlers/patch.go.
 import { parse as parseYaml } from 'yaml';
 import type { AnyKind, KubernetesObject } from '#lib/kinds/define-kind.ts';
+import { goJsonError } from '#lib/machinery/go-json-error.ts';
 import { badRequest, failure, type StatusError } from '#lib/machinery/status-error.ts';
 import { applyConfiguration, type ApplyWrite } from '../core/apply/managed-fields.ts';
 import { applyJsonPatch, JsonPatchError, JsonPatchFormatError } from '../core/patch/json-patch.ts';
@@ -11,7 +12,7 @@ import { applyStrategicMergePatch, StrategicPatchError } from '../core/patch/str
 import { duplicateFields } from '../core/duplicate-fields.ts';
 import { isDeeperThan, MAX_DEPTH, TOO_DEEP } from '../core/nesting.ts';
 import { decodeStructure, StructureError } from '../core/schema.ts';
-import { goJsonError, mediaTypeOf, parseYaml as parseYamlBody, strictWarnings, YamlError, type FieldValidation, type ParsedBody, type RawBody } from './body.ts';
+import { mediaTypeOf, parseYaml as parseYamlBody, strictWarnings, YamlError, type FieldValidation, type ParsedBody, type RawBody } from './body.ts';
 
 const PATCH_TYPES = {
   'application/json-patch+json': 'json', 'application/merge-patch+json': 'merge', 'application/strategic-merge-patch+json': 'strategic', 'application/apply-patch+yaml': 'apply',
