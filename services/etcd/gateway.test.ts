@@ -53,6 +53,27 @@ test('put and range take and give JSON; errors have code and message', async () 
   assert.equal((await fetch(new URL('/v3/kv/range', etcd.urls[0]))).status, 501);
 });
 
+test('ids are exact as numbers, and what cannot be read is named with its place', async () => {
+  const [id, other] = ['8173696233422460966', '8173696233422460967'];
+  for (const ID of [id, `"${other}"`]) await post('/v3/lease/grant', `{"ID":${ID},"TTL":100}`);
+  assert.deepEqual((await post('/v3/lease/timetolive', `{"ID":${id}}`)).json['ID'], id);
+  assert.deepEqual(new Set(((await post('/v3/lease/leases', {})).json['leases'] as { ID: string }[]).map(({ ID }) => ID)), new Set([id, other]));
+  for (const ID of [id, other]) await post('/v3/lease/revoke', `{"ID":${ID}}`);
+  const refused = (message: string): unknown => ({ status: 400, json: { code: 3, message } });
+  assert.deepEqual(await post('/v3/lease/keepalive', '{"ID":"x"}'), refused('proto: (line 1:7): invalid value for int64 field ID: "x"'));
+  assert.deepEqual(await post('/v3/kv/put', '5'), refused('proto: syntax error (line 1:1): unexpected token 5'));
+  assert.deepEqual(await post('/v3/kv/put', 'x'), refused('invalid character \'x\' looking for beginning of value'));
+  assert.deepEqual(await post('/v3/kv/put', '{"x":'.repeat(1001)), refused('exceeded max depth'));
+});
+
+test('answers have the headers that etcd gives them', async () => {
+  const answer = async (path: string): Promise<Record<string, unknown>> => JSON.parse((await (await open(path, {})).text()).split('\n')[0] ?? '') as Record<string, unknown>;
+  assert.deepEqual(await answer('/v3/maintenance/defragment'), {});
+  assert.deepEqual(Object.keys((await answer('/v3/cluster/member/list'))['header'] as object), ['cluster_id', 'member_id', 'raft_term']);
+  assert.deepEqual(Object.keys((await answer('/v3/maintenance/snapshot'))['result'] as object).filter((name) => name !== 'remaining_bytes'), ['blob', 'version']);
+  assert.ok(Number((await answer('/v3/maintenance/status'))['dbSizeInUse']) > 0);
+});
+
 test('every method has its path', async () => {
   const paths = [
     'kv/range', 'kv/put', 'kv/deleterange', 'kv/txn', 'kv/compaction', 'lease/grant', 'lease/revoke', 'kv/lease/revoke', 'lease/timetolive', 'kv/lease/timetolive',

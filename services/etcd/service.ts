@@ -119,7 +119,7 @@ export async function startEtcd(flags: EtcdFlags, environment: Environment, sign
     peers: () => member.transport.others.map((peer) => ({ ...peer, id: peer.id.toString(16) })),
     serverId: () => member.memberId.toString(16), hasLeader: () => member.leader !== 0n, isLeader: () => member.isLeader, isLearner: () => member.isLearner,
     leaderChanges: () => member.leaderChanges, committedIndex: () => member.raftStatus().commit, appliedIndex: () => member.appliedIndex, pending: () => member.pendingCount, revision: () => member.revision,
-    compactRevision: () => member.store.compactRevision, keys: () => member.store.liveKeyCount, sizeInUse: () => member.store.sizeBytes,
+    compactRevision: () => member.store.compactRevision, keys: () => member.store.liveKeyCount, sizeInUse: () => member.sizeInUseBytes,
     sizeOnDisk: () => database.sizeOnDisk(), quotaBytes, leases: () => member.store.leases.size, authRevision: () => member.store.auth.revision, watchers: () => watch.counts(), version: ETCD_VERSION, clusterVersion: () => shortVersion(member.cluster.clusterVersion),
   });
   observer.metrics = metrics;

@@ -38,7 +38,7 @@ export function withAccessControl({ cors, hostWhitelist, takesUsersFromCertifica
       response.setHeader('Access-Control-Allow-Origin', origin);
       response.setHeader('Access-Control-Allow-Headers', 'accept, content-type, authorization');
     }
-    if (request.method === 'OPTIONS') return void response.writeHead(200).end();
+    if (request.method === 'OPTIONS') return void response.writeHead(200, { 'content-length': 0 }).end();
     return handler(request, response);
   };
 }

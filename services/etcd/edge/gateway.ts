@@ -64,7 +64,7 @@ export function newGateway({ handlers, maxRequestBytes }: GatewayOptions): Gatew
         response.end();
       }
     } catch (error) {
-      fail(response, error instanceof GrpcError ? error : error instanceof JsonError ? new GrpcError(grpcStatus.INVALID_ARGUMENT, error.message) : new GrpcError(grpcStatus.INTERNAL, 'internal error'));
+      fail(response, error instanceof GrpcError ? error : new GrpcError(grpcStatus.INTERNAL, 'internal error'));
     } finally {
       call.close();
     }
@@ -139,19 +139,17 @@ class GatewayCall implements CallContext, StreamCall<unknown, unknown> {
   }
 
   private async *bodies(): AsyncGenerator<unknown> {
-    for await (const chunk of this.request as AsyncIterable<Buffer>) for (const text of this.splitter.push(chunk)) yield this.decode(text);
-    this.splitter.end();
+    try {
+      for await (const chunk of this.request as AsyncIterable<Buffer>) for (const text of this.splitter.push(chunk)) yield this.decode(text);
+      this.splitter.end();
+    } catch (error) {
+      throw error instanceof JsonError ? new GrpcError(grpcStatus.INVALID_ARGUMENT, error.message, { cause: error }) : error;
+    }
   }
 
   private decode(text: string): unknown {
     const { request } = this.method.messages;
-    let json: unknown;
-    try {
-      json = JSON.parse(text);
-    } catch (error) {
-      throw new JsonError(error instanceof Error ? error.message : String(error), { cause: error });
-    }
-    const bytes = request.encode(fromJson(request, json) as never);
+    const bytes = request.encode(fromJson(request, text) as never);
     this.requestBytes = bytes.length;
     return this.method.requestDeserialize(bytes);
   }

@@ -2,6 +2,9 @@
 import { StringDecoder } from 'node:string_decoder';
 import { JsonError } from '#lib/etcd-api/json.ts';
 
+/** Deepest nesting of objects and lists; a Txn of etcd does not come near. */
+const MAX_DEPTH = 1000;
+
 export class JsonSplitter {
   private readonly decoder = new StringDecoder('utf8');
   private readonly maxLength: number;
@@ -24,10 +27,13 @@ export class JsonSplitter {
         if (character === '\\') this.at += 1;
         else if (character === '"') this.inString = false;
       } else if (character === '"') this.inString = true;
-      else if (character === '{' || character === '[') this.depth += 1;
+      else if (character === '{' || character === '[') {
+        this.depth += 1;
+        if (this.depth > MAX_DEPTH) throw new JsonError('exceeded max depth');
+      }
       else if (character === '}' || character === ']') this.depth -= 1;
       if (this.depth === 0 && !this.inString && /[^\s]/.test(character ?? ' ')) {
-        if (character !== '}' && character !== ']') throw new JsonError(`syntax error: unexpected token ${JSON.stringify(character)}`);
+        if (character !== '}' && character !== ']') throw new JsonError(unexpected(this.text.slice(0, this.at + 1).trimStart()));
         yield this.text.slice(0, this.at + 1);
         this.text = this.text.slice(this.at + 1);
         this.at = -1;
@@ -40,4 +46,9 @@ export class JsonSplitter {
   end(): void {
     if (this.text.trim() !== '') throw new JsonError('unexpected EOF');
   }
+}
+
+/** Of what begins as a value that is no object, or as none. */
+function unexpected(text: string): string {
+  return /^["\d-]/.test(text) ? `proto: syntax error (line 1:1): unexpected token ${text}` : `invalid character '${text[0] ?? ''}' looking for beginning of value`;
 }

@@ -38,7 +38,7 @@ export function newMaintenanceService({ member, database, authenticator, quotaBy
       const { term, commit } = member.raftStatus();
       const { enabled, targetVersion } = member.cluster.downgrade;
       return {
-        header: member.header(), version: ETCD_VERSION, dbSize: await database.sizeOnDisk(), dbSizeInUse: member.store.sizeBytes, leader: member.leader,
+        header: member.header(), version: ETCD_VERSION, dbSize: await database.sizeOnDisk(), dbSizeInUse: member.sizeInUseBytes, leader: member.leader,
         raftIndex: commit, raftAppliedIndex: member.appliedIndex, raftTerm: term, isLearner: member.isLearner,
         storageVersion: storageVersionOf(member.cluster.clusterVersion), dbSizeQuota: quotaBytes, downgradeInfo: { enabled, targetVersion },
         errors: [
@@ -50,7 +50,7 @@ export function newMaintenanceService({ member, database, authenticator, quotaBy
     MoveLeader: async ({ targetID }, _, caller) => {
       await authenticator.requireAdmin(caller);
       await membership.moveLeader(targetID);
-      return { header: member.header() };
+      return { header: undefined };
     },
     Downgrade: async ({ action, version }, _, caller) => {
       await authenticator.requireAdmin(caller);
@@ -75,7 +75,7 @@ export function newMaintenanceService({ member, database, authenticator, quotaBy
         throw new GrpcError(grpcStatus.UNKNOWN, error instanceof Error ? error.message : String(error), { cause: error });
       }
       log.info('finished defragment');
-      return { header: member.header() };
+      return { header: undefined };
     },
     Hash: async (_, __, caller) => {
       await authenticator.requireAdmin(caller);

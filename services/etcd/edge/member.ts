@@ -12,7 +12,7 @@ import { confChange, type ConfChange, type Entry, type RaftMessage, type Snapsho
 import { WireError } from '#lib/etcd-api/wire.ts';
 import { attribute } from '#lib/tracing/attributes.ts';
 import { noteSpan } from '#lib/tracing/in-span.ts';
-import { ClusterMembers } from '../core/cluster-members.ts';
+import { ClusterMembers, encodeMember } from '../core/cluster-members.ts';
 import { decodeCommand, encodeCommand, isClusterCommand, type ClusterCommand, type LogCommand } from '../core/log-command.ts';
 import type { ReadState, SoftState } from '../core/raft/raft.ts';
 import { Store, type Command, type CommandType, type ResponseTo, type Write } from '../core/store.ts';
@@ -299,6 +299,11 @@ export class Member {
 
   raftStatus(): ReturnType<RaftDriver['status']> {
     return this.driver.status();
+  }
+
+  /** Of what the database holds: keys and values, and who the members are. */
+  get sizeInUseBytes(): number {
+    return this.store.sizeBytes + this.cluster.list().reduce((sum, member) => sum + encodeMember(member).length, 0);
   }
 
   header(): ResponseHeader {

@@ -1,7 +1,7 @@
 // Maintenance.Snapshot: the state as etcd's tools take it, in pieces, and its SHA-256 at the end.
 // Source: etcd v3.6, server/etcdserver/api/v3rpc/maintenance.go.
 import { createHash } from 'node:crypto';
-import type { Member as MemberInfo, ResponseHeader } from '#lib/etcd-api/messages.ts';
+import type { Member as MemberInfo } from '#lib/etcd-api/messages.ts';
 import { storageVersionOf } from '../core/versions.ts';
 import type { Database } from './database.ts';
 import type { Member } from './member.ts';
@@ -15,7 +15,7 @@ export interface SnapshotOptions {
 }
 
 export interface SnapshotResponse {
-  readonly header: ResponseHeader;
+  readonly header: undefined;
   readonly remainingBytes: number;
   readonly blob: Buffer;
   readonly version: string;
@@ -35,7 +35,6 @@ const PIECE_BYTES = 32 * 1024;
 /** Resolves when all is sent, or the client has gone. */
 export async function streamSnapshot({ member, database, dataDir, members }: SnapshotOptions, sink: ResponseSink<SnapshotResponse>): Promise<void> {
   await member.cleared();
-  const header = member.header();
   const view = database.view();
   const version = storageVersionOf(member.cluster.clusterVersion);
   const file = await openUnnamedFile(dataDir).catch(async (error: unknown) => {
@@ -52,9 +51,9 @@ export async function streamSnapshot({ member, database, dataDir, members }: Sna
       sent += bytesRead;
       const blob = piece.subarray(0, bytesRead);
       hash.update(blob);
-      if (!sink.send({ header, remainingBytes: size - sent, blob, version })) await sink.drained();
+      if (!sink.send({ header: undefined, remainingBytes: size - sent, blob, version })) await sink.drained();
     }
-    if (!sink.signal.aborted) sink.send({ header, remainingBytes: 0, blob: hash.digest(), version });
+    if (!sink.signal.aborted) sink.send({ header: undefined, remainingBytes: 0, blob: hash.digest(), version });
   } finally {
     await file.close();
     await view.close();
